@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+/** libfiu's failure points, answered by the choice point so that faults are enumerated, never
+ * rolled. */
+#ifndef INJECTOR_FAULT_POINT_H
+#define INJECTOR_FAULT_POINT_H
+
+#include "injector/choice.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/** Initialise libfiu (once a process). */
+void fault_point_init(void);
+
+/** Begin a run in which at most `faults_max` errors come from points matching `pattern` (trailing
+ * `*` allowed). Nothing is enabled when `faults_max` is 0 or `choice` is NULL; points enabled by
+ * others (fiu_enable, fiu-ctrl, fiu-run) work all the same. */
+void fault_point_begin(struct choice *choice, const char *pattern, uint32_t faults_max);
+
+/** The run is over: disable what fault_point_begin() enabled. */
+void fault_point_end(void);
+
+/** Does the call that reached point `name` (libfiu's own name, e.g. "posix/io/rw/pwrite") fail?
+ *  Returns 0, or the errno to fail with. */
+int fault_point_ask(const char *name);
+
+/** Switch a known bug "engine/bug/<name>" on. */
+void known_bug_enable(const char *name);
+
+/** Switch all known bugs off. */
+void known_bugs_disable(void);
+
+/** True while any known bug may be on: the one branch that a build without bugs pays. */
+extern bool known_bugs_armed;
+
+/** Is the known bug on? Do not call directly: use KNOWN_BUG(). */
+bool known_bug_is_on(const char *point);
+
+/** True when the known bug `name` (a string literal) is switched on; one predictable branch when
+ * none is. */
+#define KNOWN_BUG(name)                                                                            \
+	(__builtin_expect(known_bugs_armed, 0) && known_bug_is_on("engine/bug/" name))
+
+#endif

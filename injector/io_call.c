@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT
+#include "injector/io_call.h"
+
+#include "injector/digest.h"
+#include "injector/fault_point.h"
+#include "injector/gate.h"
+#include "injector/recorder.h"
+
+#include <errno.h>
+#include <string.h>
+
+/** A call in flight. */
+struct flight {
+	const struct io_request *request;
+	struct watched_open *open;
+	struct event event; /* the next event of the call, all but its kind */
+};
+
+static void append(struct flight *flight, enum event_kind kind, size_t data_bytes)
+{
+	flight->event.kind = (uint8_t)kind;
+	recorder_append(&flight->event, data_bytes ? flight->request->vector : NULL, data_bytes);
+}
+
+static ssize_t perform(const struct flight *flight)
+{
+	const struct io_request *request = flight->request;
+	struct disk *disk = flight->open->disk;
+
+	switch (request->op) {
+	case IO_READ:
+		return disk->ops->read(disk, request->vector, request->vector_count,
+				       request->host_offset);
+	case IO_WRITE:
+		return disk->ops->write(disk, request->vector, request->vector_count,
+					request->host_offset);
+	case IO_FLUSH: return disk->ops->flush(disk, request->data_only);
+	case IO_RESIZE: return disk->ops->resize(disk, request->host_offset);
+	case IO_ZERO:
+	case IO_PUNCH:
+	case IO_ALLOCATE:
+		return disk->ops->allocate(disk, request->mode, request->host_offset,
+					   request->length);
+	}
+	return -ENOSYS;
+}
+
+static void record_fault(struct event *event, const char *point, int error)
+{
+	if (!recorder_is_on())
+		return;
+	const struct iovec name = io_piece(point, strlen(point));
+	event->kind = EVENT_FAULT;
+	event->result = -error;
+	recorder_append(event, &name, name.iov_len);
+}
+
+/** Ask the failure point; returns 0 or the -errno to fail with, which is recorded. */
+static int ask_fault(struct flight *flight)
+{
+	const char *point = flight->request->point;
+	int error = point ? fault_point_ask(point) : 0;
+
+	if (error != 0)
+		record_fault(&flight->event, point, error);
+	return -error;
+}
+
+int io_call_ask(const char *point, uint16_t file)
+{
+	int error = fault_point_ask(point);
+
+	if (error != 0 && recorder_is_on()) {
+		struct event event = { .file = file };
+		recorder_begin_call(&event);
+		record_fault(&event, point, error);
+	}
+	return error;
+}
+
+/** What a fallocate(2) that must not change the size did, in the words of events, of which only
+ * IO_PUNCH leaves the size alone: an IO_ALLOCATE is cut at the end of the file, and an IO_ZERO that
+ * passes the end reads like an IO_PUNCH. */
+static void clip_to_size(struct flight *flight)
+{
+	uint64_t size = (uint64_t)flight->open->disk->ops->size(flight->open->disk);
+	struct event *event = &flight->event;
+
+	if (event->host_offset + event->length <= size)
+		return;
+	if (event->op == IO_ALLOCATE)
+		event->length = event->host_offset < size ? size - event->host_offset : 0;
+	else
+		event->op = IO_PUNCH;
+	if (event->op == IO_ALLOCATE && event->length == 0)
+		event->host_offset = size;
+}
+
+/** Take effect and record it. Flushes are not performed under the lock: a flush may take long, has
+ * no bytes whose order matters, and what matters of it is when it began and when it ended. */
+static ssize_t take_effect(struct flight *flight)
+{
+	const struct io_request *request = flight->request;
+	bool recording = recorder_is_on();
+	bool locked = recording && request->op != IO_FLUSH;
+
+	recorder_touch_effect(flight->open, request);
+	if (locked)
+		recorder_lock();
+	ssize_t result = perform(flight);
+	if (recording) {
+		bool keeps_size = disk_mode_keeps_size(request->mode);
+		if (keeps_size && (request->op == IO_ALLOCATE || request->op == IO_ZERO))
+			clip_to_size(flight);
+		flight->event.result = (int32_t)result;
+		bool has_data = request->op == IO_WRITE && result > 0;
+		append(flight, EVENT_IO_EFFECT, has_data ? (size_t)result : 0);
+	}
+	if (locked)
+		recorder_unlock();
+	return result;
+}
+
+static void complete(struct flight *flight, ssize_t result)
+{
+	const struct io_request *request = flight->request;
+
+	if (request->op != IO_READ)
+		recorder_touch_ordered();
+	if (!recorder_is_on())
+		return;
+	if (request->op == IO_READ && result > 0)
+		flight->event.digest = digest_vector(request->vector, (size_t)result);
+	append(flight, EVENT_IO_COMPLETED, 0);
+}
+
+ssize_t io_call_run(struct watched_open *open, const struct io_request *request)
+{
+	struct flight flight = {
+		.request = request,
+		.open = open,
+		.event = { .op = (uint8_t)request->op,
+			   .file = open->file,
+			   .host_offset = request->host_offset,
+			   .length = request->length },
+	};
+	const struct gate *gate = gate_installed();
+	bool gated = gate && gate->actor(gate->context) != 0;
+
+	if (recorder_is_on()) {
+		recorder_begin_call(&flight.event);
+		append(&flight, EVENT_IO_SUBMITTED, 0);
+	}
+	if (request->op == IO_FLUSH)
+		recorder_touch_ordered();
+	struct io_call call = { .op = request->op,
+				.file = open->file,
+				.id = flight.event.id,
+				.host_offset = request->host_offset,
+				.length = request->length };
+	if (gated)
+		gate->before_effect(gate->context, &call);
+	ssize_t result = ask_fault(&flight);
+	if (result == 0)
+		result = take_effect(&flight);
+	if (gated)
+		gate->before_return(gate->context, &call);
+	complete(&flight, result);
+	return result;
+}

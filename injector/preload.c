@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: MIT
+/* The recorder's life in a foreign program: when it begins, what a fork does to it, when it ends.
+ *
+ * The stream is written with the real write(2), whole records at a time, in append mode: when the
+ * program is killed, what was recorded is on file. It is begun when the first file is watched, so a
+ * program that opens no image leaves no stream; that the library was there at all is told by an
+ * empty file "<prefix>.loaded".
+ *
+ * A forked child goes on with descriptors that are watched already. It gets a stream of its own,
+ * with the files as they are at its first call. A child of vfork(2) shares our memory and must not
+ * change it: recorder_is_owner() tells. */
+#include "injector/preload.h"
+
+#include "injector/io_call.h"
+#include "injector/real.h"
+#include "injector/recorder.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { STREAM_DESCRIPTOR_LOWEST = 400, NAMES_PER_PROCESS = 1000, SUBJECT_BYTES = 4096 };
+
+struct preload_state preload = { .stream = -1 };
+
+static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static __thread int lock_depth;
+static __thread int cancel_state;
+
+/* A thread cancelled inside a write(2) would take the lock with it. */
+void preload_lock(void)
+{
+	if (lock_depth++ == 0)
+		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+	pthread_mutex_lock(&lock);
+}
+
+void preload_unlock(void)
+{
+	pthread_mutex_unlock(&lock);
+	if (--lock_depth == 0)
+		pthread_setcancelstate(cancel_state, NULL);
+}
+
+static void forget_stream(void)
+{
+	if (preload.stream >= 0)
+		real()->close(preload.stream);
+	preload.stream = -1;
+	preload.problem = false;
+	preload.events = 0;
+	preload.process = getpid();
+	for (uint16_t file = 0; file < preload.file_count; file++)
+		preload.files[file].declared = false;
+}
+
+/* The thread that goes on in the child has another number, by which a recursive lock knows its
+ * owner: the child could not unlock it, so it gets a new one. */
+static void after_fork_in_child(void)
+{
+	static const pthread_mutex_t unlocked = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+
+	lock = unlocked;
+	watch_after_fork();
+	forget_stream();
+	if (--lock_depth == 0)
+		pthread_setcancelstate(cancel_state, NULL);
+}
+
+static void leave_sign(void)
+{
+	char path[PRELOAD_PATH_BYTES + 16];
+
+	snprintf(path, sizeof(path), "%s.loaded", preload.prefix);
+	int sign = real()->open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (sign >= 0)
+		real()->close(sign);
+}
+
+static void init(void)
+{
+	const char *prefix = getenv(PRELOAD_PREFIX_VARIABLE);
+	const char *images = getenv(PRELOAD_IMAGES_VARIABLE);
+	const char *stacks = getenv(PRELOAD_STACKS_VARIABLE);
+
+	preload.process = getpid();
+	if (!prefix || prefix[0] == '\0' || strlen(prefix) >= sizeof(preload.prefix))
+		return;
+	memcpy(preload.prefix, prefix, strlen(prefix) + 1);
+	preload.images = images && images[0] != '\0' ? images : NULL;
+	preload.stacks = stacks && strcmp(stacks, "1") == 0;
+	preload.on = true;
+	leave_sign();
+	pthread_atfork(preload_lock, preload_unlock, after_fork_in_child);
+}
+
+__attribute__((constructor)) void preload_init(void)
+{
+	pthread_once(&once, init);
+}
+
+static enum status put(void *context, const struct trace_span *spans, size_t span_count)
+{
+	struct iovec pieces[TRACE_SPANS_MAX];
+	size_t first = 0;
+
+	(void)context;
+	for (size_t i = 0; i < span_count; i++)
+		pieces[i] = io_piece(spans[i].bytes, spans[i].byte_count);
+	while (first < span_count) {
+		ssize_t put =
+			real()->writev(preload.stream, pieces + first, (int)(span_count - first));
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put < 0)
+			return STATUS_IO;
+		for (; first < span_count && (size_t)put >= pieces[first].iov_len; first++)
+			put -= (ssize_t)pieces[first].iov_len;
+		if (first < span_count) {
+			pieces[first].iov_base = (uint8_t *)pieces[first].iov_base + put;
+			pieces[first].iov_len -= (size_t)put;
+		}
+	}
+	return STATUS_OK;
+}
+
+static const struct trace_sink sink = { .put = put };
+
+/** The program's command line, with spaces between the arguments. */
+static void read_subject(char *subject, size_t subject_bytes)
+{
+	int file = real()->open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+	ssize_t got = file < 0 ? 0 : real()->read(file, subject, subject_bytes - 1);
+
+	if (file >= 0)
+		real()->close(file);
+	if (got < 0)
+		got = 0;
+	while (got > 0 && subject[got - 1] == '\0')
+		got--;
+	for (ssize_t i = 0; i < got; i++)
+		if (subject[i] == '\0')
+			subject[i] = ' ';
+	subject[got] = '\0';
+}
+
+/** Create the stream's file. A process that called exec(2) finds the name taken. */
+static int create_stream(void)
+{
+	char path[PRELOAD_PATH_BYTES + 64];
+	int flags = O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC;
+	int stream = -1;
+
+	for (int number = 0; stream < 0 && number < NAMES_PER_PROCESS; number++) {
+		char suffix[16] = "";
+		if (number > 0)
+			snprintf(suffix, sizeof(suffix), ".%d", number);
+		snprintf(path, sizeof(path), "%s.%ld%s.stream", preload.prefix, (long)getpid(),
+			 suffix);
+		stream = real()->open(path, flags, 0600);
+		if (stream < 0 && errno != EEXIST)
+			return -1;
+	}
+	if (stream < 0)
+		return -1;
+	/* Low numbers are for the program: it may count on what it gets. */
+	int high = real()->fcntl(stream, F_DUPFD_CLOEXEC, (long)STREAM_DESCRIPTOR_LOWEST);
+	if (high < 0)
+		return stream;
+	real()->close(stream);
+	return high;
+}
+
+/** The recording cannot go on. Nobody may take what there is for all there was. */
+static void give_up(const char *what)
+{
+	char line[PRELOAD_PATH_BYTES + 128];
+	int length = snprintf(line, sizeof(line), "cowtip: cannot record to '%s.*': %s: %s\n",
+			      preload.prefix, what, strerror(errno));
+
+	preload.on = false;
+	if (length > 0)
+		(void)!real()->write(STDERR_FILENO, line, (size_t)length);
+}
+
+const struct trace_sink *preload_sink(void)
+{
+	char subject[SUBJECT_BYTES];
+
+	if (preload.stream >= 0)
+		return &sink;
+	preload.stream = create_stream();
+	if (preload.stream < 0) {
+		give_up("create");
+		return NULL;
+	}
+	read_subject(subject, sizeof(subject));
+	if (trace_put_begin(&sink, subject) != STATUS_OK) {
+		give_up("write");
+		return NULL;
+	}
+	preload_declare_files();
+	return preload.on ? &sink : NULL;
+}
+
+void preload_problem(const char *text)
+{
+	preload_lock();
+	if (preload.on && !preload.problem && preload_sink()) {
+		preload.problem = true;
+		if (trace_put_setting(&sink, PRELOAD_PROBLEM_SETTING, text) != STATUS_OK)
+			give_up("write");
+	}
+	preload_unlock();
+}
+
+__attribute__((destructor)) static void end(void)
+{
+	preload_lock();
+	if (preload.on && preload.stream >= 0 && preload.process == getpid()) {
+		if (trace_put_end(&sink, preload.events) != STATUS_OK)
+			give_up("write");
+		preload.on = false;
+	}
+	preload_unlock();
+}
+
+bool recorder_owns(int descriptor)
+{
+	return descriptor >= 0 && descriptor == preload.stream;
+}
+
+void recorder_move_away(int descriptor)
+{
+	preload_lock();
+	if (recorder_owns(descriptor)) {
+		int other =
+			real()->fcntl(descriptor, F_DUPFD_CLOEXEC, (long)STREAM_DESCRIPTOR_LOWEST);
+		preload.stream = other;
+		if (other < 0)
+			give_up("move descriptor");
+	}
+	preload_unlock();
+}
+
+bool recorder_is_owner(void)
+{
+	return !preload.on || preload.process == getpid();
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+/** The recorder inside a foreign program: what preload.c, preload_files.c and preload_recorder.c
+ *  share. One process, one stream. */
+#ifndef INJECTOR_PRELOAD_H
+#define INJECTOR_PRELOAD_H
+
+#include "injector/qcow2_peek.h"
+#include "traces/trace_stream.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* The environment through which record_program() talks to the library. */
+#define PRELOAD_PREFIX_VARIABLE "COWTIP_RECORD" /* path prefix of the streams */
+#define PRELOAD_IMAGES_VARIABLE "COWTIP_IMAGES" /* files to watch, a line each; "": the default */
+#define PRELOAD_STACKS_VARIABLE "COWTIP_STACKS" /* "1": record stack labels */
+
+/** The setting by which a stream says that its recording has a gap, and why. */
+#define PRELOAD_PROBLEM_SETTING "recording.problem"
+
+enum { PRELOAD_PATH_BYTES = 4096 };
+
+/** A file that was declared in the stream; its number is its place in the list. */
+struct preload_file {
+	dev_t device;
+	ino_t inode;
+	char path[PRELOAD_PATH_BYTES];
+	uint16_t backing;
+	enum trace_format format;
+	bool declared; /* in the stream of this process */
+};
+
+struct preload_state {
+	bool on;         /* the environment asks for a recording */
+	bool stacks;     /* with stack labels */
+	bool problem;    /* PRELOAD_PROBLEM_SETTING was put */
+	int stream;      /* descriptor of the stream, -1: not begun */
+	pid_t process;   /* whose state this is */
+	uint64_t events; /* put to the stream */
+	char prefix[PRELOAD_PATH_BYTES];
+	const char *images; /* borrowed from the environment; NULL: the default */
+	struct preload_file files[TRACE_FILES_MAX];
+	uint16_t file_count;
+};
+
+extern struct preload_state preload;
+
+/** Read the environment, once. Cheap when done; may be called before constructors ran. */
+void preload_init(void);
+
+/** One lock for all that changes the state or the stream. Recursive. */
+void preload_lock(void);
+void preload_unlock(void);
+
+/** Where records go: the stream, begun when needed, with all files known so far. */
+const struct trace_sink *preload_sink(void);
+
+/** Put every known file that this process's stream does not have yet. */
+void preload_declare_files(void);
+
+/** Say in the stream that something cannot be recorded. Only the first is kept. */
+void preload_problem(const char *text);
+
+#endif

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: MIT
+/* What a recording claims is checked against the files themselves: its operations, applied to the
+ * initial contents, must give what is on disk now. That is what makes "unseen" impossible to
+ * overlook: a write through a memory mapping, io_uring, or a raw system call is missing from the
+ * recording, and the file shows it. */
+#include "injector/record_check.h"
+
+#include "injector/preload.h"
+#include "injector/qcow2_peek.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static bool is_file_event(const struct event *event)
+{
+	switch ((enum event_kind)event->kind) {
+	case EVENT_IO_SUBMITTED:
+	case EVENT_IO_EFFECT:
+	case EVENT_IO_COMPLETED:
+	case EVENT_FAULT: return true;
+	case EVENT_REQUEST_INVOKED:
+	case EVENT_REQUEST_COMPLETED:
+	case EVENT_SWITCH:
+	case EVENT_WAIT:
+	case EVENT_CHOICE:
+	case EVENT_END: return false;
+	}
+	return false;
+}
+
+/** Is `content` a qcow2 image? `name` (QCOW2_PEEK_NAME_BYTES) is its backing file's, "" for none.
+ */
+static bool peek_content(const struct content *content, struct qcow2_peek *peek, char *name)
+{
+	uint8_t head[QCOW2_PEEK_BYTES];
+	uint64_t size = content_size(content);
+
+	content_read(content, head, sizeof(head), 0);
+	bool is_qcow2 = qcow2_peek(peek, head, size < sizeof(head) ? (size_t)size : sizeof(head));
+	name[0] = '\0';
+	if (is_qcow2 && peek->backing_bytes > 0 && peek->backing_bytes < QCOW2_PEEK_NAME_BYTES &&
+	    peek->backing_offset < size) {
+		content_read(content, name, peek->backing_bytes, peek->backing_offset);
+		name[peek->backing_bytes] = '\0';
+	}
+	return is_qcow2;
+}
+
+static bool is_named(const char *path, const char *const *images, size_t image_count)
+{
+	char real_path[PATH_MAX];
+	char real_image[PATH_MAX];
+	bool exists = realpath(path, real_path) != NULL;
+
+	for (size_t i = 0; i < image_count; i++) {
+		if (strcmp(path, images[i]) == 0)
+			return true;
+		if (exists && realpath(images[i], real_image) && strcmp(real_path, real_image) == 0)
+			return true;
+	}
+	return false;
+}
+
+/** The file of the trace at `path`; TRACE_NO_BACKING when there is none. */
+static uint16_t find_path(const struct trace *trace, const char *path)
+{
+	for (size_t i = 0; i < trace->file_count; i++)
+		if (strcmp(trace->files[i].path, path) == 0)
+			return (uint16_t)i;
+	return TRACE_NO_BACKING;
+}
+
+/** Add the backing chain that the header of file `file`, made during the recording, names. */
+static enum status add_chain(struct trace *trace, uint16_t file, const struct content *final,
+			     struct why *why)
+{
+	char name[QCOW2_PEEK_NAME_BYTES];
+	char path[PATH_MAX];
+	struct qcow2_peek peek;
+	bool has_backing = peek_content(final, &peek, name) && name[0] != '\0';
+
+	while (has_backing && trace->files[file].backing == TRACE_NO_BACKING &&
+	       trace->file_count < TRACE_FILES_MAX &&
+	       qcow2_peek_resolve(path, sizeof(path), trace->files[file].path, name)) {
+		struct content *content = NULL;
+		uint16_t below = find_path(trace, path);
+		bool raw = peek.backing_format == QCOW2_PEEK_RAW;
+		if (below != TRACE_NO_BACKING) {
+			trace->files[file].backing = below;
+			break;
+		}
+		enum status status = content_load(&content, path, why);
+		if (status != STATUS_OK)
+			return status;
+		bool is_qcow2 = !raw && peek_content(content, &peek, name);
+		below = trace_add_file(trace, path,
+				       is_qcow2 ? TRACE_FORMAT_QCOW2 : TRACE_FORMAT_RAW,
+				       TRACE_NO_BACKING, content);
+		trace->files[file].backing = below;
+		file = below;
+		has_backing = is_qcow2 && name[0] != '\0';
+	}
+	return STATUS_OK;
+}
+
+/** Give file `file` its format; true when it is an image by itself. */
+static enum status classify(struct trace *trace, uint16_t file, bool *is_image, struct why *why)
+{
+	char name[QCOW2_PEEK_NAME_BYTES];
+	struct qcow2_peek peek;
+	bool was_qcow2 = trace->files[file].format == TRACE_FORMAT_QCOW2;
+	struct content *final = trace_final_content(trace, file);
+
+	if (!final)
+		return why_set(why, STATUS_NO_MEMORY, "out of memory");
+	bool is_qcow2 = peek_content(final, &peek, name);
+	enum status status = STATUS_OK;
+	if (is_qcow2 && !was_qcow2)
+		status = add_chain(trace, file, final, why);
+	content_free(final);
+	*is_image = is_qcow2 || was_qcow2;
+	if (*is_image)
+		trace->files[file].format = TRACE_FORMAT_QCOW2;
+	return status;
+}
+
+/** Take the files that are not kept out of the trace; the others move up. */
+static void drop_files(struct trace *trace, const bool *kept)
+{
+	uint16_t places[TRACE_FILES_MAX];
+	uint16_t count = 0;
+	size_t events = 0;
+
+	for (size_t i = 0; i < trace->file_count; i++) {
+		places[i] = kept[i] ? count++ : TRACE_NO_BACKING;
+		if (!kept[i]) {
+			free(trace->files[i].path);
+			content_free(trace->files[i].initial);
+		}
+	}
+	for (size_t i = 0; i < trace->file_count; i++) {
+		uint16_t backing = trace->files[i].backing;
+		if (!kept[i])
+			continue;
+		trace->files[places[i]] = trace->files[i];
+		trace->files[places[i]].backing =
+			backing == TRACE_NO_BACKING ? TRACE_NO_BACKING : places[backing];
+	}
+	trace->file_count = count;
+	for (size_t i = 0; i < trace->log.count; i++) {
+		struct event event = trace->log.events[i];
+		if (is_file_event(&event)) {
+			if (places[event.file] == TRACE_NO_BACKING)
+				continue;
+			event.file = places[event.file];
+		}
+		trace->log.events[events++] = event;
+	}
+	trace->log.count = events;
+}
+
+enum status record_check_trim(struct trace *trace, const char *const *images, size_t image_count,
+			      struct why *why)
+{
+	bool kept[TRACE_FILES_MAX] = { false };
+
+	/* Files that classify() adds lie behind those it looks at. */
+	size_t recorded = trace->file_count;
+	for (size_t file = 0; file < recorded; file++) {
+		enum status status = classify(trace, (uint16_t)file, &kept[file], why);
+		if (status != STATUS_OK)
+			return status;
+		if (image_count > 0)
+			kept[file] = is_named(trace->files[file].path, images, image_count);
+	}
+	for (size_t file = 0; file < recorded; file++) {
+		uint16_t below = kept[file] ? trace->files[file].backing : TRACE_NO_BACKING;
+		for (; below != TRACE_NO_BACKING && !kept[below];
+		     below = trace->files[below].backing)
+			kept[below] = true;
+	}
+	drop_files(trace, kept);
+	return STATUS_OK;
+}
+
+/** Did the write that `submitted` announces take effect, as far as the trace tells? */
+static bool has_effect(const struct trace *trace, size_t submitted)
+{
+	const struct event *event = &trace->log.events[submitted];
+
+	for (size_t i = submitted + 1; i < trace->log.count; i++) {
+		const struct event *later = &trace->log.events[i];
+		if (later->id == event->id && later->file == event->file &&
+		    (later->kind == EVENT_IO_EFFECT || later->kind == EVENT_IO_COMPLETED))
+			return true;
+	}
+	return false;
+}
+
+/** A process can be killed between a write and its record. Complete the writes to `file` that were
+ * under way, with the bytes that `present` has in their place. */
+static void finish_writes(struct trace *trace, uint16_t file, struct content *final,
+			  const struct content *present)
+{
+	size_t count = trace->log.count;
+
+	for (size_t i = 0; i < count; i++) {
+		struct event event = trace->log.events[i];
+		if (event.kind != EVENT_IO_SUBMITTED || event.op != IO_WRITE ||
+		    event.file != file || event.length == 0 || event.length > INT32_MAX ||
+		    event.host_offset + event.length > content_size(present) ||
+		    has_effect(trace, i))
+			continue;
+		uint8_t *data = malloc((size_t)event.length);
+		if (!data)
+			return;
+		content_read(present, data, (size_t)event.length, event.host_offset);
+		event.kind = EVENT_IO_EFFECT;
+		event.result = (int32_t)event.length;
+		size_t number = event_log_append(&trace->log, &event, data, (size_t)event.length);
+		free(data);
+		if (trace_apply(final, &trace->log, &trace->log.events[number]) != STATUS_OK)
+			return;
+	}
+}
+
+/** Did another process of the program begin with what this one left? */
+static bool was_passed_on(const struct trace *traces, size_t trace_count, const struct trace *from,
+			  const char *path, const struct content *final)
+{
+	for (size_t i = 0; i < trace_count; i++) {
+		uint16_t file = &traces[i] == from ? TRACE_NO_BACKING : find_path(&traces[i], path);
+		if (file != TRACE_NO_BACKING &&
+		    content_equal(traces[i].files[file].initial, final, NULL))
+			return true;
+	}
+	return false;
+}
+
+static enum status explain_difference(struct why *why, const char *path, uint64_t difference)
+{
+	return why_set(why, STATUS_UNSUPPORTED,
+		       "'%s' differs from its recording at byte %" PRIu64
+		       ": it was changed past the calls that can be recorded (a shared memory "
+		       "mapping, io_uring, a direct system call, another program)",
+		       path, difference);
+}
+
+static enum status check_file(struct trace *traces, size_t trace_count, struct trace *trace,
+			      uint16_t file, struct why *why)
+{
+	const char *path = trace->files[file].path;
+	struct content *present = NULL;
+	uint64_t difference = 0;
+
+	/* A file that is gone, such as a temporary one, has nothing to be compared with. */
+	if (access(path, F_OK) != 0)
+		return STATUS_OK;
+	struct content *final = trace_final_content(trace, file);
+	if (!final)
+		return why_set(why, STATUS_NO_MEMORY, "out of memory");
+	enum status status = content_load(&present, path, why);
+	bool equal = status == STATUS_OK && content_equal(final, present, &difference);
+	if (status == STATUS_OK && !equal && !trace->complete) {
+		finish_writes(trace, file, final, present);
+		equal = content_equal(final, present, &difference);
+	}
+	if (status == STATUS_OK && !equal &&
+	    !was_passed_on(traces, trace_count, trace, path, final))
+		status = explain_difference(why, path, difference);
+	content_free(final);
+	content_free(present);
+	return status;
+}
+
+enum status record_check_final(struct trace *traces, size_t trace_count, struct why *why)
+{
+	for (size_t i = 0; i < trace_count; i++) {
+		const char *problem = trace_setting(&traces[i], PRELOAD_PROBLEM_SETTING);
+		if (problem)
+			return why_set(why, STATUS_UNSUPPORTED,
+				       "the recording of '%s' has a gap: %s", traces[i].subject,
+				       problem);
+		for (size_t file = 0; file < traces[i].file_count; file++) {
+			enum status status =
+				check_file(traces, trace_count, &traces[i], (uint16_t)file, why);
+			if (status != STATUS_OK)
+				return status;
+		}
+	}
+	return STATUS_OK;
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+/** Run any dynamically linked program and record what it does to its images. */
+#ifndef INJECTOR_RECORD_PROGRAM_H
+#define INJECTOR_RECORD_PROGRAM_H
+
+#include "traces/trace.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct record_options {
+	/** Program and arguments, NULL at the end; looked up in PATH. Borrowed. */
+	char *const *argv;
+	/** Paths of the files to record; borrowed. None: every qcow2 image that the program opens
+	 * for writing. */
+	const char *const *images;
+	size_t image_count;
+	/** Where the recording in progress goes: files "<prefix>.*", removed when done. The folder
+	 * must exist. Borrowed. */
+	const char *prefix;
+	/** Path of libcowtip-injector.so; NULL: record_find_library(). Borrowed. */
+	const char *library;
+	/** Record a stack label with every I/O. */
+	bool stacks;
+};
+
+struct record_result {
+	/** As waitpid(2) gave it. */
+	int wait_status;
+	/** One for each process that opened an image for writing, in order of process number;
+	 * owned, `complete` is false when the process did not exit in the ordinary way. */
+	struct trace *traces;
+	size_t trace_count;
+};
+
+/** An empty result. */
+void record_result_init(struct record_result *result);
+/** Free all that `result` owns; it is empty afterwards. */
+void record_result_release(struct record_result *result);
+
+/** Find libcowtip-injector.so: beside the running program, in the folder above, where it is
+ * installed. False: nowhere. */
+bool record_find_library(char *path, size_t path_bytes);
+
+/** Run the program, wait for it, and give its traces in `result` (initialised). The program's exit
+ * status is not judged. Each trace was replayed onto its initial contents and gave the files as
+ * they are now, byte for byte. STATUS_IO: the program could not be run, or the recording not be
+ * read. STATUS_UNSUPPORTED: the recording is not the whole truth: the library was never loaded
+ * (static binary), or a file differs, so that something changed it past the calls that can be seen.
+ * `why` names the file and the first byte. The traces are given all the same, for inspection. */
+MUST_USE enum status record_program(const struct record_options *options,
+				    struct record_result *result, struct why *why);
+
+#endif

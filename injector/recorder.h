@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+/** Where a watched call leaves its traces. The interception is built twice with two recorders:
+ *  session.c writes the event log of the run in progress, preload_recorder.c the stream of a
+ * foreign program. */
+#ifndef INJECTOR_RECORDER_H
+#define INJECTOR_RECORDER_H
+
+#include "injector/io_call.h"
+#include "injector/watch.h"
+#include "traces/event.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+/** Is anything being recorded? Without it watched calls are performed and leave no trace. */
+bool recorder_is_on(void);
+
+/** A call on a watched file begins: fill in `event`'s actor, id and stack. */
+void recorder_begin_call(struct event *event);
+
+/** Append `event` with the first `data_bytes` bytes of `vector` (NULL when 0). */
+void recorder_append(const struct event *event, const struct iovec *vector, size_t data_bytes);
+
+/** Between these two no other effect is recorded, so that effects stand in the record in the order
+ * in which they happened. */
+void recorder_lock(void);
+void recorder_unlock(void);
+
+/** `request` is about to take effect on `open`: note what the step in progress touches. */
+void recorder_touch_effect(const struct watched_open *open, const struct io_request *request);
+
+/** The step in progress does something whose order is observed. */
+void recorder_touch_ordered(void);
+
+/** The step in progress looks at the size of `open`. */
+void recorder_touch_size(const struct watched_open *open);
+
+/** The program opens a file. Returns false when the injector has no interest in it: the caller
+ * performs the real call. Else `*result` is what open(2) returns, with errno set when -1. */
+bool recorder_open(int *result, int directory, const char *path, int flags, mode_t mode);
+
+/** The last descriptor of an open file was closed; `open` is about to be freed. */
+void recorder_closed(struct watched_open *open);
+
+/** Something cannot be followed from here on; `text` (a literal) says what. */
+void recorder_gap(const char *text);
+
+/** May this process change what is known of descriptors? Not a child of vfork(2), which shares our
+ * memory. */
+bool recorder_is_owner(void);
+
+/** A descriptor that the injector itself uses must not be closed or replaced by the program. True
+ * when `descriptor` is one. */
+bool recorder_owns(int descriptor);
+
+/** The program wants the number `descriptor` for itself: use another one from now on. */
+void recorder_move_away(int descriptor);
+
+#endif

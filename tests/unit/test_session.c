@@ -1,0 +1,445 @@
+// SPDX-License-Identifier: MIT
+#include "injector/backtrace.h"
+#include "injector/gate.h"
+#include "injector/session.h"
+
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#define IMAGE "/cowtip/test/image"
+
+static struct content *initial;
+static struct event_log event_record;
+static struct trace labels;
+static char story[8192];
+
+static void setup(void)
+{
+	uint16_t file = 99;
+
+	event_log_init(&event_record);
+	initial = content_new(4096);
+	ck_assert_int_eq(session_watch_memory(IMAGE, initial, &file), STATUS_OK);
+	ck_assert_uint_eq(file, 0);
+	story[0] = '\0';
+}
+
+static void teardown(void)
+{
+	gate_install(NULL);
+	session_unwatch_all();
+	content_free(initial);
+	event_log_release(&event_record);
+}
+
+static void begin(struct choice *choice, uint32_t faults_max)
+{
+	const struct session_options options = { .log = &event_record,
+						 .choice = choice,
+						 .faults_max = faults_max };
+	event_log_reset(&event_record);
+	session_begin(&options);
+}
+
+/* The events of the run as text, one a line. */
+static const char *tell(void)
+{
+	story[0] = '\0';
+	for (size_t i = 0; i < event_record.count; i++) {
+		char line[256];
+		const struct event *event = &event_record.events[i];
+		size_t used = strlen(story);
+		event_format(line, sizeof(line), &event_record, event);
+		snprintf(story + used, sizeof(story) - used, "%s\n", line);
+	}
+	return story;
+}
+
+START_TEST(a_write_is_submitted_takes_effect_and_completes)
+{
+	char data[512];
+	int image = open(IMAGE, O_RDWR);
+
+	memset(data, 0x11, sizeof(data));
+	begin(NULL, 0);
+	ck_assert(session_active());
+	ck_assert_int_eq(pwrite(image, data, sizeof(data), 1024), 512);
+	session_end();
+	ck_assert_int_eq(pwrite(image, data, sizeof(data), 2048), 512);
+	ck_assert_uint_eq(event_record.count, 3);
+	const struct event *events = event_record.events;
+	const uint8_t kinds[] = { EVENT_IO_SUBMITTED, EVENT_IO_EFFECT, EVENT_IO_COMPLETED };
+	for (size_t i = 0; i < 3; i++) {
+		ck_assert_uint_eq(events[i].kind, kinds[i]);
+		ck_assert_uint_eq(events[i].op, IO_WRITE);
+		ck_assert_uint_eq(events[i].id, 1);
+		ck_assert_uint_eq(events[i].host_offset, 1024);
+		ck_assert_uint_eq(events[i].length, 512);
+		ck_assert_int_eq(events[i].result, i == 0 ? 0 : 512);
+		ck_assert_uint_eq(events[i].data_bytes, i == 1 ? 512 : 0);
+	}
+	ck_assert_mem_eq(event_data(&event_record, &events[1]), data, sizeof(data));
+	ck_assert_int_eq(close(image), 0);
+}
+END_TEST
+
+/* Apply what was recorded to the initial contents; it must give what the program sees. */
+static void check_replayed(void)
+{
+	struct content *replayed = content_clone(initial);
+	struct content *seen = session_content(0);
+	uint64_t difference = 0;
+
+	for (size_t i = 0; i < event_record.count; i++)
+		ck_assert_int_eq(trace_apply(replayed, &event_record, &event_record.events[i]),
+				 STATUS_OK);
+	ck_assert_msg(content_equal(replayed, seen, &difference), "difference at %lu\n%s",
+		      (unsigned long)difference, tell());
+	content_free(replayed);
+	content_free(seen);
+}
+
+START_TEST(what_was_recorded_gives_the_contents_again)
+{
+	static const int modes[] = { 0, FALLOC_FL_KEEP_SIZE, FALLOC_FL_ZERO_RANGE,
+				     FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE,
+				     FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE };
+	char data[600];
+	struct iovec pieces[] = { { data, 100 }, { data + 300, 0 }, { data + 100, 500 } };
+	int image = open(IMAGE, O_RDWR);
+
+	begin(NULL, 0);
+	for (unsigned i = 0; i < sizeof(data); i++)
+		data[i] = (char)i;
+	for (int i = 0; i < 400; i++) {
+		off_t host_offset = i * 7919 % 9000;
+		switch (i % 7) {
+		case 0: ck_assert_int_eq(pwritev(image, pieces, 3, host_offset), 600); break;
+		case 1: ck_assert_int_eq(ftruncate(image, host_offset), 0); break;
+		case 2:
+			ck_assert_int_eq(fallocate(image, modes[i / 7 % 5], host_offset, 700), 0);
+			break;
+		case 3: ck_assert_int_ge(write(image, data, 33), 33); break;
+		default: ck_assert_int_eq(pwrite(image, data, 600, host_offset), 600); break;
+		}
+		check_replayed();
+	}
+	int again = open(IMAGE, O_RDWR | O_TRUNC);
+	check_replayed();
+	session_end();
+	ck_assert_int_eq(close(again), 0);
+	ck_assert_int_eq(close(image), 0);
+}
+END_TEST
+
+START_TEST(digests_of_reads_tell_what_was_read)
+{
+	char data[1000];
+	struct iovec pieces[] = { { data, 1 }, { data + 1, 499 }, { data + 500, 500 } };
+	int image = open(IMAGE, O_RDWR);
+
+	begin(NULL, 0);
+	ck_assert_int_eq(pwrite(image, "x", 1, 999), 1);
+	ck_assert_int_eq(pread(image, data, 1000, 0), 1000);
+	ck_assert_int_eq(preadv(image, pieces, 3, 0), 1000);
+	ck_assert_int_eq(pwrite(image, "y", 1, 999), 1);
+	ck_assert_int_eq(pread(image, data, 1000, 0), 1000);
+	session_end();
+	ck_assert_uint_eq(event_record.count, 15);
+	uint64_t first = event_record.events[5].digest;
+	ck_assert_uint_ne(first, 0);
+	ck_assert_uint_eq(event_record.events[8].digest, first);
+	ck_assert_uint_ne(event_record.events[14].digest, first);
+	ck_assert_int_eq(close(image), 0);
+}
+END_TEST
+
+/* A gate that tells its passages in `story`. */
+static uint32_t spy_actor(void *context)
+{
+	return *(uint32_t *)context;
+}
+
+static void spy_before_effect(void *context, const struct io_call *call)
+{
+	size_t used = strlen(story);
+
+	(void)context;
+	snprintf(story + used, sizeof(story) - used, "%s %u at %lu+%lu after %zu events, ",
+		 io_op_name(call->op), call->id, (unsigned long)call->host_offset,
+		 (unsigned long)call->length, event_record.count);
+}
+
+static void spy_before_return(void *context, const struct io_call *call)
+{
+	size_t used = strlen(story);
+
+	(void)context;
+	snprintf(story + used, sizeof(story) - used, "%u returns after %zu; ", call->id,
+		 event_record.count);
+}
+
+START_TEST(calls_of_an_actor_wait_at_the_gate_before_the_effect_and_before_returning)
+{
+	uint32_t actor = 4;
+	const struct gate gate = { .context = &actor,
+				   .actor = spy_actor,
+				   .before_effect = spy_before_effect,
+				   .before_return = spy_before_return };
+	char byte = 1;
+	int image = open(IMAGE, O_RDWR);
+
+	gate_install(&gate);
+	begin(NULL, 0);
+	ck_assert_int_eq(pwrite(image, &byte, 1, 7), 1);
+	ck_assert_int_eq(fdatasync(image), 0);
+	ck_assert_str_eq(story, "write 1 at 7+1 after 1 events, 1 returns after 2; "
+				"flush 2 at 0+0 after 4 events, 2 returns after 5; ");
+	ck_assert_uint_eq(event_record.events[0].actor, 4);
+	ck_assert_uint_eq(event_record.events[5].actor, 4);
+	story[0] = '\0';
+	actor = 0;
+	ck_assert_int_eq(pread(image, &byte, 1, 7), 1);
+	ck_assert_str_eq(story, "");
+	const struct event own = { .kind = EVENT_WAIT, .op = WAIT_MUTEX };
+	actor = 9;
+	ck_assert_uint_eq(session_record(&own, "lock", 4), 9);
+	ck_assert_uint_eq(event_record.events[9].actor, 9);
+	session_end();
+	ck_assert_uint_eq(session_record(&own, "lock", 4), SIZE_MAX);
+	ck_assert_int_eq(close(image), 0);
+}
+END_TEST
+
+static struct footprint touched(void)
+{
+	struct footprint footprint = *session_footprint();
+
+	*session_footprint() = (struct footprint){ 0 };
+	return footprint;
+}
+
+START_TEST(footprints_tell_what_a_step_read_and_changed)
+{
+	char data[100] = { 0 };
+	int image = open(IMAGE, O_RDWR);
+
+	begin(NULL, 0);
+	ck_assert_int_eq(pread(image, data, 100, 50), 100);
+	struct footprint read = touched();
+	ck_assert(read.has_read && !read.has_write && !read.ordered && !read.shared);
+	ck_assert_uint_eq(read.host_from, 50);
+	ck_assert_uint_eq(read.host_to, 150);
+	ck_assert_int_eq(pwrite(image, data, 100, 150), 100);
+	struct footprint beside = touched();
+	ck_assert(beside.has_write && beside.ordered && !beside.has_read);
+	ck_assert(!footprint_conflict(&read, &beside));
+	ck_assert_int_eq(fdatasync(image), 0);
+	struct footprint flush = touched();
+	ck_assert(flush.ordered && !flush.has_write);
+	ck_assert(footprint_conflict(&flush, &beside));
+	ck_assert(!footprint_conflict(&flush, &read));
+
+	/* The end of the file: looking at it and moving it. */
+	ck_assert_int_eq(lseek(image, 0, SEEK_END), 4096);
+	struct footprint look = touched();
+	ck_assert_int_eq(pread(image, data, 100, 4090), 6);
+	struct footprint short_read = touched();
+	ck_assert_int_eq(pwrite(image, data, 10, 9000), 10);
+	struct footprint extend = touched();
+	ck_assert(footprint_conflict(&look, &extend));
+	ck_assert(footprint_conflict(&short_read, &extend));
+	ck_assert(!footprint_conflict(&look, &beside));
+	ck_assert_int_eq(ftruncate(image, 5000), 0);
+	struct footprint cut = touched();
+	ck_assert(footprint_conflict(&look, &cut));
+	ck_assert(footprint_conflict(&extend, &cut));
+	ck_assert(!footprint_conflict(&read, &cut));
+	session_end();
+	ck_assert_int_eq(close(image), 0);
+}
+END_TEST
+
+START_TEST(each_call_of_a_run_may_fail_and_every_combination_is_tried)
+{
+	struct strategy *strategy = strategy_dfs_new(false);
+	struct choice choice;
+	unsigned runs = 0;
+	unsigned outcomes[2][2] = { { 0 } };
+
+	choice_init(&choice, strategy, &event_record);
+	while (choice_begin(&choice)) {
+		char byte = 1;
+		session_rewind();
+		begin(&choice, 1);
+		int image = open(IMAGE, O_RDWR);
+		ssize_t put = image < 0 ? -1 : pwrite(image, &byte, 1, 0);
+		if (put < 0)
+			ck_assert_int_eq(errno, EIO);
+		int flushed = image < 0 ? -1 : fdatasync(image);
+		if (image >= 0) {
+			outcomes[put < 0][flushed < 0]++;
+			close(image);
+		}
+		session_end();
+		choice_end(&choice, RUN_FINISHED, event_log_digest(&event_record));
+		runs++;
+	}
+	ck_assert(strategy->ops->is_complete(strategy));
+	/* One fault at most: none, open, pwrite, fdatasync, close. */
+	ck_assert_uint_eq(runs, 5);
+	ck_assert_uint_eq(outcomes[0][0], 2);
+	ck_assert_uint_eq(outcomes[1][0], 1);
+	ck_assert_uint_eq(outcomes[0][1], 1);
+	ck_assert_uint_eq(outcomes[1][1], 0);
+	choice_release(&choice);
+	strategy_free(strategy);
+}
+END_TEST
+
+START_TEST(a_failed_write_is_recorded_as_a_fault_and_changes_nothing)
+{
+	struct schedule schedule;
+	struct choice choice;
+	char byte = 1;
+	int image = open(IMAGE, O_RDWR);
+
+	schedule_init(&schedule);
+	schedule_append(&schedule, 1, 2);
+	struct strategy *strategy = strategy_replay_new(&schedule);
+	choice_init(&choice, strategy, NULL);
+	ck_assert(choice_begin(&choice));
+	begin(&choice, 5);
+	ck_assert_int_eq(pwrite(image, &byte, 1, 0), -1);
+	session_end();
+	ck_assert_uint_eq(event_record.count, 3);
+	ck_assert_uint_eq(event_record.events[1].kind, EVENT_FAULT);
+	ck_assert_int_eq(event_record.events[1].result, -EIO);
+	ck_assert_mem_eq(event_data(&event_record, &event_record.events[1]), "posix/io/rw/pwrite",
+			 18);
+	ck_assert_uint_eq(event_record.events[2].kind, EVENT_IO_COMPLETED);
+	ck_assert_int_eq(event_record.events[2].result, -EIO);
+	struct content *now = session_content(0);
+	ck_assert(content_equal(now, initial, NULL));
+	content_free(now);
+	choice_release(&choice);
+	strategy_free(strategy);
+	schedule_release(&schedule);
+	ck_assert_int_eq(close(image), 0);
+}
+END_TEST
+
+START_TEST(stack_labels_name_the_caller)
+{
+	char byte = 1;
+	char name[256];
+	int image = open(IMAGE, O_RDWR);
+	const struct session_options options = { .log = &event_record, .labels = &labels };
+
+	trace_init(&labels);
+	event_log_reset(&event_record);
+	session_begin(&options);
+	ck_assert_int_eq(pwrite(image, &byte, 1, 0), 1);
+	session_end();
+	uint32_t label = event_record.events[0].stack;
+	ck_assert_uint_eq(label, 1);
+	ck_assert_uint_eq(event_record.events[2].stack, label);
+	ck_assert_uint_eq(labels.stack_count, 1);
+	backtrace_symbolise(name, sizeof(name), &labels, &labels.stacks[0].frames[0]);
+	ck_assert_msg(strncmp(name, "stack_labels_name_the_caller", 28) == 0, "innermost: %s",
+		      name);
+	trace_release(&labels);
+	ck_assert_int_eq(close(image), 0);
+}
+END_TEST
+
+START_TEST(a_real_file_is_watched_as_well_as_one_in_memory)
+{
+	char path[] = "/tmp/cowtip-session-XXXXXX";
+	int made = mkstemp(path);
+	uint16_t file = 0;
+	char back[5] = "";
+
+	ck_assert_int_ge(made, 0);
+	ck_assert_int_eq(session_watch_real(path, &file), STATUS_OK);
+	ck_assert_uint_eq(file, 1);
+	begin(NULL, 0);
+	int image = open(path, O_RDWR | O_TRUNC);
+	ck_assert_int_lt(image, 1 << 16);
+	ck_assert_int_eq(write(image, "abcd", 4), 4);
+	ck_assert_int_eq(write(image, "ef", 2), 2);
+	ck_assert_int_eq(dup2(image, made), made);
+	ck_assert_int_eq(pwrite(made, "X", 1, 1), 1);
+	ck_assert_int_eq(fsync(made), 0);
+	ck_assert_int_eq(close(made), 0);
+	session_end();
+	ck_assert_uint_eq(event_record.count, 12);
+	ck_assert_uint_eq(event_record.events[4].host_offset, 4);
+	ck_assert_uint_eq(event_record.events[7].file, 1);
+	ck_assert_int_eq(pread(image, back, 4, 0), 4);
+	ck_assert_str_eq(back, "aXcd");
+	ck_assert_int_eq(close(image), 0);
+	unlink(path);
+}
+END_TEST
+
+START_TEST(a_write_in_memory_costs_little)
+{
+	enum { WRITES = 500, ROUNDS = 2000 };
+	char data[512] = { 1 };
+	struct timespec from;
+	struct timespec to;
+	double best = 1e9;
+
+	for (int round = 0; round < ROUNDS; round++) {
+		ssize_t written = 0;
+		session_rewind();
+		int image = open(IMAGE, O_RDWR);
+		begin(NULL, 0);
+		clock_gettime(CLOCK_MONOTONIC, &from);
+		for (off_t i = 0; i < WRITES; i++)
+			written += pwrite(image, data, 512, i % 8 * 512);
+		clock_gettime(CLOCK_MONOTONIC, &to);
+		session_end();
+		ck_assert_int_eq(written, (ssize_t)WRITES * 512);
+		double ns = (double)(to.tv_sec - from.tv_sec) * 1e9 +
+			    (double)(to.tv_nsec - from.tv_nsec);
+		best = ns / WRITES < best ? ns / WRITES : best;
+	}
+	printf("in-memory write of 512 bytes, recorded: %.0f ns\n", best);
+	ck_assert_double_lt(best, 5000.0);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("session");
+	TCase *tests = tcase_create("session");
+
+	tcase_add_checked_fixture(tests, setup, teardown);
+	tcase_add_test(tests, a_write_is_submitted_takes_effect_and_completes);
+	tcase_add_test(tests, what_was_recorded_gives_the_contents_again);
+	tcase_add_test(tests, digests_of_reads_tell_what_was_read);
+	tcase_add_test(tests,
+		       calls_of_an_actor_wait_at_the_gate_before_the_effect_and_before_returning);
+	tcase_add_test(tests, footprints_tell_what_a_step_read_and_changed);
+	tcase_add_test(tests, each_call_of_a_run_may_fail_and_every_combination_is_tried);
+	tcase_add_test(tests, a_failed_write_is_recorded_as_a_fault_and_changes_nothing);
+	tcase_add_test(tests, stack_labels_name_the_caller);
+	tcase_add_test(tests, a_real_file_is_watched_as_well_as_one_in_memory);
+	tcase_add_test(tests, a_write_in_memory_costs_little);
+	suite_add_tcase(suite, tests);
+	SRunner *runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	int failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
