@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+#include "engine/coroutine/co_queue.h"
+
+#include "engine/scheduler/sched.h"
+
+#include <assert.h>
+
+enum { MARK_LIVE = 0x71756575, MARK_DEAD = 0x71646561 };
+
+/** Lives in the frame of the waiting task's co_queue_wait_as(). */
+struct co_queue_waiter {
+	struct task *task;
+	enum wait_kind kind;
+	struct co_queue_waiter *next;
+};
+
+/** Is the queue neither freed, nor destroyed, nor never initialised? */
+static bool is_live(const struct co_queue *queue)
+{
+	return queue->mark == MARK_LIVE;
+}
+
+void co_queue_init(struct co_queue *queue, const char *name, uint32_t id)
+{
+	*queue = (struct co_queue){ .mark = MARK_LIVE, .id = id, .name = name };
+}
+
+void co_queue_wait(struct co_queue *queue)
+{
+	co_queue_wait_as(queue, WAIT_QUEUE, NULL);
+}
+
+void co_queue_wait_as(struct co_queue *queue, enum wait_kind kind, const struct task *holder)
+{
+	assert(is_live(queue));
+	task_touch_shared();
+	struct co_queue_waiter waiter = { .task = task_current(), .kind = kind };
+	assert(waiter.task && "only inside a task");
+	if (queue->last)
+		queue->last->next = &waiter;
+	else
+		queue->first = &waiter;
+	queue->last = &waiter;
+	task_wait(kind, queue->name, queue->id, holder);
+}
+
+struct task *co_queue_wake_one(struct co_queue *queue)
+{
+	assert(is_live(queue));
+	task_touch_shared();
+	struct co_queue_waiter *waiter = queue->first;
+	if (!waiter)
+		return NULL;
+	queue->first = waiter->next;
+	if (!queue->first)
+		queue->last = NULL;
+	/* The frame that holds `waiter` stays: the woken task does not run before this one yields.
+	 */
+	task_wake(waiter->task);
+	return waiter->task;
+}
+
+size_t co_queue_wake_all(struct co_queue *queue)
+{
+	size_t count = 0;
+	while (co_queue_wake_one(queue))
+		count++;
+	return count;
+}
+
+bool co_queue_is_empty(const struct co_queue *queue)
+{
+	assert(is_live(queue));
+	task_touch_shared();
+	return !queue->first;
+}
+
+bool co_queue_first_waits_as(const struct co_queue *queue, enum wait_kind kind)
+{
+	assert(is_live(queue));
+	task_touch_shared();
+	return queue->first && queue->first->kind == kind;
+}
+
+void co_queue_destroy(struct co_queue *queue)
+{
+	assert(is_live(queue));
+	task_touch_shared();
+	assert(!queue->first && "nobody waits on a destroyed queue");
+	queue->mark = MARK_DEAD;
+}

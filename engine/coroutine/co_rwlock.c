@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+/* A fair reader/writer lock.
+ *
+ * Everybody who cannot have the lock at once queues, and the queue is served from its head only. So
+ * a reader that comes after a waiting writer waits behind it, and no stream of readers can starve a
+ * writer. Whoever releases grants: the new holders are entered before they are woken, so nobody who
+ * comes between the waking and their first step can slip in.
+ *
+ * What holds between any two operations: when somebody waits, either a writer holds the lock, or
+ * readers do and a writer waits at the head.
+ */
+#include "engine/coroutine/co_rwlock.h"
+
+#include "engine/scheduler/sched.h"
+
+#include <assert.h>
+
+enum { MARK_LIVE = 0x72776c6b, MARK_DEAD = 0x72646561 };
+
+static bool is_live(const struct co_rwlock *lock)
+{
+	return lock->mark == MARK_LIVE;
+}
+
+/** Let in those at the queue's head who may have the lock now: all readers up to the next writer,
+ * or one writer. */
+static void grant(struct co_rwlock *lock)
+{
+	if (lock->writer)
+		return;
+	while (co_queue_first_waits_as(&lock->queue, WAIT_READ_LOCK)) {
+		lock->readers++;
+		co_queue_wake_one(&lock->queue);
+	}
+	if (!lock->readers && co_queue_first_waits_as(&lock->queue, WAIT_WRITE_LOCK))
+		lock->writer = co_queue_wake_one(&lock->queue);
+}
+
+void co_rwlock_init(struct co_rwlock *lock, const char *name, uint32_t id)
+{
+	*lock = (struct co_rwlock){ .mark = MARK_LIVE };
+	co_queue_init(&lock->queue, name, id);
+}
+
+void co_rwlock_read_lock(struct co_rwlock *lock)
+{
+	assert(is_live(lock));
+	assert(task_current() && "only inside a task");
+	assert(lock->writer != task_current() && "its writer does not read-lock");
+	task_yield_if_all_points();
+	assert(is_live(lock));
+	task_touch_shared();
+	if (!lock->writer && co_queue_is_empty(&lock->queue)) {
+		lock->readers++;
+		return;
+	}
+	co_queue_wait_as(&lock->queue, WAIT_READ_LOCK, lock->writer);
+	assert(is_live(lock));
+	assert(lock->readers && !lock->writer && "a release grants");
+}
+
+void co_rwlock_write_lock(struct co_rwlock *lock)
+{
+	assert(is_live(lock));
+	struct task *me = task_current();
+	assert(me && "only inside a task");
+	assert(lock->writer != me && "a lock is not taken twice");
+	task_yield_if_all_points();
+	assert(is_live(lock));
+	task_touch_shared();
+	if (!lock->writer && !lock->readers && co_queue_is_empty(&lock->queue)) {
+		lock->writer = me;
+		return;
+	}
+	co_queue_wait_as(&lock->queue, WAIT_WRITE_LOCK, lock->writer);
+	assert(is_live(lock));
+	assert(lock->writer == me && !lock->readers && "a release grants");
+}
+
+void co_rwlock_read_unlock(struct co_rwlock *lock)
+{
+	assert(is_live(lock));
+	assert(lock->readers && "somebody holds it shared");
+	task_touch_shared();
+	lock->readers--;
+	grant(lock);
+}
+
+void co_rwlock_write_unlock(struct co_rwlock *lock)
+{
+	assert(is_live(lock));
+	assert(lock->writer && lock->writer == task_current() && "only its holder unlocks");
+	task_touch_shared();
+	lock->writer = NULL;
+	grant(lock);
+}
+
+bool co_rwlock_has_writer(const struct co_rwlock *lock)
+{
+	assert(is_live(lock));
+	task_touch_shared();
+	/* Behind readers, a queue begins with a writer. */
+	return lock->writer || !co_queue_is_empty(&lock->queue);
+}
+
+void co_rwlock_destroy(struct co_rwlock *lock)
+{
+	assert(is_live(lock));
+	assert(!lock->readers && !lock->writer && "nobody holds a destroyed lock");
+	co_queue_destroy(&lock->queue);
+	lock->mark = MARK_DEAD;
+}

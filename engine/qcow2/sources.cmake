@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+set(qcow2_sources)
+set(qcow2_headers)
