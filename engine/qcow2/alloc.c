@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: MIT
+/* Which host clusters are free, and which of those may be used.
+ *
+ * The hazard is reuse. A cluster is freed when an L2 entry stops pointing to it; but that change
+ * sits in a cache, and after a crash the old L2 entry is back. If the cluster had been given to
+ * somebody else in the meantime, the old entry would show somebody else's data, with refcounts and
+ * flags all in order. And a read or an in-place write that began before the unlink may still be
+ * under way without the engine lock; it would read or destroy the new owner's data.
+ *
+ * So a freed cluster goes into a list with the number of its free. When a flush has made everything
+ * durable that was in the caches when it began, the frees up to that point leave the list (O4),
+ * except those in which guest data I/O is under way (`struct io_hold`): these wait for a later
+ * flush. The allocator passes over what is in the list, and extends the file rather than wait. */
+#include "engine/qcow2/alloc.h"
+
+#include "engine/qcow2/refcount.h"
+#include "engine/scheduler/sched.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+void allocator_init(struct qcow2 *image, uint64_t from)
+{
+	image->allocator = (struct allocator){ .hint = from / image->cluster_bytes };
+	co_queue_init(&image->allocator.unheld, "end of in-place writes", 0);
+}
+
+void allocator_release(struct qcow2 *image)
+{
+	arena_give(image->arena, image->allocator.freed);
+	image->allocator.freed = NULL;
+	co_queue_destroy(&image->allocator.unheld);
+}
+
+/* Returns the cluster after the freed range that holds `cluster`, or `cluster` when none does. */
+static uint64_t skip_freed(const struct allocator *allocator, uint64_t cluster)
+{
+	for (size_t i = 0; i < allocator->freed_count; i++) {
+		const struct freed_range *range = &allocator->freed[i];
+		if (cluster >= range->first && cluster < range->first + range->clusters)
+			return range->first + range->clusters;
+	}
+	return cluster;
+}
+
+/* Find the first usable cluster at or after `from`, making refcount blocks on the way. The search
+ * ends at the end of the covered area at the latest: a new block leaves its range empty but for
+ * itself. */
+static int find_free(struct qcow2 *image, uint64_t from, uint64_t *found)
+{
+	for (uint64_t cluster = from;; cluster++) {
+		cluster = skip_freed(&image->allocator, cluster);
+		bool taken;
+		int result = refcount_cover(image, cluster, &taken);
+		if (result < 0)
+			return result;
+		uint16_t refcount;
+		result = refcount_get(image, cluster, &refcount);
+		if (result < 0)
+			return result;
+		if (!taken && refcount == 0) {
+			*found = cluster;
+			return 0;
+		}
+	}
+}
+
+/* Is cluster number `cluster` usable without any change to the refcount structures? */
+static int is_usable(struct qcow2 *image, uint64_t cluster, bool *usable)
+{
+	uint16_t refcount;
+	*usable = false;
+	if (skip_freed(&image->allocator, cluster) != cluster)
+		return 0;
+	int result = refcount_get(image, cluster, &refcount);
+	*usable = result == 0 && refcount == 0;
+	return result;
+}
+
+/* Find a run of `length` usable clusters, all covered by refcount blocks. */
+static int find_run(struct qcow2 *image, uint64_t length, uint64_t *first)
+{
+	uint64_t from = image->allocator.hint;
+	for (bool is_first = true;; is_first = false) {
+		int result = find_free(image, from, first);
+		if (result < 0)
+			return result;
+		if (is_first)
+			image->allocator.hint = *first;
+		uint64_t found = 1;
+		for (; found < length; found++) {
+			bool taken;
+			bool usable = false;
+			result = refcount_cover(image, *first + found, &taken);
+			if (result == 0)
+				result = is_usable(image, *first + found, &usable);
+			if (result < 0)
+				return result;
+			if (!usable)
+				break;
+		}
+		if (found == length)
+			return 0;
+		from = *first + found;
+	}
+}
+
+static int take_run(struct qcow2 *image, uint64_t first, uint64_t length, uint64_t *host_offset)
+{
+	int result = refcount_add(image, first, length, 1);
+	if (result < 0)
+		return result;
+	if (image->allocator.hint == first)
+		image->allocator.hint = first + length;
+	*host_offset = first * image->cluster_bytes;
+	return 0;
+}
+
+int alloc_clusters(struct qcow2 *image, uint64_t clusters, uint64_t *host_offset)
+{
+	uint64_t first;
+	assert(co_mutex_is_mine(&image->lock));
+	int result = find_run(image, clusters, &first);
+	return result < 0 ? result : take_run(image, first, clusters, host_offset);
+}
+
+int alloc_up_to(struct qcow2 *image, uint64_t *clusters, uint64_t *host_offset)
+{
+	uint64_t first;
+	assert(co_mutex_is_mine(&image->lock));
+	int result = find_run(image, 1, &first);
+	if (result < 0)
+		return result;
+	/* Stay inside the range of one refcount block: the rest of it is covered, too. */
+	uint64_t room = image->block_entries - first % image->block_entries;
+	uint64_t most = *clusters < room ? *clusters : room;
+	uint64_t length = 1;
+	for (; length < most; length++) {
+		bool usable;
+		result = is_usable(image, first + length, &usable);
+		if (result < 0)
+			return result;
+		if (!usable)
+			break;
+	}
+	*clusters = length;
+	return take_run(image, first, length, host_offset);
+}
+
+int free_unlinked(struct qcow2 *image, uint64_t host_offset, uint64_t bytes)
+{
+	assert(co_mutex_is_mine(&image->lock));
+	uint64_t first = host_offset / image->cluster_bytes;
+	uint64_t last = (host_offset + bytes - 1) / image->cluster_bytes;
+	return refcount_add(image, first, last - first + 1, -1);
+}
+
+int free_after_unlink(struct qcow2 *image, uint64_t host_offset, uint64_t bytes)
+{
+	int result = cache_depend(&image->refcount_cache, &image->l2_cache); /* O3 */
+	return result < 0 ? result : free_unlinked(image, host_offset, bytes);
+}
+
+static bool freed_grow(struct qcow2 *image)
+{
+	struct allocator *allocator = &image->allocator;
+	if (allocator->freed_count < allocator->freed_capacity)
+		return true;
+	size_t capacity = allocator->freed_capacity ? 2 * allocator->freed_capacity : 16;
+	struct freed_range *freed = arena_take(image->arena, capacity * sizeof(*freed));
+	if (!freed)
+		return false;
+	if (allocator->freed_count)
+		memcpy(freed, allocator->freed, allocator->freed_count * sizeof(*freed));
+	arena_give(image->arena, allocator->freed);
+	allocator->freed = freed;
+	allocator->freed_capacity = capacity;
+	return true;
+}
+
+void allocator_note_free(struct qcow2 *image, uint64_t cluster)
+{
+	struct allocator *allocator = &image->allocator;
+	cache_forget(&image->l2_cache, cluster * image->cluster_bytes);
+	cache_forget(&image->refcount_cache, cluster * image->cluster_bytes);
+	allocator->freed_number++;
+	if (allocator->freed_count > 0) {
+		struct freed_range *last = &allocator->freed[allocator->freed_count - 1];
+		if (cluster == last->first + last->clusters &&
+		    last->number + 1 == allocator->freed_number) {
+			last->clusters++;
+			last->number++;
+			return;
+		}
+	}
+	/* A free that is not noted would be a reuse too soon: better die. */
+	bool grown = freed_grow(image);
+	assert(grown);
+	allocator->freed[allocator->freed_count++] = (struct freed_range){
+		.first = cluster, .clusters = 1, .number = allocator->freed_number
+	};
+}
+
+static bool is_held(const struct qcow2 *image, const struct freed_range *range)
+{
+	uint64_t from = range->first * image->cluster_bytes;
+	uint64_t to = from + range->clusters * image->cluster_bytes;
+	for (const struct io_hold *hold = image->allocator.holds; hold; hold = hold->next) {
+		if (hold->host_offset < to && from < hold->host_offset + hold->bytes)
+			return true;
+	}
+	return false;
+}
+
+void allocator_release_freed(struct qcow2 *image, uint64_t number)
+{
+	struct allocator *allocator = &image->allocator;
+	size_t kept = 0;
+	task_touch_shared();
+	for (size_t i = 0; i < allocator->freed_count; i++) {
+		struct freed_range *range = &allocator->freed[i];
+		if (range->number > number || is_held(image, range)) {
+			allocator->freed[kept++] = *range;
+			continue;
+		}
+		if (range->first < allocator->hint)
+			allocator->hint = range->first;
+	}
+	allocator->freed_count = kept;
+}
+
+void hold_begin(struct qcow2 *image, struct io_hold *hold, uint64_t host_offset, uint64_t bytes,
+		bool writes)
+{
+	task_touch_shared();
+	*hold = (struct io_hold){ .next = image->allocator.holds,
+				  .host_offset = host_offset,
+				  .bytes = bytes,
+				  .writes = writes };
+	if (hold->next)
+		hold->next->previous = hold;
+	image->allocator.holds = hold;
+}
+
+void hold_end(struct qcow2 *image, struct io_hold *hold)
+{
+	task_touch_shared();
+	if (hold->previous)
+		hold->previous->next = hold->next;
+	else
+		image->allocator.holds = hold->next;
+	if (hold->next)
+		hold->next->previous = hold->previous;
+	if (hold->writes)
+		co_queue_wake_all(&image->allocator.unheld);
+}
+
+static bool has_writers(const struct qcow2 *image)
+{
+	for (const struct io_hold *hold = image->allocator.holds; hold; hold = hold->next) {
+		if (hold->writes)
+			return true;
+	}
+	return false;
+}
+
+void hold_wait_for_writers(struct qcow2 *image)
+{
+	assert(co_mutex_is_mine(&image->lock));
+	while (has_writers(image))
+		co_queue_wait(&image->allocator.unheld);
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+/* Making things durable, and the two bits of the header that speak of it.
+ *
+ * A flush finishes the background work of everything acknowledged before it (C11), writes the L2
+ * tables and then the refcount blocks back, each in its order, and flushes the device. With lazy
+ * refcounts the blocks may stay behind while the dirty bit is on disk: the bit goes there before
+ * the first table that they do not cover (O8), and is cleared last of all (O9). */
+#include "engine/qcow2/alloc.h"
+#include "engine/qcow2/l2meta.h"
+#include "injector/fault_point.h"
+
+#include <assert.h>
+#include <errno.h>
+
+int image_device_flush(struct qcow2 *image)
+{
+	if (image->broken)
+		return image->broken;
+	int result = file_flush(&image->file);
+	if (result < 0)
+		image->broken = result;
+	return result;
+}
+
+int image_write_header(struct qcow2 *image, const void *from, size_t bytes, uint64_t at)
+{
+	int result = file_write(&image->file, from, bytes, at);
+	return result < 0 ? result : image_device_flush(image);
+}
+
+static int write_incompatible(struct qcow2 *image, uint64_t incompatible)
+{
+	uint64_t raw;
+	be64_put(&raw, incompatible);
+	int result = image_write_header(image, &raw, sizeof(raw), FORMAT_AT_INCOMPATIBLE);
+	if (result == 0)
+		image->header.incompatible = incompatible;
+	return result;
+}
+
+int image_mark_dirty(struct qcow2 *image)
+{
+	assert(co_mutex_is_mine(&image->lock));
+	if (!(image->header.compatible & FORMAT_COMPATIBLE_LAZY) || image_is_lazy_dirty(image))
+		return 0;
+	return write_incompatible(image, image->header.incompatible | FORMAT_INCOMPATIBLE_DIRTY);
+}
+
+int image_mark_clean(struct qcow2 *image)
+{
+	assert(co_mutex_is_mine(&image->lock));
+	if (!image_is_lazy_dirty(image))
+		return 0;
+	return write_incompatible(image, image->header.incompatible & ~FORMAT_INCOMPATIBLE_DIRTY);
+}
+
+/* The order is O1 to O3; without lazy refcounts the blocks follow. With the lock. */
+static int write_caches(struct qcow2 *image, bool all)
+{
+	int result = cache_write_back(&image->l2_cache);
+	if (result == 0 && (all || !image_is_lazy_dirty(image)))
+		result = cache_write_back(&image->refcount_cache);
+	return result;
+}
+
+int qcow2_flush(struct qcow2 *image)
+{
+	if (image->read_only)
+		return 0;
+	int background = l2meta_drain(image);
+	co_mutex_lock(&image->lock);
+	uint64_t freed = image->allocator.freed_number;
+	int result = write_caches(image, false);
+	co_mutex_unlock(&image->lock);
+	if (result == 0)
+		result = image_device_flush(image);
+	if (result == 0)
+		allocator_release_freed(image, freed); /* O4 */
+	return background < 0 ? background : result;
+}
+
+static int close_writable(struct qcow2 *image)
+{
+	int background = KNOWN_BUG("close-no-drain") ? 0 : l2meta_shut_down(image);
+	co_mutex_lock(&image->lock);
+	int result = write_caches(image, true);
+	if (result == 0)
+		result = image_device_flush(image);
+	if (result == 0 && background == 0)
+		result = image_mark_clean(image); /* O9 */
+	co_mutex_unlock(&image->lock);
+	return background < 0 ? background : result;
+}
+
+/* Free one image; its backing file is the caller's. */
+static int release_layer(struct qcow2 *image)
+{
+	int result = file_close(&image->file);
+	file_close(&image->raw.file);
+	cache_release(&image->l2_cache);
+	cache_release(&image->refcount_cache);
+	allocator_release(image);
+	arena_give(image->arena, image->l1);
+	arena_give(image->arena, image->refcount_table);
+	arena_give(image->arena, image);
+	return result;
+}
+
+int qcow2_close(struct qcow2 *image)
+{
+	int result = image->read_only ? 0 : close_writable(image);
+	while (image) {
+		struct qcow2 *backing = image->backing;
+		int closed = release_layer(image);
+		if (result == 0)
+			result = closed;
+		image = backing;
+	}
+	return result;
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+/* Each bug is one line where the mistake was, or could be, made: grep for KNOWN_BUG. "Proposal" is
+ * the patch "qcow2: Cancel COW when overwritten" (qemu-devel, 18 September 2012); "reconstruction"
+ * is how we believe the unmerged patches below it worked. */
+#include "engine/qcow2/known_bugs.h"
+
+#include <assert.h>
+
+static const struct known_bug bugs[] = {
+	{ "int32-host-offset",
+	  "a child's host offset is cut to 32 bits: above 4 GiB its data overwrites other clusters",
+	  "cow-complete", "beyond-4g", "proposal: start_of_cluster() returned int", true },
+	{ "leak-hold",
+	  "a child whose data write fails never releases its hold of the parent: the next flush "
+	  "hangs",
+	  "progress", "child-fails", "proposal: error path of the data write", true },
+	{ "no-restore",
+	  "a child whose data write fails releases its parent, but nobody copies the range it had "
+	  "taken",
+	  "cow-complete", "child-fails", "the obvious repair of leak-hold", false },
+	{ "parent-dies",
+	  "an allocation whose data write fails is freed although a child lives in its cluster",
+	  "progress", "parent-fails", "proposal: error path of the data write", true },
+	{ "kick-not-up", "who waits for a child does not wake its sleeping ancestors: it hangs",
+	  "progress", "rewrite-child", "proposal, under our reconstruction", true },
+	{ "kick-not-down", "who waits for a parent does not wake its sleeping children: it hangs",
+	  "progress", "rewrite-parent", "proposal, under our reconstruction", true },
+	{ "late-child",
+	  "a child that attaches to an allocation already hurried goes to sleep: the root waits "
+	  "for it",
+	  "progress", "late-child", "proposal, under our reconstruction", true },
+	{ "sync-kick",
+	  "between the kick of an allocation and the wait for it, it may finish and be freed",
+	  "progress", "kick-finishes", "proposal, under our reconstruction", true },
+	{ "unlock-yield",
+	  "between releasing its parent and queueing behind it a child yields: the parent is gone",
+	  "progress", "late-child", "the condition that the proposal's comment states", false },
+	{ "zero-no-wait",
+	  "write-zeroes does not wait for allocations in flight: their data comes back later",
+	  "read-linearizable", "zero-overlap", "proposal, under our reconstruction", true },
+	{ "discard-no-wait",
+	  "discard does not wait for allocations in flight: their data comes back later",
+	  "read-linearizable", "discard-overlap", "proposal, under our reconstruction", true },
+	{ "snapshot-no-drain",
+	  "an internal snapshot is taken without finishing allocations in flight", "flush-durable",
+	  "snapshot-overlap", "proposal, under our reconstruction", true },
+	{ "close-no-drain", "close does not finish sleeping allocations: acknowledged data is lost",
+	  "flush-durable", "tail-cancelled", "proposal, under our reconstruction", false },
+	{ "read-early",
+	  "a read is sent to a new cluster before the data that it should return is written there",
+	  "read-linearizable", "read-in-flight", "an obligation on the patches below the proposal",
+	  false },
+	{ "read-run",
+	  "a read does not stop where an allocation in flight begins, and returns old data beyond",
+	  "read-linearizable", "read-across", "an obligation on the patches below the proposal",
+	  false },
+	{ "no-final",
+	  "a child attaches to a tail whose copy has begun: the copy overwrites the child's data",
+	  "flush-durable", "late-child", "a line that the proposal has: final", false },
+	{ "no-align",
+	  "a child attaches to a tail that was shortened before: its own tail COW overwrites a "
+	  "neighbour",
+	  "flush-durable", "three-in-a-cluster",
+	  "a line that the proposal has: the end-of-cluster test", false },
+	{ "no-rwlock", "a root links while its children's data and COW are on their way",
+	  "cow-complete", "late-child", "a line that the proposal has: the reader/writer lock",
+	  false },
+	{ "kick-any",
+	  "a kick enters a task that does not sleep: one that waits for something else, or none "
+	  "yet",
+	  "progress", "rewrite-parent", "a line that the proposal has: the test of `sleeping`",
+	  false },
+};
+
+size_t known_bug_count(void)
+{
+	return sizeof(bugs) / sizeof(bugs[0]);
+}
+
+const struct known_bug *known_bug_at(size_t index)
+{
+	assert(index < known_bug_count());
+	return &bugs[index];
+}
