@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+/** What the judge and its rules share. Private to oracle/. */
+#ifndef ORACLE_JUDGE_STATE_H
+#define ORACLE_JUDGE_STATE_H
+
+#include "oracle/distinct.h"
+#include "oracle/findings.h"
+#include "oracle/history.h"
+#include "oracle/judge.h"
+#include "oracle/layer.h"
+#include "oracle/live.h"
+
+/** Where the books stood before an event: what stepping back needs beside the journal. */
+struct mark {
+	size_t journal_count;
+	size_t finding_count;
+	uint64_t merged_top;
+	uint64_t states;
+};
+
+/** Something that looked bad in a torn state, to be looked at again when the write is whole. */
+enum recheck_kind { RECHECK_CLUSTER, RECHECK_GUEST, RECHECK_ENTRY, RECHECK_FROZEN, RECHECK_HEADER };
+
+struct recheck {
+	enum recheck_kind kind;
+	enum entry_kind entry;
+	uint64_t place; /* cluster index, guest offset, host offset of the entry, host sector */
+	uint64_t bytes;
+};
+
+struct judge {
+	struct judge_options options;
+	struct journal journal;
+	struct live live;
+	struct inflater *inflater; /* owned */
+	struct layers layers;
+	struct history history;
+	struct findings findings;
+	struct distinct distinct;
+	const struct event_log *log; /* borrowed until the next run */
+	struct mark *marks;          /* owned; marks[i]: before event i */
+	size_t mark_capacity;
+	size_t processed; /* events that the books cover */
+	struct mark start;
+	struct recheck *rechecks; /* owned */
+	size_t recheck_count;
+	size_t recheck_capacity;
+	uint64_t states;
+	bool initial_judged; /* the state before the first event was counted as judged */
+	/* Journaled words. */
+	uint64_t operations;    /* that changed the image so far */
+	uint64_t ended;         /* 1 + run_end of the END event */
+	uint64_t foreign_write; /* a backing file was written: contents cannot be judged */
+	uint64_t gave_up;       /* a step asked for more comparisons than the judge makes */
+	/* Facts of the initial image. */
+	uint64_t initial_leaks;
+	bool initial_dirty;
+	struct image_header initial;
+};
+
+/** From where a value is looked at. */
+struct view {
+	bool is_read;     /* false: after a crash now; true: by a read ... */
+	uint64_t invoked; /* ... that was invoked at this event */
+	enum rule rule;   /* is_read: rule to report */
+	/* Through the tables of this snapshot; NULL: the active ones. */
+	const struct image_snapshot *snapshot;
+};
+
+/** Does anything keep contents from being judged? Returns why, or NULL. */
+const char *judge_content_skipped(const struct judge *judge);
+
+/** Note that a rule saw something bad in a torn state. No-op in other states. */
+void judge_recheck(struct judge *judge, struct recheck recheck);
+
+/** The bytes of the log at a position that an event named. */
+static inline const uint8_t *judge_log_bytes(const struct judge *judge, uint64_t position)
+{
+	return judge->log->bytes + position;
+}
+
+/* The rules. Each looks at what the last transition touched (live.work) and reports what is bad in
+ * the state as it is. */
+
+/** opens: the header. */
+void rule_opens(struct judge *judge);
+/** no-alias: touched clusters and malformed entries. */
+void rule_alias(struct judge *judge);
+/** refcount-covers, copied-exact: touched clusters. */
+void rule_refcounts(struct judge *judge);
+/** leak-bounded: the number of leaked clusters. */
+void rule_leaks(struct judge *judge);
+/** old-or-new for what snapshots hold. */
+void rule_snapshots(struct judge *judge);
+
+/** A snapshot was acknowledged: from now on it may not change, and it must hold what was
+ * acknowledged before it was asked for. */
+void rule_new_snapshot(struct judge *judge, const struct request *request);
+/** cow-complete, old-or-new, flush-durable: touched parts of the disk. */
+void rule_content(struct judge *judge);
+
+/** Judge the contents of [from, to) of the virtual disk as `view` sees them. */
+void rule_content_range(struct judge *judge, const struct view *view, uint64_t from, uint64_t to);
+
+/** A read has completed. */
+void rule_read(struct judge *judge, const struct request *read);
+
+/** The run is over (EVENT_END). */
+void rule_progress(struct judge *judge, const struct event *end);
+/** The contents after a clean close, as one more read. */
+void rule_final(struct judge *judge);
+
+/** Clusters that a request may leak until it is flushed. */
+uint64_t leak_cost_of(const struct judge *judge, const struct request *request);
+
+/* Values, shared by rule_content.c and rule_read.c. */
+
+enum value_verdict { VALUE_FINE, VALUE_OVERRIDDEN, VALUE_STRANGE };
+
+/** Is `bytes` (the whole sector at guest_offset / 512; the part [from, to) of it counts) a value
+ * that `view` allows? */
+enum value_verdict value_check(struct judge *judge, const struct view *view, uint64_t from,
+			       uint64_t to, const uint8_t *sector);
+
+/** What the guest read in this sector before the first event; NULL: it could not be read. */
+const uint8_t *value_initial(struct judge *judge, uint64_t guest_offset);
+
+/** Say in words what `sector`, found at `guest_offset`, holds. Returns true when it is somebody
+ * else's value or a mixture. */
+bool value_describe(struct judge *judge, char *text, size_t text_bytes, uint64_t guest_offset,
+		    const uint8_t *sector);
+
+#endif

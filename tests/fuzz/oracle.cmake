@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+fuzz_target(oracle_image LINKS oracle traces)
