@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: MIT
+"""Traces: written by `run` and `sweep`, read by `replay`, `check` and `show`."""
+import os
+import shutil
+import subprocess
+import unittest
+
+from program import BROKEN, OVERLAP, CommandLine, main
+
+
+class Traces(CommandLine):
+    def trace_of_run(self, *arguments, code=0):
+        self.write("overlap.qio", OVERLAP)
+        found = self.run_json("run", "overlap.qio", *arguments, code=code)
+        self.assertTrue(os.path.exists(self.path(found["trace"])))
+        return found
+
+    def test_a_run_follows_its_schedule_and_can_be_replayed(self):
+        found = self.trace_of_run("--schedule", "s1:01", "--out", "t")
+        self.assertTrue(found["schedule"].startswith("s1:01"))
+        out, _ = self.run_program("replay", found["trace"])
+        self.assertRegex(out, r"^\d+ events, all as recorded\n")
+        self.assertEqual(self.run_json("check", found["trace"])["crash_states"],
+                         found["crash_states"])
+
+    def test_equal_seeds_give_equal_traces(self):
+        first = self.trace_of_run("--seed", "7", "--out", "a")
+        other = self.trace_of_run("--seed", "7", "--out", "b")
+        with open(self.path(first["trace"]), "rb") as a, open(self.path(other["trace"]), "rb") as b:
+            self.assertEqual(a.read(), b.read())
+
+    def test_a_schedule_that_does_not_fit_diverges(self):
+        self.write("overlap.qio", OVERLAP)
+        _, err = self.run_program("run", "overlap.qio", "--schedule", "s1:(99)", code=4)
+        self.assertIn("diverged at step", err)
+        self.run_program("run", "overlap.qio", "--schedule", "zebra", code=2)
+
+    def test_a_finding_is_found_again_by_replay_check_and_show(self):
+        self.write("broken.qio", BROKEN)
+        found = self.run_json("sweep", "broken.qio", "--out", "t", code=1)
+        for violation in found["violations"]:
+            trace = violation["trace"]
+            for command in ("replay", "check"):
+                again = self.run_json(command, trace, code=1)["violations"]
+                self.assertIn((violation["rule"], violation["guest_offset"]),
+                              [(item["rule"], item["guest_offset"]) for item in again])
+            out, _ = self.run_program("show", trace)
+            self.assertIn(f"=> {violation['rule']}", out)
+            self.assertIn(violation["rule"],
+                          [item["rule"] for item in self.run_json("show", trace)["violations"]])
+        self.assertEqual(self.run_program("run", "broken.qio", "--quiet", "--schedule",
+                                          found["schedule"], code=1)[1], "")
+
+    def test_show_prints_events_and_stacks_on_demand(self):
+        trace = self.trace_of_run()["trace"]
+        brief, _ = self.run_program("show", trace)
+        self.assertNotIn("submitted", brief)
+        events, _ = self.run_program("show", trace, "--events")
+        self.assertIn("write submitted", events)
+        stacks, _ = self.run_program("show", trace, "--stacks")
+        self.assertIn("qcow2_open+", stacks)
+        self.assertEqual(len(self.run_json("show", trace)["events"]),
+                         self.run_json("run", "overlap.qio")["events"])
+
+    def test_crash_images_are_written_for_other_tools(self):
+        trace = self.trace_of_run()["trace"]
+        sizes = []
+        for place in ("0", "1", "3", "3+1"):
+            self.run_program("show", trace, "--image-at", place, "--output", f"{place}.qcow2")
+            sizes.append(os.path.getsize(self.path(f"{place}.qcow2")))
+            if shutil.which("qemu-img"):
+                done = subprocess.run(["qemu-img", "check", "-q", f"{place}.qcow2"],
+                                      cwd=self.folder, check=False, capture_output=True)
+                self.assertIn(done.returncode, (0, 3), done.stderr)
+        self.assertEqual(sizes, sorted(sizes))
+        self.assertTrue(os.path.exists(self.path("backing.raw")))
+        self.run_program("show", trace, "--image-at", "x", code=2)
+        _, err = self.run_program("show", trace, "--image-at", "100000", code=2)
+        self.assertRegex(err, r"the trace has only \d+ operations")
+        self.assertFalse([name for name in os.listdir(self.folder) if name.endswith(".tmp")])
+
+    @unittest.skipUnless(shutil.which("qemu-io"), "there is no qemu-io")
+    def test_a_foreign_program_is_recorded_and_judged(self):
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "d.qcow2", "1M"],
+                       cwd=self.folder, check=True)
+        out, err = self.run_program("record", "--out", "t", "--", "qemu-io", "-f", "qcow2",
+                                    "-c", "write -q -P 1 0 64k", "d.qcow2")
+        self.assertRegex(out, r"^t/qemu-io-1\.trace\.zst: \d+ events on 1 files\n$")
+        self.assertEqual(err, "cowtip: qemu-io ended with exit status 0\n")
+        trace = "t/qemu-io-1.trace.zst"
+        out, _ = self.run_program("check", trace)
+        self.assertIn("nothing wrong", out)
+        self.assertIn("not judged everywhere: cow-complete", out)
+        self.assertIn("writes data: guest 0x0+65536", self.run_program("show", trace)[0])
+        self.run_program("show", trace, "--image-at", "1000000", code=2)
+        self.assertIn("not run", self.run_program("replay", trace)[1])
+
+    def test_a_recording_without_an_image_is_refused(self):
+        _, err = self.run_program("record", "--", "true", code=2)
+        self.assertIn("nothing was recorded", err)
+        self.run_program("record", "--", "/no/such/program", code=2)
+        self.run_program("record", code=2)
+
+    def test_a_damaged_trace_is_bad_input(self):
+        trace = self.path(self.trace_of_run()["trace"])
+        with open(trace, "rb") as file:
+            good = file.read()
+        with open(trace, "wb") as file:
+            file.write(good[:40] + bytes([good[40] ^ 0xff]) + good[41:])
+        for command in ("replay", "check", "show"):
+            _, err = self.run_program(command, trace, code=2)
+            self.assertEqual(err.count("\n"), 1)
+
+
+if __name__ == "__main__":
+    main()

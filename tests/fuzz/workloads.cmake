@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+fuzz_target(language LINKS workloads)

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MIT
+/* The order in which the driver writes, as text: one expected log for each ordering rule of
+ * engine/README.md.
+ *
+ * Clusters are 2 KiB. A fresh image has its header at 0, the refcount table at 0x800, the refcount
+ * block at 0x1000, the L1 table at 0x1800; the first cluster that is allocated is 0x2000. */
+#include "injector/choice.h"
+#include "workloads/world.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TEXT_BYTES = 8192 };
+
+/* Run `text` once, always taking option 0, and write what takes effect on the image: "0x2000+512 "
+ * for a write, "flush " for a flush,
+ * "| " where a request is acknowledged. */
+static void run(char *order, const char *text)
+{
+	struct workload workload;
+	struct world_options options = { .policy = QCOW2_CANCEL };
+	struct world *world;
+	struct why why;
+	ck_assert_msg(workload_parse(&workload, "test", text, strlen(text), &why) == STATUS_OK,
+		      "%s", why.text);
+	ck_assert_msg(world_new(&world, &workload, &options, &why) == STATUS_OK, "%s", why.text);
+	struct schedule none;
+	schedule_init(&none);
+	struct strategy *strategy = strategy_replay_new(&none);
+	struct choice choice;
+	choice_init(&choice, strategy, NULL);
+	ck_assert(choice_begin(&choice));
+	enum run_end end = world_run(world, &choice);
+	ck_assert_msg(end == RUN_FINISHED, "%s", world_report(world));
+	const struct event_log *log = world_log(world);
+	order[0] = '\0';
+	for (size_t i = 0; i < log->count; i++) {
+		const struct event *event = &log->events[i];
+		size_t used = strlen(order);
+		bool effect = event->kind == EVENT_IO_EFFECT && event->file == 0;
+		if (effect && event->op == IO_WRITE)
+			snprintf(order + used, TEXT_BYTES - used, "0x%llx+%llu ",
+				 (unsigned long long)event->host_offset,
+				 (unsigned long long)event->length);
+		else if (effect && event->op == IO_FLUSH)
+			snprintf(order + used, TEXT_BYTES - used, "flush ");
+		else if (event->kind == EVENT_REQUEST_COMPLETED)
+			snprintf(order + used, TEXT_BYTES - used, "| ");
+	}
+	choice_end(&choice, end, 0);
+	choice_release(&choice);
+	strategy_free(strategy);
+	schedule_release(&none);
+	world_free(world);
+	workload_release(&workload);
+}
+
+START_TEST(a_first_write_is_linked_after_its_refcounts_and_data)
+{
+	char order[TEXT_BYTES];
+	run(order, "#@ image size=16k cluster_size=2k backing=pattern\n"
+		   "write 0 512\n"
+		   "flush\n");
+	ck_assert_str_eq(order, "| "
+				"0x2000+512 | "      /* the guest's data; acknowledged */
+				"0x2200+1536 "       /* tail COW */
+				"0x1000+2048 flush " /* O1: refcounts before ... */
+				"0x2800+2048 flush " /* O7: ... the new, empty L2 table ... */
+				"0x1800+8 flush "    /* ... before the L1 entry */
+				"flush 0x2800+2048 flush | " /* O2: data before the L2 entry */
+				"flush | ");                 /* close */
+}
+END_TEST
+
+START_TEST(a_discarded_cluster_loses_its_refcount_after_its_entry)
+{
+	char order[TEXT_BYTES];
+	run(order, "#@ image size=16k cluster_size=2k\n"
+		   "#@ prepare write 0 2k\n"
+		   "discard 0 2k\n"
+		   "flush\n");
+	ck_assert_str_eq(order, "| | "
+				"0x2800+2048 flush "   /* O3: the L2 table no longer points to it */
+				"0x1000+2048 flush | " /* then the refcount block */
+				"flush | ");
+}
+END_TEST
+
+START_TEST(a_discarded_cluster_is_not_reused_before_a_flush)
+{
+	char order[TEXT_BYTES];
+	run(order, "#@ image size=16k cluster_size=2k\n"
+		   "#@ prepare write 0 2k\n"
+		   "discard 0 2k\n"
+		   "write 4k 2k\n" /* O4: 0x2000 is free, and not taken */
+		   "flush\n"
+		   "write 6k 2k\n" /* now it is */
+		   "flush\n");
+	ck_assert_ptr_nonnull(strstr(order, "| | 0x3000+2048 | "));
+	ck_assert_ptr_nonnull(strstr(order, "flush | 0x2000+2048 | "));
+}
+END_TEST
+
+START_TEST(the_dirty_bit_comes_first_and_goes_last)
+{
+	char order[TEXT_BYTES];
+	run(order, "#@ image size=16k cluster_size=2k lazy_refcounts=on\n"
+		   "write 0 2k\n"
+		   "flush\n");
+	ck_assert_str_eq(order, "| "
+				"0x2000+2048 | "
+				"0x48+8 flush "      /* O8: the dirty bit */
+				"0x2800+2048 flush " /* L2 table, without waiting for refcounts */
+				"0x1800+8 flush "
+				"flush 0x2800+2048 flush | "
+				"0x1000+2048 flush " /* close: refcounts ... */
+				"0x48+8 flush | ");  /* O9: ... then the bit is cleared */
+}
+END_TEST
+
+START_TEST(a_shared_l2_table_is_copied_before_it_is_changed)
+{
+	char order[TEXT_BYTES];
+	run(order, "#@ image size=16k cluster_size=2k\n"
+		   "#@ prepare write 0 2k\n"
+		   "#@ prepare snapshot one\n"
+		   "write 0 512\n"
+		   "flush\n");
+	/* 0x3000 and 0x3800: the snapshot's L1 table and the snapshot table. */
+	ck_assert_str_eq(order,
+			 "| "
+			 "0x4000+512 | "        /* new cluster: 0x2000 is shared */
+			 "0x4200+1536 "         /* tail COW from it */
+			 "0x1000+2048 flush "   /* O1 */
+			 "0x4800+2048 flush "   /* O7: copy of the L2 table */
+			 "0x1800+8 flush "      /* L1 entry */
+			 "0x1000+2048 flush "   /* refcounts of both new, before the entry (O1) */
+			 "0x4800+2048 flush "   /* L2 entry, before ... */
+			 "0x1000+2048 flush | " /* O3: ... 0x2000 loses a reference */
+			 "flush | ");
+}
+END_TEST
+
+START_TEST(a_longer_refcount_table_is_durable_before_the_header_points_to_it)
+{
+	char order[TEXT_BYTES];
+	/* The table's one cluster reaches to 512 MiB. */
+	run(order, "#@ image size=16k cluster_size=2k allocate_from=512m\n"
+		   "write 0 2k\n"
+		   "flush\n");
+	const char *expected =
+		"| "
+		"0x20000000+2048 "       /* the block that covers the new area, itself included */
+		"0x20000800+4096 flush " /* O6: the new table ... */
+		"0x30+12 flush ";        /* ... before the header */
+	ck_assert_msg(strncmp(order, expected, strlen(expected)) == 0, "%s", order);
+}
+END_TEST
+
+START_TEST(a_new_refcount_block_is_durable_before_the_table_points_to_it)
+{
+	char order[TEXT_BYTES];
+	/* The first block reaches to 2 MiB. */
+	run(order, "#@ image size=16k cluster_size=2k allocate_from=2m\n"
+		   "write 0 2k\n"
+		   "flush\n");
+	const char *expected = "| "
+			       "0x200000+2048 flush " /* O5: the block ... */
+			       "0x808+8 "             /* ... before the table's entry */
+			       "0x200800+2048 | ";    /* the guest's data */
+	ck_assert_msg(strncmp(order, expected, strlen(expected)) == 0, "%s", order);
+}
+END_TEST
+
+START_TEST(a_longer_l1_table_is_durable_before_the_header_points_to_it)
+{
+	char order[TEXT_BYTES];
+	/* With 512-byte clusters an L1 cluster reaches to 2 MiB; header, tables: 0, 0x200, 0x400,
+	 * 0x600. */
+	run(order, "#@ image size=32k cluster_size=512\n"
+		   "truncate 4m\n");
+	ck_assert_str_eq(order, "| "
+				"0x400+512 flush "  /* refcounts of the new table */
+				"0x800+1024 flush " /* O6: the table ... */
+				"0x24+12 flush "    /* ... before the header */
+				"flush "
+				"0x18+8 flush " /* then the size */
+				"| "
+				"0x400+512 flush | ");
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("qcow2_order");
+	TCase *order = tcase_create("order");
+	tcase_add_test(order, a_first_write_is_linked_after_its_refcounts_and_data);
+	tcase_add_test(order, a_discarded_cluster_loses_its_refcount_after_its_entry);
+	tcase_add_test(order, a_discarded_cluster_is_not_reused_before_a_flush);
+	tcase_add_test(order, the_dirty_bit_comes_first_and_goes_last);
+	tcase_add_test(order, a_shared_l2_table_is_copied_before_it_is_changed);
+	tcase_add_test(order, a_longer_refcount_table_is_durable_before_the_header_points_to_it);
+	tcase_add_test(order, a_new_refcount_block_is_durable_before_the_table_points_to_it);
+	tcase_add_test(order, a_longer_l1_table_is_durable_before_the_header_points_to_it);
+	suite_add_tcase(suite, order);
+	SRunner *runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	int failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT
+#include "workloads/cli/again.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A trace's finding holds owned strings; the ones made here are only ever copied from. */
+static char *borrowed(const char *text)
+{
+	// NOLINTNEXTLINE(performance-no-int-to-ptr): no other way to drop a const that is kept
+	return (char *)(uintptr_t)text;
+}
+
+void again_finding(struct trace_finding *finding, const struct verdict *verdict)
+{
+	*finding = (struct trace_finding){
+		.rule = borrowed(rule_name(verdict->rule)),
+		.severity = borrowed(severity_name(verdict->severity)),
+		.message = borrowed(verdict->message),
+		.model = borrowed(crash_model_name(verdict->model)),
+		.operation = verdict->operation,
+		.sector = verdict->sector,
+		.guest_offset = verdict->guest_offset,
+		.host_offset = verdict->host_offset,
+	};
+}
+
+bool again_same_finding(const struct trace_finding *a, const struct trace_finding *b)
+{
+	if (strcmp(a->rule, b->rule) != 0 || a->guest_offset != b->guest_offset)
+		return false;
+	return a->guest_offset != NOWHERE || a->host_offset == b->host_offset;
+}
+
+enum status again_judge(const struct trace *trace, const struct settings *settings,
+			struct judgement *judgement, struct why *why)
+{
+	struct judge *judge = NULL;
+	struct judge_report report = { 0 };
+	struct judge_options options = {
+		.models = settings->models,
+		.sector_bytes = settings->sector_bytes,
+		.count_distinct = true,
+	};
+	*judgement = (struct judgement){ 0 };
+	if (!trace->file_count)
+		return why_set(why, STATUS_BAD_INPUT, "the trace has no files");
+	enum status status = judge_new(&judge, trace->files, trace->file_count, &options, why);
+	if (status != STATUS_OK)
+		return status;
+	judge_run(judge, &trace->log, 0, &report);
+	judgement->counts = report.counts;
+	judgement->verdict_count = report.verdict_count;
+	judgement->verdicts = malloc((report.verdict_count + 1) * sizeof(*judgement->verdicts));
+	if (!judgement->verdicts)
+		abort();
+	if (report.verdict_count)
+		memcpy(judgement->verdicts, report.verdicts,
+		       report.verdict_count * sizeof(*judgement->verdicts));
+	memcpy(judgement->skipped, report.skipped, sizeof(judgement->skipped));
+	judge_free(judge);
+	return STATUS_OK;
+}
+
+void judgement_release(struct judgement *judgement)
+{
+	free(judgement->verdicts);
+	*judgement = (struct judgement){ 0 };
+}
+
+static void add_findings(struct again *again)
+{
+	for (size_t i = 0; i < again->judgement.verdict_count; i++) {
+		struct trace_finding finding;
+		again_finding(&finding, &again->judgement.verdicts[i]);
+		trace_add_finding(&again->trace, &finding);
+	}
+}
+
+static void execute(struct again *again, struct world *world, struct strategy *strategy)
+{
+	struct choice choice;
+	choice_init(&choice, strategy, NULL);
+	if (choice_begin(&choice)) {
+		again->end = world_run(world, &choice);
+		choice_end(&choice, again->end, event_log_digest(world_log(world)));
+		world_trace(world, &choice, &again->trace);
+	}
+	const char *complaint = strategy->ops->complaint(strategy);
+	if (complaint)
+		trace_set_text(&again->complaint, complaint);
+	choice_release(&choice);
+}
+
+enum status again_run(struct again *again, const struct workload *workload,
+		      const struct settings *settings, struct strategy *strategy, struct why *why)
+{
+	struct world *world = NULL;
+	*again = (struct again){ 0 };
+	trace_init(&again->trace);
+	settings_enable_bugs(settings);
+	enum status status = world_new(&world, workload, &settings->world, why);
+	if (status != STATUS_OK)
+		return status;
+	execute(again, world, strategy);
+	world_free(world);
+	settings_to_trace(settings, &again->trace);
+	status = again_judge(&again->trace, settings, &again->judgement, why);
+	if (status == STATUS_OK)
+		add_findings(again);
+	return status;
+}
+
+enum status again_run_schedule(struct again *again, const struct workload *workload,
+			       const struct settings *settings, const char *text, struct why *why)
+{
+	struct schedule schedule;
+	*again = (struct again){ 0 };
+	schedule_init(&schedule);
+	enum status status = schedule_parse(&schedule, text, why);
+	struct strategy *strategy = NULL;
+	if (status != STATUS_OK)
+		goto out;
+	strategy = strategy_replay_new(&schedule);
+	status = strategy ? again_run(again, workload, settings, strategy, why)
+			  : why_set(why, STATUS_NO_MEMORY, "out of memory");
+	if (status == STATUS_OK && again->complaint)
+		status = why_set(why, STATUS_DIVERGED, "schedule of '%s': %.300s", workload->name,
+				 again->complaint);
+out:
+	strategy_free(strategy);
+	schedule_release(&schedule);
+	return status;
+}
+
+void again_release(struct again *again)
+{
+	trace_release(&again->trace);
+	judgement_release(&again->judgement);
+	free(again->complaint);
+	*again = (struct again){ 0 };
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+/* cowtip check: judge every crash state of a trace, as it is. */
+#include "workloads/cli/again.h"
+#include "workloads/cli/commands.h"
+#include "workloads/cli/report.h"
+
+#include <time.h>
+
+static double now_seconds(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+enum exit_code cmd_check(const struct options *options)
+{
+	struct trace trace;
+	struct settings settings = { 0 };
+	struct why why = { "" };
+	struct judgement judgement = { 0 };
+	struct report_findings findings = { .command = "check",
+					    .trace_path = options->positional[0],
+					    .trace = &trace,
+					    .settings = &settings };
+	enum exit_code code = EXIT_BAD;
+	double started = now_seconds();
+	trace_init(&trace);
+	enum status status = trace_read(&trace, options->positional[0], &why);
+	bool is_cut = status == STATUS_TRUNCATED;
+	if (is_cut) {
+		fprintf(stderr, "cowtip: %s: judging what is there\n", why.text);
+		status = STATUS_OK;
+	}
+	if (status == STATUS_OK)
+		status = settings_from_trace(&settings, &trace, options, &why);
+	if (status == STATUS_OK)
+		status = again_judge(&trace, &settings, &judgement, &why);
+	if (status == STATUS_OK) {
+		findings.judgement = &judgement;
+		findings.elapsed_seconds = now_seconds() - started;
+		code = report_findings(&findings, options);
+	} else {
+		code = exit_with(status, &why);
+	}
+	judgement_release(&judgement);
+	settings_release(&settings);
+	trace_release(&trace);
+	return code;
+}

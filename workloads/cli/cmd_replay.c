@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT
+/* cowtip replay: a trace's workload under its schedule once more, compared event by event; then
+ * judged, and the findings compared too.
+ *
+ * A trace of a foreign program holds no workload: its operations are applied to its initial files
+ * again, and judged again, which shows that they are read the same. */
+#include "workloads/cli/again.h"
+#include "workloads/cli/commands.h"
+#include "workloads/cli/report.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { EVENT_TEXT_BYTES = 160 };
+
+static double now_seconds(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+static void format_event(char *text, const struct event_log *log, size_t index)
+{
+	if (index < log->count)
+		event_format(text, EVENT_TEXT_BYTES, log, &log->events[index]);
+	else
+		snprintf(text, EVENT_TEXT_BYTES, "the end");
+}
+
+static enum status compare_events(const struct trace *recorded, const struct trace *now,
+				  struct why *why)
+{
+	char before[EVENT_TEXT_BYTES], after[EVENT_TEXT_BYTES];
+	size_t index = event_log_difference(&recorded->log, &now->log);
+	if (index == SIZE_MAX)
+		return STATUS_OK;
+	format_event(before, &recorded->log, index);
+	format_event(after, &now->log, index);
+	return why_set(why, STATUS_DIVERGED, "diverged at step %zu: recorded '%s', now '%s'",
+		       index + 1, before, after);
+}
+
+static bool has_finding(const struct trace *trace, const struct trace_finding *finding)
+{
+	for (size_t i = 0; i < trace->finding_count; i++)
+		if (again_same_finding(&trace->findings[i], finding))
+			return true;
+	return false;
+}
+
+static enum status compare_findings(const struct trace *recorded, const struct trace *now,
+				    struct why *why)
+{
+	for (size_t i = 0; i < recorded->finding_count; i++)
+		if (!has_finding(now, &recorded->findings[i]))
+			return why_set(why, STATUS_DIVERGED,
+				       "the same events, but %s is not found any more",
+				       recorded->findings[i].rule);
+	for (size_t i = 0; i < now->finding_count; i++)
+		if (!has_finding(recorded, &now->findings[i]))
+			return why_set(why, STATUS_DIVERGED,
+				       "the same events, but %s was not found when recorded",
+				       now->findings[i].rule);
+	return STATUS_OK;
+}
+
+static enum status replay_engine(const struct trace *recorded, const struct settings *settings,
+				 struct again *again, struct why *why)
+{
+	struct workload workload;
+	struct strategy *strategy = strategy_replay_new(&recorded->schedule);
+	if (!strategy)
+		return why_set(why, STATUS_NO_MEMORY, "out of memory");
+	enum status status = workload_parse(&workload, "trace", recorded->workload,
+					    strlen(recorded->workload), why);
+	if (status == STATUS_OK)
+		status = again_run(again, &workload, settings, strategy, why);
+	if (status == STATUS_OK)
+		status = compare_events(recorded, &again->trace, why);
+	if (status == STATUS_OK && again->complaint)
+		status = why_set(why, STATUS_DIVERGED, "%.300s", again->complaint);
+	workload_release(&workload);
+	strategy_free(strategy);
+	return status;
+}
+
+/* Apply what a foreign program did once more. */
+static enum status replay_foreign(const struct trace *recorded, const struct settings *settings,
+				  struct again *again, struct why *why)
+{
+	for (size_t i = 0; i < recorded->file_count; i++) {
+		struct content *content = trace_final_content(recorded, (uint16_t)i);
+		if (!content)
+			return why_set(why, STATUS_NO_MEMORY, "out of memory");
+		content_free(content);
+	}
+	fputs("cowtip: a trace of a foreign program: its operations are applied and judged "
+	      "again, the program is not run\n",
+	      stderr);
+	return again_judge(recorded, settings, &again->judgement, why);
+}
+
+static enum status replay(const struct trace *recorded, struct settings *settings,
+			  const struct options *options, struct again *again, struct why *why)
+{
+	bool is_foreign = !*recorded->workload;
+	enum status status = settings_from_trace(settings, recorded, options, why);
+	if (status != STATUS_OK)
+		return status;
+	if (is_foreign)
+		return replay_foreign(recorded, settings, again, why);
+	status = replay_engine(recorded, settings, again, why);
+	bool same_models = !options->crash && !options->sector_bytes;
+	if (status == STATUS_OK && same_models)
+		status = compare_findings(recorded, &again->trace, why);
+	return status;
+}
+
+enum exit_code cmd_replay(const struct options *options)
+{
+	struct trace recorded;
+	struct settings settings = { 0 };
+	struct again again = { 0 };
+	struct why why = { "" };
+	enum exit_code code = EXIT_BAD;
+	double started = now_seconds();
+	trace_init(&recorded);
+	enum status status = trace_read(&recorded, options->positional[0], &why);
+	if (status == STATUS_OK)
+		status = replay(&recorded, &settings, options, &again, &why);
+	if (status != STATUS_OK) {
+		code = exit_with(status, &why);
+		goto out;
+	}
+	struct report_findings findings = {
+		.command = "replay",
+		.trace_path = options->positional[0],
+		.trace = &recorded,
+		.settings = &settings,
+		.judgement = &again.judgement,
+		.elapsed_seconds = now_seconds() - started,
+	};
+	if (!options->json && !options->quiet && *recorded.workload)
+		printf("%zu events, all as recorded\n", recorded.log.count);
+	code = report_findings(&findings, options);
+out:
+	again_release(&again);
+	settings_release(&settings);
+	trace_release(&recorded);
+	return code;
+}

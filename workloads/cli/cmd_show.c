@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: MIT
+/* cowtip show: a trace for a person; or the image that a crash leaves, for other tools. */
+#include "injector/backtrace.h"
+#include "workloads/cli/again.h"
+#include "workloads/cli/commands.h"
+#include "workloads/cli/report.h"
+#include "workloads/cli/story.h"
+#include "workloads/language_words.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { EVENT_TEXT_BYTES = 200, FRAME_TEXT_BYTES = 256, SECTOR_BYTES = 512 };
+
+/* A crash: after this many operations, and this many sectors of the next. */
+struct crash_place {
+	uint64_t operation;
+	uint64_t sectors;
+};
+
+static void print_header(const struct trace *trace)
+{
+	char *schedule = schedule_print(&trace->schedule);
+	printf("subject  %s%s\n", trace->subject, trace->complete ? "" : " (recording is cut off)");
+	for (size_t i = 0; i < trace->setting_count; i++)
+		printf("%-8s %s\n", trace->settings[i].key, trace->settings[i].value);
+	for (size_t i = 0; i < trace->file_count; i++)
+		printf("file %zu   %s (%s, %" PRIu64 " bytes)\n", i, trace->files[i].path,
+		       trace->files[i].format == TRACE_FORMAT_QCOW2 ? "qcow2" : "raw",
+		       content_size(trace->files[i].initial));
+	if (schedule && *trace->workload)
+		printf("schedule %s\n", schedule);
+	printf("events   %zu\n", trace->log.count);
+	free(schedule);
+}
+
+static void print_stack(const struct trace *trace, uint32_t label)
+{
+	if (!label || label > trace->stack_count)
+		return;
+	const struct trace_stack *stack = &trace->stacks[label - 1];
+	for (uint32_t i = 0; i < stack->count; i++) {
+		char text[FRAME_TEXT_BYTES];
+		backtrace_symbolise(text, sizeof(text), trace, &stack->frames[i]);
+		printf("            %s\n", text);
+	}
+}
+
+static void print_events(const struct trace *trace, bool with_stacks)
+{
+	for (size_t i = 0; i < trace->log.count; i++) {
+		char text[EVENT_TEXT_BYTES];
+		event_format(text, sizeof(text), &trace->log, &trace->log.events[i]);
+		printf("%6zu  %s\n", i + 1, text);
+		if (with_stacks)
+			print_stack(trace, trace->log.events[i].stack);
+	}
+}
+
+static void print_findings(const struct trace *trace)
+{
+	for (size_t i = 0; i < trace->finding_count; i++) {
+		struct report_item item = { .finding = trace->findings[i] };
+		report_print(&item);
+	}
+}
+
+static void print_text(const struct trace *trace, const struct options *options)
+{
+	if (!options->quiet)
+		print_header(trace);
+	char *story = story_tell(trace, trace->finding_count ? &trace->findings[0] : NULL);
+	printf("\n%s", story);
+	free(story);
+	if (trace->finding_count > 1) {
+		puts("\nall findings:");
+		print_findings(trace);
+	}
+	if (options->events || options->stacks) {
+		putchar('\n');
+		print_events(trace, options->stacks);
+	}
+}
+
+static void json_event(struct json *json, const struct trace *trace, const struct event *event)
+{
+	char text[EVENT_TEXT_BYTES];
+	event_format(text, sizeof(text), &trace->log, event);
+	json_begin_object(json, NULL);
+	json_text(json, "kind", event_kind_name(event->kind));
+	json_number(json, "op", event->op);
+	json_number(json, "file", event->file);
+	json_number(json, "actor", event->actor);
+	json_number(json, "id", event->id);
+	json_number(json, "offset", event->host_offset);
+	json_number(json, "length", event->length);
+	json_text(json, "text", text);
+	json_end_object(json);
+}
+
+static void print_json(const struct trace *trace)
+{
+	struct json json = { .file = stdout };
+	char *schedule = schedule_print(&trace->schedule);
+	json_begin_object(&json, NULL);
+	json_text(&json, "command", "show");
+	json_text(&json, "subject", trace->subject);
+	json_text(&json, "workload", trace->workload);
+	json_bool(&json, "complete", trace->complete);
+	json_begin_list(&json, "settings");
+	for (size_t i = 0; i < trace->setting_count; i++) {
+		json_begin_object(&json, NULL);
+		json_text(&json, "key", trace->settings[i].key);
+		json_text(&json, "value", trace->settings[i].value);
+		json_end_object(&json);
+	}
+	json_end_list(&json);
+	json_text(&json, "schedule", schedule);
+	json_begin_list(&json, "violations");
+	for (size_t i = 0; i < trace->finding_count; i++) {
+		struct report_item item = { .finding = trace->findings[i], .schedule = schedule };
+		report_json(&json, &item);
+	}
+	json_end_list(&json);
+	json_begin_list(&json, "events");
+	for (size_t i = 0; i < trace->log.count; i++)
+		json_event(&json, trace, &trace->log.events[i]);
+	json_end_list(&json);
+	json_end_object(&json);
+	free(schedule);
+}
+
+/* "12" or "12+3". */
+static enum status parse_place(struct crash_place *place, const char *text, struct why *why)
+{
+	char *plus = strchr(text, '+');
+	char *first = plus ? strndup(text, (size_t)(plus - text)) : strdup(text);
+	if (!first)
+		abort();
+	*place = (struct crash_place){ 0 };
+	bool is_good = count_parse(first, UINT64_MAX, &place->operation) &&
+		       (!plus || count_parse(plus + 1, UINT32_MAX, &place->sectors));
+	free(first);
+	if (is_good)
+		return STATUS_OK;
+	return why_set(why, STATUS_USAGE, "--image-at '%s': K or K+J is wanted", text);
+}
+
+/* The first `sectors` sectors of a write. */
+static enum status apply_part(struct content *content, const struct event_log *log,
+			      const struct event *event, uint64_t sectors, struct why *why)
+{
+	uint64_t bytes = sectors * SECTOR_BYTES;
+	if (event->op != IO_WRITE)
+		return why_set(why, STATUS_USAGE,
+			       "--image-at: the next operation is no write, it has no sectors");
+	if (bytes > event->data_bytes)
+		bytes = event->data_bytes;
+	enum status status =
+		content_write(content, event_data(log, event), (size_t)bytes, event->host_offset);
+	return status == STATUS_OK ? status : why_set(why, status, "out of memory");
+}
+
+static enum status crash_content(struct content **content, const struct trace *trace,
+				 const struct crash_place *place, struct why *why)
+{
+	uint64_t operations = 0;
+	enum status status = STATUS_OK;
+	*content = content_clone(trace->files[0].initial);
+	if (!*content)
+		return why_set(why, STATUS_NO_MEMORY, "out of memory");
+	for (size_t i = 0; i < trace->log.count && status == STATUS_OK; i++) {
+		const struct event *event = &trace->log.events[i];
+		if (!judge_is_operation(event))
+			continue;
+		if (operations == place->operation && !place->sectors)
+			return STATUS_OK;
+		if (operations == place->operation)
+			return apply_part(*content, &trace->log, event, place->sectors, why);
+		status = trace_apply(*content, &trace->log, event);
+		if (status != STATUS_OK)
+			why_set(why, status, "operation %" PRIu64 " cannot be applied",
+				operations + 1);
+		operations++;
+	}
+	if (status == STATUS_OK && (operations < place->operation || place->sectors))
+		status = why_set(why, STATUS_USAGE,
+				 "--image-at: the trace has only %" PRIu64 " operations",
+				 operations);
+	return status;
+}
+
+/* An image from the engine names its backing file without a folder: put it beside. */
+static enum status store_backing(const struct trace *trace, const char *output, struct why *why)
+{
+	const char *slash = strrchr(output, '/');
+	int folder_bytes = slash ? (int)(slash - output + 1) : 0;
+	enum status status = STATUS_OK;
+	for (size_t i = 1; i < trace->file_count && status == STATUS_OK; i++) {
+		const struct trace_file *file = &trace->files[i];
+		char path[4096];
+		if (strchr(file->path, '/'))
+			continue;
+		snprintf(path, sizeof(path), "%.*s%s", folder_bytes, output, file->path);
+		if (access(path, F_OK) == 0)
+			fprintf(stderr, "cowtip: '%s' is there already and left alone\n", path);
+		else
+			status = content_store(file->initial, path, why);
+	}
+	return status;
+}
+
+static enum status write_image(const struct trace *trace, const struct options *options,
+			       struct why *why)
+{
+	struct crash_place place;
+	struct content *content = NULL;
+	char name[64];
+	enum status status = parse_place(&place, options->image_at, why);
+	if (status == STATUS_OK && !trace->file_count)
+		status = why_set(why, STATUS_BAD_INPUT, "the trace has no files");
+	if (status != STATUS_OK)
+		return status;
+	snprintf(name, sizeof(name), "crash-%s.qcow2", options->image_at);
+	const char *output = options->output ? options->output : name;
+	status = crash_content(&content, trace, &place, why);
+	if (status == STATUS_OK)
+		status = content_store(content, output, why);
+	if (status == STATUS_OK)
+		status = store_backing(trace, output, why);
+	if (status == STATUS_OK && !options->quiet)
+		printf("%s\n", output);
+	content_free(content);
+	return status;
+}
+
+enum exit_code cmd_show(const struct options *options)
+{
+	struct trace trace;
+	struct why why = { "" };
+	trace_init(&trace);
+	enum status status = trace_read(&trace, options->positional[0], &why);
+	if (status == STATUS_TRUNCATED) {
+		fprintf(stderr, "cowtip: %s: showing what is there\n", why.text);
+		status = STATUS_OK;
+	}
+	if (status == STATUS_OK && options->output && !options->image_at)
+		status = why_set(&why, STATUS_USAGE, "show: --output needs --image-at");
+	if (status == STATUS_OK && options->image_at)
+		status = write_image(&trace, options, &why);
+	else if (status == STATUS_OK && options->json)
+		print_json(&trace);
+	else if (status == STATUS_OK)
+		print_text(&trace, options);
+	enum exit_code code = status == STATUS_OK ? EXIT_CLEAN : exit_with(status, &why);
+	trace_release(&trace);
+	return code;
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+/* cowtip: every interleaving of a qcow2 engine's requests, and every crash of each of them.
+ *
+ * A map of the program:
+ *
+ *   main.c              the commands, help, exit status
+ *   options.c           the command line
+ *   settings.c          policy, points, faults, ...: from the workload, the command line, a trace
+ *   cmd_sweep.c         search, table, sentence       -> sweep.c   one workload's search
+ *                                                        jobs.c    several of them in processes
+ *                                                        report.c  what was found, text and JSON
+ *   cmd_run.c           one execution                 -> again.c   a schedule executed once more
+ *   cmd_replay.c        a trace executed again
+ *   cmd_check.c         a trace judged
+ *   cmd_show.c          a trace explained             -> story.c   what happened, in qcow2 words
+ *   cmd_record.c        a foreign program observed                 (roles.c: what a cluster is)
+ *   cmd_list.c          rules, bugs, workloads, ...
+ *   cmd_bench.c         the figures
+ *   json.c junit.c output.c                              how results are written
+ *
+ * Below it: workloads/ (language, world, explore), then engine/ and oracle/, which share no code,
+ * then injector/ (every decision, every I/O) and traces/ (events, schedules, the file format). */
+#include "workloads/cli/commands.h"
+
+#include <locale.h>
+#include <stdio.h>
+#include <string.h>
+
+#define COWTIP_VERSION_LINE "cowtip " COWTIP_VERSION
+
+struct command {
+	const char *name;
+	enum command_bit bit;
+	enum exit_code (*run)(const struct options *options); /* NULL: not in this version */
+	size_t least, most;                                   /* positional arguments */
+	const char *arguments;
+	const char *summary;
+};
+
+static const struct command commands[] = {
+	{ "sweep", COMMAND_SWEEP, cmd_sweep, 0, 1, "[WORKLOAD]",
+	  "interleavings x faults x crash states" },
+	{ "run", COMMAND_RUN, cmd_run, 1, 1, "WORKLOAD", "one execution, write its trace" },
+	{ "record", COMMAND_RECORD, cmd_record, 0, 0, "-- PROGRAM ...",
+	  "run a program, record what it does to images" },
+	{ "check", COMMAND_CHECK, cmd_check, 1, 1, "TRACE", "judge every crash state of a trace" },
+	{ "replay", COMMAND_REPLAY, cmd_replay, 1, 1, "TRACE",
+	  "run it again, compare, judge again" },
+	{ "show", COMMAND_SHOW, cmd_show, 1, 1, "TRACE",
+	  "the story of a trace; its events; a crash image" },
+	{ "list", COMMAND_LIST, cmd_list, 1, 1, "rules|bugs|strategies|workloads|faults",
+	  "what there is, one line each" },
+	{ "bench", COMMAND_BENCH, cmd_bench, 0, 1, "[WORKLOAD]", "the figures, on this machine" },
+	{ "shrink", 0, NULL, 0, 0, "TRACE", NULL },
+	{ "convert", 0, NULL, 0, 0, "IN OUT", NULL },
+	{ "generate", 0, NULL, 0, 0, "", NULL },
+	{ "campaign", 0, NULL, 0, 0, "", NULL },
+	{ "worker", 0, NULL, 0, 0, "", NULL },
+};
+
+enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
+
+enum exit_code exit_with(enum status status, const struct why *why)
+{
+	fprintf(stderr, "cowtip: %s\n", why->text);
+	return status == STATUS_DIVERGED ? EXIT_DIVERGED : EXIT_BAD;
+}
+
+static void print_help(void)
+{
+	puts("usage: cowtip COMMAND [OPTION]... [ARGUMENT]\n"
+	     "Crash-consistency fault-injection testbed for qcow2.\n");
+	for (size_t i = 0; i < COMMAND_COUNT; i++)
+		if (commands[i].run)
+			printf("  %-7s %-40s %s\n", commands[i].name, commands[i].arguments,
+			       commands[i].summary);
+	puts("\n  cowtip COMMAND --help lists a command's options; cowtip --version.\n\n"
+	     "exit status: 0 nothing wrong, 1 a rule was violated, 2 usage or bad input,\n"
+	     "3 the budget ended first and nothing wrong was seen, 4 a replay diverged.");
+}
+
+static void print_command_help(const struct command *command)
+{
+	printf("usage: cowtip %s [OPTION]... %s\n%s.\n\n", command->name, command->arguments,
+	       command->summary);
+	options_print_help(command->bit);
+}
+
+static const struct command *command_find(const char *name)
+{
+	for (size_t i = 0; i < COMMAND_COUNT; i++)
+		if (strcmp(name, commands[i].name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+static enum exit_code run_command(const struct command *command, int argc, char **argv)
+{
+	struct options options;
+	struct why why = { "" };
+	if (!command->run) {
+		fprintf(stderr, "cowtip: '%s' is not available in this version\n", command->name);
+		return EXIT_BAD;
+	}
+	enum status status = options_parse(&options, command->bit, argc, argv, &why);
+	if (status != STATUS_OK)
+		return exit_with(status, &why);
+	if (options.help) {
+		print_command_help(command);
+		return EXIT_CLEAN;
+	}
+	if (options.positional_count < command->least || options.positional_count > command->most) {
+		why_set(&why, STATUS_USAGE, "usage: cowtip %s [OPTION]... %s", command->name,
+			command->arguments);
+		return exit_with(STATUS_USAGE, &why);
+	}
+	return command->run(&options);
+}
+
+int main(int argc, char **argv)
+{
+	setlocale(LC_ALL, "C");
+	if (argc < 2) {
+		fputs("cowtip: no command (see 'cowtip --help')\n", stderr);
+		return EXIT_BAD;
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+	    strcmp(argv[1], "help") == 0) {
+		print_help();
+		return EXIT_CLEAN;
+	}
+	if (strcmp(argv[1], "--version") == 0) {
+		puts(COWTIP_VERSION_LINE);
+		return EXIT_CLEAN;
+	}
+	const struct command *command = command_find(argv[1]);
+	if (!command) {
+		fprintf(stderr, "cowtip: unknown command '%s' (see 'cowtip --help')\n", argv[1]);
+		return EXIT_BAD;
+	}
+	enum exit_code code = run_command(command, argc - 1, argv + 1);
+	/* Results that did not reach their reader are no results. */
+	if (fflush(stdout) || ferror(stdout)) {
+		fputs("cowtip: cannot write the results\n", stderr);
+		return EXIT_BAD;
+	}
+	return code;
+}

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: MIT
+#include "workloads/cli/options.h"
+
+#include "workloads/language_words.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+enum option_id {
+	OPTION_HELP = 256,
+	OPTION_JSON,
+	OPTION_JUNIT,
+	OPTION_QUIET,
+	OPTION_OUT,
+	OPTION_BUDGET,
+	OPTION_JOBS,
+	OPTION_POLICY,
+	OPTION_BUG,
+	OPTION_CRASH,
+	OPTION_SECTOR,
+	OPTION_FAULTS,
+	OPTION_FAULT_POINTS,
+	OPTION_STRATEGY,
+	OPTION_NO_PRUNE,
+	OPTION_RUNS,
+	OPTION_SEED,
+	OPTION_TWICE,
+	OPTION_POINTS,
+	OPTION_SCHEDULE,
+	OPTION_IMAGE,
+	OPTION_EVENTS,
+	OPTION_STACKS,
+	OPTION_IMAGE_AT,
+	OPTION_OUTPUT,
+};
+
+enum {
+	SEARCHES = COMMAND_SWEEP | COMMAND_BENCH,
+	ENGINE = COMMAND_SWEEP | COMMAND_RUN | COMMAND_BENCH,
+	JUDGES = COMMAND_SWEEP | COMMAND_RUN | COMMAND_CHECK | COMMAND_REPLAY | COMMAND_BENCH,
+	EVERY = 0xff,
+};
+
+struct option_spec {
+	const char *name;
+	const char *argument; /* NULL: takes none */
+	enum option_id id;
+	unsigned commands;
+	const char *help;
+};
+
+static const struct option_spec option_specs[] = {
+	{ "policy", "NAME", OPTION_POLICY, ENGINE, "eager, delayed or cancel" },
+	{ "points", "io|all", OPTION_POINTS, ENGINE, "where other tasks may get a turn (io)" },
+	{ "faults", "K", OPTION_FAULTS, ENGINE, "at most K injected errors a run" },
+	{ "fault-points", "PATTERN", OPTION_FAULT_POINTS, ENGINE, "which calls may fail" },
+	{ "bug", "NAME", OPTION_BUG, ENGINE, "switch a known bug on; 2012: the group; none" },
+	{ "crash", "MODELS", OPTION_CRASH, JUDGES, "prefix,torn (both)" },
+	{ "sector", "BYTES", OPTION_SECTOR, JUDGES, "written atomically: 512 or 4096 (512)" },
+	{ "strategy", "NAME", OPTION_STRATEGY, SEARCHES, "dfs or random (dfs)" },
+	{ "no-prune", NULL, OPTION_NO_PRUNE, SEARCHES, "dfs: run equivalent interleavings too" },
+	{ "twice", NULL, OPTION_TWICE, SEARCHES, "run everything twice and compare" },
+	{ "budget", "BOUND", OPTION_BUDGET, SEARCHES, "60s, 10000runs or 1e9states; repeatable" },
+	{ "runs", "N", OPTION_RUNS, SEARCHES, "random: how many runs (1000)" },
+	{ "seed", "N", OPTION_SEED, SEARCHES | COMMAND_RUN, "of the random picks" },
+	{ "schedule", "S", OPTION_SCHEDULE, COMMAND_RUN, "the picks to follow, as printed" },
+	{ "jobs", "N", OPTION_JOBS, COMMAND_SWEEP, "workloads at a time (suite: 2 if 2 CPUs)" },
+	{ "image", "FILE", OPTION_IMAGE, COMMAND_RECORD, "watch this image; repeatable" },
+	{ "events", NULL, OPTION_EVENTS, COMMAND_SHOW, "print every event" },
+	{ "stacks", NULL, OPTION_STACKS, COMMAND_SHOW, "print every event with its stack" },
+	{ "image-at", "K[+J]", OPTION_IMAGE_AT, COMMAND_SHOW,
+	  "write the image after K operations (and J sectors)" },
+	{ "output", "FILE", OPTION_OUTPUT, COMMAND_SHOW, "where --image-at writes it" },
+	{ "out", "DIR", OPTION_OUT, COMMAND_SWEEP | COMMAND_RUN | COMMAND_RECORD,
+	  "where traces go (created)" },
+	{ "junit", "FILE", OPTION_JUNIT, COMMAND_SWEEP | COMMAND_CHECK | COMMAND_REPLAY,
+	  "write a JUnit report" },
+	{ "json", NULL, OPTION_JSON, EVERY & ~(unsigned)COMMAND_RECORD, "one object on stdout" },
+	{ "quiet", NULL, OPTION_QUIET, EVERY, "only findings and errors" },
+	{ "help", NULL, OPTION_HELP, EVERY, "this page" },
+};
+
+enum { OPTION_COUNT = sizeof(option_specs) / sizeof(option_specs[0]) };
+
+static enum status bad_number(const char *name, const char *text, struct why *why)
+{
+	return why_set(why, STATUS_USAGE, "--%s '%s': not a number in range", name, text);
+}
+
+static enum status take_number(const char *name, const char *text, uint64_t most, uint64_t *number,
+			       struct why *why)
+{
+	return count_parse(text, most, number) ? STATUS_OK : bad_number(name, text, why);
+}
+
+static enum status take_small(const char *name, const char *text, uint32_t most, uint32_t *number,
+			      struct why *why)
+{
+	uint64_t parsed = 0;
+	enum status status = take_number(name, text, most, &parsed, why);
+	*number = (uint32_t)parsed;
+	return status;
+}
+
+static enum status take_sector(struct options *options, const char *text, struct why *why)
+{
+	enum status status = take_small("sector", text, 4096, &options->sector_bytes, why);
+	if (status == STATUS_OK && options->sector_bytes != 512 && options->sector_bytes != 4096)
+		return why_set(why, STATUS_USAGE, "--sector '%s': 512 or 4096", text);
+	return status;
+}
+
+static enum status take_repeated(const char **list, size_t *count, size_t most, const char *text,
+				 struct why *why)
+{
+	if (*count == most)
+		return why_set(why, STATUS_USAGE, "'%s': more than %zu of one option", text, most);
+	list[(*count)++] = text;
+	return STATUS_OK;
+}
+
+/* The options whose argument is kept as it is. */
+static const char **text_option(struct options *options, enum option_id id)
+{
+	switch ((unsigned)id) {
+	case OPTION_JUNIT: return &options->junit;
+	case OPTION_OUT: return &options->out;
+	case OPTION_POLICY: return &options->policy;
+	case OPTION_CRASH: return &options->crash;
+	case OPTION_FAULT_POINTS: return &options->fault_points;
+	case OPTION_STRATEGY: return &options->strategy;
+	case OPTION_POINTS: return &options->points;
+	case OPTION_SCHEDULE: return &options->schedule;
+	case OPTION_IMAGE_AT: return &options->image_at;
+	case OPTION_OUTPUT: return &options->output;
+	default: return NULL;
+	}
+}
+
+/* The options without argument. */
+static bool *flag_option(struct options *options, enum option_id id)
+{
+	switch ((unsigned)id) {
+	case OPTION_HELP: return &options->help;
+	case OPTION_JSON: return &options->json;
+	case OPTION_QUIET: return &options->quiet;
+	case OPTION_NO_PRUNE: return &options->no_prune;
+	case OPTION_TWICE: return &options->twice;
+	case OPTION_EVENTS: return &options->events;
+	case OPTION_STACKS: return &options->stacks;
+	default: return NULL;
+	}
+}
+
+static enum status take(struct options *options, enum option_id id, const char *text,
+			struct why *why)
+{
+	const char **kept = text_option(options, id);
+	bool *flag = flag_option(options, id);
+	if (flag) {
+		*flag = true;
+		return STATUS_OK;
+	}
+	if (kept) {
+		*kept = text;
+		return STATUS_OK;
+	}
+	switch ((unsigned)id) {
+	case OPTION_BUDGET: return budget_parse(&options->budget, text, why);
+	case OPTION_SECTOR: return take_sector(options, text, why);
+	case OPTION_RUNS: return take_number("runs", text, UINT64_MAX, &options->runs, why);
+	case OPTION_SEED:
+		options->has_seed = true;
+		return take_number("seed", text, UINT64_MAX, &options->seed, why);
+	case OPTION_FAULTS:
+		options->has_faults = true;
+		return take_small("faults", text, 64, &options->faults, why);
+	case OPTION_JOBS:
+		options->has_jobs = true;
+		return take_small("jobs", text, OPTIONS_JOBS_MAX, &options->jobs, why);
+	case OPTION_BUG:
+		return take_repeated(options->bugs, &options->bug_count, OPTIONS_BUGS_MAX, text,
+				     why);
+	case OPTION_IMAGE:
+		return take_repeated(options->images, &options->image_count, OPTIONS_IMAGES_MAX,
+				     text, why);
+	default: break;
+	}
+	return why_set(why, STATUS_USAGE, "option %d is not handled", (int)id);
+}
+
+/* The part of the table that `command` takes, in getopt's form. */
+static void fill_long_options(struct option *long_options, enum command_bit command)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < OPTION_COUNT; i++)
+		if (option_specs[i].commands & command)
+			long_options[count++] = (struct option){
+				.name = option_specs[i].name,
+				.has_arg =
+					option_specs[i].argument ? required_argument : no_argument,
+				.val = (int)option_specs[i].id,
+			};
+	long_options[count] = (struct option){ 0 };
+}
+
+static enum status take_positional(struct options *options, enum command_bit command, int argc,
+				   char **argv, struct why *why)
+{
+	if (command == COMMAND_RECORD) {
+		options->program = argc ? argv : NULL;
+		return STATUS_OK;
+	}
+	for (int i = 0; i < argc; i++) {
+		if (options->positional_count == OPTIONS_POSITIONAL_MAX)
+			return why_set(why, STATUS_USAGE, "%s: too many arguments at '%s'",
+				       options->command, argv[i]);
+		options->positional[options->positional_count++] = argv[i];
+	}
+	return STATUS_OK;
+}
+
+enum status options_parse(struct options *options, enum command_bit command, int argc, char **argv,
+			  struct why *why)
+{
+	struct option long_options[OPTION_COUNT + 1];
+	*options = (struct options){ .command = argv[0] };
+	fill_long_options(long_options, command);
+	opterr = 0;
+	optind = 0;
+	/* record's own options end where the program begins. */
+	const char *shorts = command == COMMAND_RECORD ? "+:hq" : ":hq";
+	for (;;) {
+		int at = optind ? optind : 1;
+		int id = getopt_long(argc, argv, shorts, long_options, NULL);
+		if (id == -1)
+			break;
+		if (id == '?' || id == ':')
+			return why_set(
+				why, STATUS_USAGE, "%s: %s '%s' (see 'cowtip %s --help')", argv[0],
+				id == ':' ? "an argument is missing behind" : "no such option:",
+				argv[optind > at ? optind - 1 : at], argv[0]);
+		if (id == 'h' || id == 'q')
+			id = id == 'h' ? OPTION_HELP : OPTION_QUIET;
+		enum status status = take(options, (enum option_id)id, optarg, why);
+		if (status != STATUS_OK)
+			return status;
+	}
+	return take_positional(options, command, argc - optind, argv + optind, why);
+}
+
+void options_print_help(enum command_bit command)
+{
+	for (size_t i = 0; i < OPTION_COUNT; i++) {
+		const struct option_spec *spec = &option_specs[i];
+		char left[40];
+		if (!(spec->commands & command))
+			continue;
+		snprintf(left, sizeof(left), "--%s%s%s", spec->name, spec->argument ? " " : "",
+			 spec->argument ? spec->argument : "");
+		printf("  %-24s %s\n", left, spec->help);
+	}
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+/** The command line: one table of options, which says for each what it means and who takes it. */
+#ifndef WORKLOADS_CLI_OPTIONS_H
+#define WORKLOADS_CLI_OPTIONS_H
+
+#include "traces/status.h"
+#include "workloads/explore.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+	OPTIONS_POSITIONAL_MAX = 2,
+	OPTIONS_BUGS_MAX = 64,
+	OPTIONS_IMAGES_MAX = 16,
+	OPTIONS_JOBS_MAX = 256,
+};
+
+/** Who takes an option; a set is the OR of its bits. */
+enum command_bit {
+	COMMAND_SWEEP = 1,
+	COMMAND_RUN = 2,
+	COMMAND_RECORD = 4,
+	COMMAND_CHECK = 8,
+	COMMAND_REPLAY = 16,
+	COMMAND_SHOW = 32,
+	COMMAND_LIST = 64,
+	COMMAND_BENCH = 128,
+};
+
+/** What the command line said. Strings are borrowed from argv; NULL: not said. */
+struct options {
+	const char *command;
+	const char *positional[OPTIONS_POSITIONAL_MAX];
+	size_t positional_count;
+	char **program; /* record: what follows `--`, NULL-terminated */
+	bool help;
+	bool json;
+	bool quiet;
+	bool twice;
+	bool no_prune;
+	bool events;
+	bool stacks;
+	const char *junit;
+	const char *out;
+	const char *policy;
+	const char *crash;
+	const char *strategy;
+	const char *points;
+	const char *schedule;
+	const char *fault_points;
+	const char *image_at;
+	const char *output;
+	const char *bugs[OPTIONS_BUGS_MAX];
+	size_t bug_count;
+	const char *images[OPTIONS_IMAGES_MAX];
+	size_t image_count;
+	struct budget budget;
+	bool has_faults;
+	uint32_t faults;
+	bool has_jobs;
+	uint32_t jobs;
+	uint32_t sector_bytes; /* 0: not said */
+	bool has_seed;
+	uint64_t seed;
+	uint64_t runs; /* 0: not said */
+};
+
+/** Parse the words behind the command (`argv[0]` is the command) of `command`. STATUS_USAGE with
+ * one line in `why`. */
+MUST_USE enum status options_parse(struct options *options, enum command_bit command, int argc,
+				   char **argv, struct why *why);
+
+/** Print the options that `command` takes. */
+void options_print_help(enum command_bit command);
+
+#endif

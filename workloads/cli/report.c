@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: MIT
+#include "workloads/cli/report.h"
+
+#include "workloads/cli/again.h"
+#include "workloads/cli/junit.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct report_item report_item_of(const struct sweep_violation *violation)
+{
+	struct report_item item = {
+		.schedule = violation->schedule,
+		.trace_path = violation->trace_path,
+	};
+	again_finding(&item.finding, &violation->verdict);
+	return item;
+}
+
+const char *report_place(char *place, const struct trace_finding *finding)
+{
+	if (strcmp(finding->model, "none") == 0)
+		snprintf(place, REPORT_PLACE_BYTES, "without a crash");
+	else if (finding->sector)
+		snprintf(place, REPORT_PLACE_BYTES,
+			 "crash after operation %" PRIu64 " and %" PRIu32 " sectors",
+			 finding->operation, finding->sector);
+	else
+		snprintf(place, REPORT_PLACE_BYTES, "crash after operation %" PRIu64,
+			 finding->operation);
+	return place;
+}
+
+void report_print(const struct report_item *item)
+{
+	char place[REPORT_PLACE_BYTES];
+	const struct trace_finding *finding = &item->finding;
+	printf("  %s (%s), %s: %s\n", finding->rule, finding->severity,
+	       report_place(place, finding), finding->message);
+	if (item->schedule)
+		printf("    schedule %s\n", item->schedule);
+	if (item->trace_path)
+		printf("    trace    %s\n", item->trace_path);
+}
+
+void report_json(struct json *json, const struct report_item *item)
+{
+	const struct trace_finding *finding = &item->finding;
+	json_begin_object(json, NULL);
+	json_text(json, "rule", finding->rule);
+	json_text(json, "severity", finding->severity);
+	json_text(json, "message", finding->message);
+	json_text(json, "schedule", item->schedule);
+	json_begin_object(json, "crash");
+	json_text(json, "model", finding->model);
+	json_number(json, "operation", finding->operation);
+	json_number(json, "sector", finding->sector);
+	json_end_object(json);
+	json_offset(json, "guest_offset", finding->guest_offset);
+	json_offset(json, "host_offset", finding->host_offset);
+	json_text(json, "trace", item->trace_path);
+	json_end_object(json);
+}
+
+/* Rules with one reason in one line. */
+void report_print_skipped(const char *const *skipped)
+{
+	for (int first = 0; first < RULE_COUNT; first++) {
+		bool is_told = !skipped[first];
+		for (int rule = 0; rule < first && !is_told; rule++)
+			is_told = skipped[rule] && strcmp(skipped[rule], skipped[first]) == 0;
+		if (is_told)
+			continue;
+		printf("  not judged everywhere: %s", rule_name((enum rule)first));
+		for (int rule = first + 1; rule < RULE_COUNT; rule++)
+			if (skipped[rule] && strcmp(skipped[rule], skipped[first]) == 0)
+				printf(", %s", rule_name((enum rule)rule));
+		printf(" (%s)\n", skipped[first]);
+	}
+}
+
+void report_skipped_json(struct json *json, const char *const *skipped)
+{
+	json_begin_list(json, "skipped");
+	for (int rule = 0; rule < RULE_COUNT; rule++) {
+		if (!skipped[rule])
+			continue;
+		json_begin_object(json, NULL);
+		json_text(json, "rule", rule_name((enum rule)rule));
+		json_text(json, "reason", skipped[rule]);
+		json_end_object(json);
+	}
+	json_end_list(json);
+}
+
+static void print_json(const struct report_findings *findings, const char *schedule)
+{
+	struct json json = { .file = stdout };
+	const struct trace *trace = findings->trace;
+	json_begin_object(&json, NULL);
+	json_text(&json, "command", findings->command);
+	json_text(&json, "workload", *trace->workload ? trace->workload : NULL);
+	json_text(&json, "policy", trace_setting(trace, "policy"));
+	json_text(&json, "strategy", strcmp(findings->command, "replay") == 0 ? "replay" : NULL);
+	json_text(&json, "points", trace_setting(trace, "points"));
+	json_bool(&json, "complete", true);
+	json_number(&json, "interleavings", 1);
+	json_number(&json, "classes", 1);
+	json_number(&json, "crash_states", findings->judgement->counts.states);
+	json_number(&json, "distinct_crash_states", findings->judgement->counts.distinct);
+	json_begin_list(&json, "violations");
+	for (size_t i = 0; i < findings->judgement->verdict_count; i++) {
+		struct report_item item = { .schedule = schedule,
+					    .trace_path = findings->trace_path };
+		again_finding(&item.finding, &findings->judgement->verdicts[i]);
+		report_json(&json, &item);
+	}
+	json_end_list(&json);
+	report_skipped_json(&json, findings->judgement->skipped);
+	json_seconds(&json, "elapsed_seconds", findings->elapsed_seconds);
+	json_text(&json, "schedule", schedule);
+	json_text(&json, "trace", findings->trace_path);
+	json_end_object(&json);
+}
+
+/* How many verdicts of each rule are shown before the rest is only counted. */
+enum { SHOWN_OF_A_RULE = 3 };
+
+/* Verdicts in the order in which they were found, the first few of each rule. */
+static void print_verdicts(const struct judgement *judgement)
+{
+	size_t of_rule[RULE_COUNT] = { 0 };
+	for (size_t i = 0; i < judgement->verdict_count; i++) {
+		struct report_item item = { 0 };
+		if (of_rule[judgement->verdicts[i].rule]++ >= SHOWN_OF_A_RULE)
+			continue;
+		again_finding(&item.finding, &judgement->verdicts[i]);
+		report_print(&item);
+	}
+	for (int rule = 0; rule < RULE_COUNT; rule++)
+		if (of_rule[rule] > SHOWN_OF_A_RULE)
+			printf("  %s: %zu more places\n", rule_name((enum rule)rule),
+			       of_rule[rule] - SHOWN_OF_A_RULE);
+}
+
+/* "nothing wrong", or how much of what severity. */
+static const char *summary_text(char *text, size_t text_bytes, const struct judgement *judgement)
+{
+	size_t corruptions = 0, hazards = 0, leaks = 0;
+	for (size_t i = 0; i < judgement->verdict_count; i++) {
+		switch (judgement->verdicts[i].severity) {
+		case SEVERITY_CORRUPTION: corruptions++; break;
+		case SEVERITY_HAZARD: hazards++; break;
+		case SEVERITY_LEAK: leaks++; break;
+		}
+	}
+	if (judgement->verdict_count == 0)
+		snprintf(text, text_bytes, "nothing wrong");
+	else
+		snprintf(text, text_bytes,
+			 "rules are violated (corruptions %zu, hazards %zu, leaks %zu)",
+			 corruptions, hazards, leaks);
+	return text;
+}
+
+static void print_text(const struct report_findings *findings, bool quiet)
+{
+	char models[32];
+	settings_models_text(findings->settings, models, sizeof(models));
+	char summary[96];
+	print_verdicts(findings->judgement);
+	if (!quiet)
+		printf("%s: %zu events, %" PRIu64 " crash states (%s): %s\n", findings->trace_path,
+		       findings->trace->log.count, findings->judgement->counts.states, models,
+		       summary_text(summary, sizeof(summary), findings->judgement));
+	if (!quiet)
+		report_print_skipped(findings->judgement->skipped);
+}
+
+static enum status write_junit(const struct report_findings *findings, const char *path,
+			       struct why *why)
+{
+	struct junit_failure *failures =
+		calloc(findings->judgement->verdict_count + 1, sizeof(*failures));
+	if (!failures)
+		abort();
+	for (size_t i = 0; i < findings->judgement->verdict_count; i++) {
+		failures[i].type = rule_name(findings->judgement->verdicts[i].rule);
+		failures[i].message = findings->judgement->verdicts[i].message;
+	}
+	struct junit_case test = {
+		.name = findings->trace_path,
+		.seconds = findings->elapsed_seconds,
+		.failures = failures,
+		.failure_count = findings->judgement->verdict_count,
+	};
+	char suite[32];
+	snprintf(suite, sizeof(suite), "cowtip.%s", findings->command);
+	enum status status = junit_write(path, suite, &test, 1, why);
+	free(failures);
+	return status;
+}
+
+enum exit_code report_findings(const struct report_findings *findings,
+			       const struct options *options)
+{
+	struct why why = { "" };
+	char *schedule =
+		*findings->trace->workload ? schedule_print(&findings->trace->schedule) : NULL;
+	if (options->json)
+		print_json(findings, schedule);
+	else
+		print_text(findings, options->quiet);
+	free(schedule);
+	enum status status = STATUS_OK;
+	if (options->junit)
+		status = write_junit(findings, options->junit, &why);
+	if (status != STATUS_OK)
+		return exit_with(status, &why);
+	return findings->judgement->verdict_count ? EXIT_VIOLATED : EXIT_CLEAN;
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+/** How findings are written: as text, as JSON, as JUnit failures. */
+#ifndef WORKLOADS_CLI_REPORT_H
+#define WORKLOADS_CLI_REPORT_H
+
+#include "traces/trace.h"
+#include "workloads/cli/again.h"
+#include "workloads/cli/commands.h"
+#include "workloads/cli/json.h"
+#include "workloads/cli/sweep.h"
+
+enum { REPORT_PLACE_BYTES = 64 };
+
+/** One finding with its schedule (NULL: none) and trace file (NULL: none). All borrowed. */
+struct report_item {
+	struct trace_finding finding;
+	const char *schedule;
+	const char *trace_path;
+};
+
+/** A violation of a sweep as an item that borrows from it. */
+struct report_item report_item_of(const struct sweep_violation *violation);
+
+/** Two or three indented lines on stdout. */
+void report_print(const struct report_item *item);
+
+/** One object of a list. */
+void report_json(struct json *json, const struct report_item *item);
+
+/** Say which rules were not judged, and why: an array of RULE_COUNT reasons, NULL where judged. */
+void report_print_skipped(const char *const *skipped);
+void report_skipped_json(struct json *json, const char *const *skipped);
+
+/** "after operation 12 and 3 sectors of the next", "without a crash". */
+const char *report_place(char *place, const struct trace_finding *finding);
+
+/** What `check` and `replay` found of a trace. */
+struct report_findings {
+	const char *command;
+	const char *trace_path;
+	const struct trace *trace;
+	const struct settings *settings;
+	const struct judgement *judgement;
+	double elapsed_seconds;
+};
+
+/** Print them as text or, with --json, as one object; write --junit. EXIT_CLEAN, EXIT_VIOLATED, or
+ * EXIT_BAD when the report could not be written. */
+enum exit_code report_findings(const struct report_findings *findings,
+			       const struct options *options);
+
+#endif

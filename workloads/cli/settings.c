@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MIT
+#include "workloads/cli/settings.h"
+
+#include "injector/fault_point.h"
+#include "oracle/verdict.h"
+#include "workloads/bugs.h"
+#include "workloads/language_words.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_POLICY "eager"
+#define DEFAULT_CRASH "prefix,torn"
+
+enum { DEFAULT_RANDOM_RUNS = 1000, FAULTS_MAX = 64 };
+
+static enum status take_policy(struct settings *settings, const char *name, struct why *why)
+{
+	if (qcow2_policy_parse(name, &settings->world.policy))
+		return STATUS_OK;
+	return why_set(why, STATUS_USAGE, "unknown policy '%s': eager, delayed or cancel", name);
+}
+
+static enum status take_points(struct settings *settings, const char *name, struct why *why)
+{
+	bool all = strcmp(name, "all") == 0;
+	if (!all && strcmp(name, "io") != 0)
+		return why_set(why, STATUS_USAGE, "unknown points '%s': io or all", name);
+	settings->world.points = all ? SCHED_POINTS_ALL : SCHED_POINTS_IO;
+	return STATUS_OK;
+}
+
+static enum status take_crash(struct settings *settings, const char *names, struct why *why)
+{
+	if (crash_models_parse(names, &settings->models))
+		return STATUS_OK;
+	return why_set(why, STATUS_USAGE, "unknown crash model in '%s': prefix, torn", names);
+}
+
+static void take_fault_points(struct settings *settings, const char *pattern)
+{
+	if (!pattern)
+		return;
+	trace_set_text(&settings->fault_points, pattern);
+	settings->world.fault_points = settings->fault_points;
+}
+
+static enum status add_bug(struct settings *settings, const char *name, struct why *why)
+{
+	if (strcmp(name, "none") == 0)
+		return STATUS_OK;
+	if (!bugs_is_known(name))
+		return why_set(why, STATUS_USAGE, "unknown bug '%s' (see 'cowtip list bugs')",
+			       name);
+	char **bugs = realloc(settings->bugs, (settings->bug_count + 1) * sizeof(*bugs));
+	if (!bugs)
+		abort();
+	settings->bugs = bugs;
+	settings->bugs[settings->bug_count] = NULL;
+	trace_set_text(&settings->bugs[settings->bug_count++], name);
+	return STATUS_OK;
+}
+
+static enum status take_strategy(struct settings *settings, const struct options *options,
+				 struct why *why)
+{
+	static const char *const names[] = { "dfs", "random" };
+	const char *name = options->strategy ? options->strategy : names[0];
+	settings->prune = !options->no_prune;
+	settings->twice = options->twice;
+	settings->seed = options->seed;
+	settings->runs = options->runs ? options->runs : DEFAULT_RANDOM_RUNS;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(name, names[i]) == 0) {
+			settings->strategy = names[i];
+			return STATUS_OK;
+		}
+	}
+	return why_set(why, STATUS_USAGE, "unknown strategy '%s' (see 'cowtip list strategies')",
+		       name);
+}
+
+static const char *first_said(const char *a, const char *b, const char *otherwise)
+{
+	return a ? a : b ? b : otherwise;
+}
+
+enum status settings_resolve(struct settings *settings, const struct workload *workload,
+			     const struct options *options, struct why *why)
+{
+	*settings = (struct settings){ .sector_bytes = options->sector_bytes };
+	settings->world.stamps = true;
+	settings->world.faults_max = options->has_faults ? options->faults : workload->faults;
+	take_fault_points(settings,
+			  first_said(options->fault_points, workload->fault_points, NULL));
+	enum status status = take_strategy(settings, options, why);
+	if (status == STATUS_OK)
+		status = take_policy(settings,
+				     first_said(options->policy, workload->policy, DEFAULT_POLICY),
+				     why);
+	if (status == STATUS_OK)
+		status = take_points(settings, first_said(options->points, NULL, "io"), why);
+	if (status == STATUS_OK)
+		status = take_crash(
+			settings, first_said(options->crash, workload->crash, DEFAULT_CRASH), why);
+	for (size_t i = 0; i < options->bug_count && status == STATUS_OK; i++)
+		status = add_bug(settings, options->bugs[i], why);
+	for (size_t i = 0; !options->bug_count && i < workload->bug_count && status == STATUS_OK;
+	     i++)
+		status = add_bug(settings, workload->bugs[i], why);
+	return status;
+}
+
+static const char *recorded(const struct trace *trace, const char *key, const char *otherwise)
+{
+	const char *value = trace_setting(trace, key);
+	return value ? value : otherwise;
+}
+
+static enum status take_numbers(struct settings *settings, const struct trace *trace,
+				const struct options *options, struct why *why)
+{
+	uint64_t faults = 0, sector_bytes = 0;
+	if (!count_parse(recorded(trace, "faults", "0"), FAULTS_MAX, &faults) ||
+	    !count_parse(recorded(trace, "sector", "512"), 4096, &sector_bytes) ||
+	    (sector_bytes != 512 && sector_bytes != 4096))
+		return why_set(why, STATUS_BAD_INPUT, "the trace's settings make no sense");
+	settings->world.faults_max = (uint32_t)faults;
+	settings->sector_bytes =
+		options->sector_bytes ? options->sector_bytes : (uint32_t)sector_bytes;
+	return STATUS_OK;
+}
+
+enum status settings_from_trace(struct settings *settings, const struct trace *trace,
+				const struct options *options, struct why *why)
+{
+	*settings = (struct settings){ .strategy = "replay" };
+	settings->world.stamps = strcmp(recorded(trace, "stamps", "yes"), "yes") == 0;
+	settings->world.files = trace->files;
+	settings->world.file_count = trace->file_count;
+	take_fault_points(settings, trace_setting(trace, "fault_points"));
+	enum status status = take_numbers(settings, trace, options, why);
+	if (status == STATUS_OK)
+		status = take_policy(settings, recorded(trace, "policy", DEFAULT_POLICY), why);
+	if (status == STATUS_OK)
+		status = take_points(settings, recorded(trace, "points", "io"), why);
+	if (status == STATUS_OK)
+		status = take_crash(
+			settings,
+			first_said(options->crash, trace_setting(trace, "crash"), DEFAULT_CRASH),
+			why);
+	for (size_t i = 0; i < trace->setting_count && status == STATUS_OK; i++)
+		if (strcmp(trace->settings[i].key, "bug") == 0)
+			status = add_bug(settings, trace->settings[i].value, why);
+	return status == STATUS_USAGE ? STATUS_BAD_INPUT : status;
+}
+
+void settings_to_trace(const struct settings *settings, struct trace *trace)
+{
+	char text[64];
+	settings_models_text(settings, text, sizeof(text));
+	trace_add_setting(trace, "crash", text);
+	snprintf(text, sizeof(text), "%u", settings->sector_bytes ? settings->sector_bytes : 512);
+	trace_add_setting(trace, "sector", text);
+	for (size_t i = 0; i < settings->bug_count; i++)
+		trace_add_setting(trace, "bug", settings->bugs[i]);
+	trace_add_setting(trace, "version", COWTIP_VERSION);
+}
+
+void settings_release(struct settings *settings)
+{
+	for (size_t i = 0; i < settings->bug_count; i++)
+		free(settings->bugs[i]);
+	free(settings->bugs);
+	free(settings->fault_points);
+	*settings = (struct settings){ 0 };
+}
+
+void settings_enable_bugs(const struct settings *settings)
+{
+	known_bugs_disable();
+	for (size_t i = 0; i < settings->bug_count; i++)
+		bugs_enable(settings->bugs[i]);
+}
+
+struct strategy *settings_strategy(const struct settings *settings)
+{
+	struct strategy *strategy = strcmp(settings->strategy, "random") == 0
+					    ? strategy_random_new(settings->seed, settings->runs)
+					    : strategy_dfs_new(settings->prune);
+	return strategy && settings->twice ? strategy_twice_new(strategy) : strategy;
+}
+
+const char *settings_points_name(const struct settings *settings)
+{
+	return settings->world.points == SCHED_POINTS_ALL ? "all" : "io";
+}
+
+void settings_models_text(const struct settings *settings, char *text, size_t text_bytes)
+{
+	static const enum crash_model models[] = { CRASH_PREFIX, CRASH_TORN };
+	text[0] = 0;
+	for (size_t i = 0; i < sizeof(models) / sizeof(models[0]); i++) {
+		size_t used = strlen(text);
+		if (settings->models & models[i])
+			snprintf(text + used, text_bytes - used, "%s%s", used ? "," : "",
+				 crash_model_name(models[i]));
+	}
+}

@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: MIT
+/* Telling a run. Events are turned into lines one by one; a line is kept with a weight, and when
+ * there are more lines than a reader wants, the lightest and earliest go first.
+ *
+ * What a write is for is told from two moments of the image: a cluster that is an L2 table at the
+ * end of the run was meant to be one when it was first written, although nothing referred to it
+ * then. A write to a data cluster is a request's own data where its bytes are those that a request
+ * in flight carries for the place; everything else is copied there (COW). */
+#include "workloads/cli/story.h"
+
+#include "oracle/judge.h"
+#include "workloads/cli/roles.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LINES_MAX = 16, LINE_BYTES = 400, NAME_BYTES = 48 };
+
+/* How much a reader misses a line. */
+enum weight { WEIGHT_WAIT, WEIGHT_FLUSH, WEIGHT_LITTLE, WEIGHT_USUAL, WEIGHT_ALWAYS };
+
+struct line {
+	enum weight weight;
+	char text[LINE_BYTES];
+};
+
+struct teller {
+	const struct trace *trace;
+	struct roles before, after; /* of the image, at the two ends of the run */
+	struct line *lines;         /* owned */
+	size_t count, capacity;
+	bool has_requests;     /* the recording knows what the guest asked for */
+	uint64_t operations;   /* that changed the image so far */
+	uint64_t guest_offset; /* what is wrong is wrong there; NOWHERE: unknown */
+};
+
+static void say(struct teller *teller, enum weight weight, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static struct line *add_line(struct teller *teller, enum weight weight)
+{
+	if (teller->count == teller->capacity) {
+		teller->capacity = teller->capacity ? 2 * teller->capacity : 64;
+		teller->lines = realloc(teller->lines, teller->capacity * sizeof(*teller->lines));
+		if (!teller->lines)
+			abort();
+	}
+	struct line *line = &teller->lines[teller->count++];
+	line->weight = weight;
+	return line;
+}
+
+static void say(struct teller *teller, enum weight weight, const char *format, ...)
+{
+	struct line *line = add_line(teller, weight);
+	va_list arguments;
+	va_start(arguments, format);
+	vsnprintf(line->text, sizeof(line->text), format, arguments);
+	va_end(arguments);
+}
+
+/* The text that an event holds, cut when too long; unprintable bytes become spaces. */
+static void copy_text(char *text, size_t text_bytes, const struct event_log *log,
+		      const struct event *event)
+{
+	size_t bytes = event->data_bytes < text_bytes ? event->data_bytes : text_bytes - 1;
+	if (bytes)
+		memcpy(text, event_data(log, event), bytes);
+	text[bytes] = 0;
+	for (size_t i = 0; i < bytes; i++)
+		if (text[i] < ' ' || text[i] > '~')
+			text[i] = ' ';
+}
+
+/* The name that an actor had when it first ran. */
+static void task_name_of(const struct event_log *log, uint32_t actor, char *name)
+{
+	snprintf(name, NAME_BYTES, "task %" PRIu32, actor);
+	for (size_t i = 0; i < log->count; i++) {
+		const struct event *event = &log->events[i];
+		if (event->kind != EVENT_SWITCH || event->actor != actor || !event->data_bytes)
+			continue;
+		copy_text(name, NAME_BYTES, log, event);
+		return;
+	}
+}
+
+/* Who did it: "request 3" while its actor is inside that request, else the task's name. */
+static const char *who(const struct teller *teller, const struct event *event, char *name)
+{
+	const struct event_log *log = &teller->trace->log;
+	for (size_t i = (size_t)(event - log->events); i-- > 0;) {
+		const struct event *before = &log->events[i];
+		if (before->actor != event->actor)
+			continue;
+		if (before->kind == EVENT_REQUEST_COMPLETED)
+			break;
+		if (before->kind != EVENT_REQUEST_INVOKED)
+			continue;
+		snprintf(name, NAME_BYTES, "request %" PRIu32, before->id);
+		return name;
+	}
+	task_name_of(log, event->actor, name);
+	return name;
+}
+
+static void tell_request(struct teller *teller, const struct event *event)
+{
+	const char *op = request_op_name(event->op);
+	bool begins = event->kind == EVENT_REQUEST_INVOKED;
+	bool is_frame = event->op == REQUEST_OPEN || event->op == REQUEST_CLOSE;
+	enum weight weight = is_frame ? WEIGHT_LITTLE : WEIGHT_ALWAYS;
+	if (begins && event->length)
+		say(teller, weight,
+		    "request %" PRIu32 " begins: %s of %" PRIu64 " bytes at guest 0x%" PRIx64,
+		    event->id, op, event->length, event->guest_offset);
+	else if (begins)
+		say(teller, weight, "request %" PRIu32 " begins: %s", event->id, op);
+	else if (event->result < 0)
+		say(teller, WEIGHT_ALWAYS, "request %" PRIu32 " (%s) fails: %s", event->id, op,
+		    strerror(-event->result));
+	else
+		say(teller, weight, "request %" PRIu32 " (%s) is acknowledged", event->id, op);
+}
+
+static uint64_t cluster_bytes_of(const struct teller *teller)
+{
+	unsigned bits = teller->after.cluster_bits ? teller->after.cluster_bits
+						   : teller->before.cluster_bits;
+	return (uint64_t)1 << bits;
+}
+
+/* Does `request` carry for `guest_offset` the bytes that `io` writes? */
+static bool carries(const struct event_log *log, const struct event *request,
+		    const struct event *io, uint64_t guest_offset)
+{
+	if (guest_offset < request->guest_offset || !io->data_bytes)
+		return false;
+	uint64_t into = guest_offset - request->guest_offset;
+	if (into >= request->data_bytes)
+		return false;
+	uint64_t bytes = request->data_bytes - into;
+	if (bytes > io->data_bytes)
+		bytes = io->data_bytes;
+	return memcmp(event_data(log, request) + into, event_data(log, io), (size_t)bytes) == 0;
+}
+
+/* The place in `request` that lies where `io` writes inside a cluster and has the same bytes. A
+ * cluster that was never linked is known by this only. NOWHERE: there is none. */
+static uint64_t matching_place(const struct teller *teller, const struct event *request,
+			       const struct event *io)
+{
+	const struct event_log *log = &teller->trace->log;
+	uint64_t cluster_bytes = cluster_bytes_of(teller);
+	uint64_t first = request->guest_offset - request->guest_offset % cluster_bytes;
+	for (uint64_t at = first; at - first < request->data_bytes + cluster_bytes;
+	     at += cluster_bytes) {
+		uint64_t guest_offset = at + io->host_offset % cluster_bytes;
+		if (carries(log, request, io, guest_offset))
+			return guest_offset;
+	}
+	return NOWHERE;
+}
+
+/* The request whose bytes a write carries; NULL: none, they are copied. `*guest_offset` is where
+ * they belong, or NOWHERE: to be found out. */
+static const struct event *whose_data(const struct teller *teller, const struct event *io,
+				      uint64_t *guest_offset)
+{
+	const struct event_log *log = &teller->trace->log;
+	for (size_t i = (size_t)(io - log->events); i-- > 0;) {
+		const struct event *event = &log->events[i];
+		if (event->kind != EVENT_REQUEST_INVOKED || event->op != REQUEST_WRITE)
+			continue;
+		uint64_t place = *guest_offset;
+		if (place == NOWHERE)
+			place = matching_place(teller, event, io);
+		if (place == NOWHERE || !carries(log, event, io, place))
+			continue;
+		*guest_offset = place;
+		return event;
+	}
+	return NULL;
+}
+
+static const struct role_entry *find_role(const struct teller *teller, uint64_t host_offset)
+{
+	const struct role_entry *role = roles_find(&teller->after, host_offset);
+	return role ? role : roles_find(&teller->before, host_offset);
+}
+
+/* Is it in the guest cluster that the story is about? */
+static bool is_the_place(const struct teller *teller, uint64_t guest_offset)
+{
+	uint64_t cluster_bytes = cluster_bytes_of(teller);
+	return teller->guest_offset != NOWHERE && guest_offset != NOWHERE &&
+	       guest_offset / cluster_bytes == teller->guest_offset / cluster_bytes;
+}
+
+/* A write of guest data, a request's own or copied. False: it is neither. */
+static bool tell_data_write(struct teller *teller, const struct event *event,
+			    const struct role_entry *role)
+{
+	char name[NAME_BYTES];
+	uint64_t guest_offset = NOWHERE;
+	if (role)
+		guest_offset = role->guest_offset + event->host_offset % cluster_bytes_of(teller);
+	const struct event *request = whose_data(teller, event, &guest_offset);
+	enum weight weight = is_the_place(teller, guest_offset) ? WEIGHT_ALWAYS : WEIGHT_USUAL;
+	if (request)
+		say(teller, weight,
+		    "%" PRIu64 ". data of request %" PRIu32 ": guest 0x%" PRIx64 "+%" PRIu64
+		    " -> host 0x%" PRIx64,
+		    teller->operations, request->id, guest_offset, event->length,
+		    event->host_offset);
+	else if (role && !teller->has_requests)
+		say(teller, weight,
+		    "%" PRIu64 ". %s writes data: guest 0x%" PRIx64 "+%" PRIu64
+		    " -> host 0x%" PRIx64,
+		    teller->operations, who(teller, event, name), guest_offset, event->length,
+		    event->host_offset);
+	else if (role)
+		say(teller, weight,
+		    "%" PRIu64 ". %s copies (COW): guest 0x%" PRIx64 "+%" PRIu64
+		    " -> host 0x%" PRIx64,
+		    teller->operations, who(teller, event, name), guest_offset, event->length,
+		    event->host_offset);
+	return request || role;
+}
+
+static void tell_write(struct teller *teller, const struct event *event)
+{
+	const struct role_entry *role = find_role(teller, event->host_offset);
+	char name[NAME_BYTES];
+	bool may_be_data = !role || role->role == ROLE_DATA;
+	if (may_be_data && tell_data_write(teller, event, role))
+		return;
+	who(teller, event, name);
+	const char *what = role_name(role ? role->role : ROLE_UNKNOWN);
+	if (role && role->role == ROLE_L2)
+		say(teller, WEIGHT_USUAL,
+		    "%" PRIu64 ". %s writes %s (guest 0x%" PRIx64 " and on): host 0x%" PRIx64
+		    "+%" PRIu64,
+		    teller->operations, name, what, role->guest_offset, event->host_offset,
+		    event->length);
+	else
+		say(teller, WEIGHT_USUAL, "%" PRIu64 ". %s writes %s: host 0x%" PRIx64 "+%" PRIu64,
+		    teller->operations, name, what, event->host_offset, event->length);
+}
+
+static void tell_operation(struct teller *teller, const struct event *event)
+{
+	char name[NAME_BYTES];
+	teller->operations++;
+	if (event->op == IO_WRITE)
+		tell_write(teller, event);
+	else if (event->op == IO_RESIZE)
+		say(teller, WEIGHT_LITTLE, "%" PRIu64 ". the file gets %" PRIu64 " bytes",
+		    teller->operations, event->host_offset);
+	else
+		say(teller, WEIGHT_USUAL, "%" PRIu64 ". %s: %s host 0x%" PRIx64 "+%" PRIu64,
+		    teller->operations, who(teller, event, name), io_op_name(event->op),
+		    event->host_offset, event->length);
+}
+
+static void tell_text(struct teller *teller, const char *head, const struct event *event)
+{
+	char text[LINE_BYTES - 64];
+	copy_text(text, sizeof(text), &teller->trace->log, event);
+	say(teller, WEIGHT_ALWAYS, "%s%s%s", head, text[0] ? ": " : "", text);
+}
+
+static void tell_wait(struct teller *teller, const struct event *event)
+{
+	char name[NAME_BYTES], object[NAME_BYTES];
+	copy_text(object, sizeof(object), &teller->trace->log, event);
+	if (event->op == WAIT_PARKED)
+		say(teller, WEIGHT_WAIT, "%s goes to sleep (%s %" PRIu32 ")",
+		    who(teller, event, name), object, event->id);
+	else
+		say(teller, WEIGHT_WAIT, "%s waits for %s '%s' %" PRIu32, who(teller, event, name),
+		    wait_kind_name(event->op), object, event->id);
+}
+
+static void tell_event(struct teller *teller, const struct event *event)
+{
+	char name[NAME_BYTES], text[NAME_BYTES + 32];
+	switch ((enum event_kind)event->kind) {
+	case EVENT_REQUEST_INVOKED:
+	case EVENT_REQUEST_COMPLETED: tell_request(teller, event); break;
+	case EVENT_IO_EFFECT:
+		if (judge_is_operation(event))
+			tell_operation(teller, event);
+		else if (event->op == IO_FLUSH && event->result >= 0)
+			say(teller, WEIGHT_FLUSH, "%s flushes the file", who(teller, event, name));
+		break;
+	case EVENT_FAULT:
+		snprintf(text, sizeof(text), "%s: %s fails (%s)", who(teller, event, name),
+			 io_op_name(event->op), strerror(-event->result));
+		tell_text(teller, text, event);
+		break;
+	case EVENT_WAIT: tell_wait(teller, event); break;
+	case EVENT_END:
+		if (event->op == RUN_FINISHED)
+			break;
+		tell_text(teller, "the run ends", event);
+		break;
+	case EVENT_IO_SUBMITTED:
+	case EVENT_IO_COMPLETED:
+	case EVENT_SWITCH:
+	case EVENT_CHOICE: break;
+	}
+}
+
+/* Leave out lines, lightest first and among these the earliest, until LINES_MAX are left. Returns
+ * how many went. */
+static size_t thin_out(struct teller *teller)
+{
+	size_t left_out = 0;
+	for (unsigned weight = WEIGHT_WAIT; weight <= WEIGHT_ALWAYS; weight++) {
+		size_t kept = 0;
+		for (size_t i = 0; i < teller->count; i++) {
+			size_t remaining = teller->count - i + kept;
+			bool goes = remaining > LINES_MAX && teller->lines[i].weight <= weight;
+			if (goes)
+				left_out++;
+			else
+				teller->lines[kept++] = teller->lines[i];
+		}
+		teller->count = kept;
+	}
+	return left_out;
+}
+
+static bool falls_in_crash(const struct trace_finding *finding)
+{
+	return finding && strcmp(finding->model, "none") != 0;
+}
+
+static void tell_end(FILE *file, const struct trace_finding *finding)
+{
+	if (!finding)
+		return;
+	if (falls_in_crash(finding) && finding->sector)
+		fprintf(file,
+			"  -- crash: operations 1 to %" PRIu64 " and the first %" PRIu32
+			" sectors of the next are on disk\n",
+			finding->operation, finding->sector);
+	else if (falls_in_crash(finding))
+		fprintf(file, "  -- crash: operations 1 to %" PRIu64 " are on disk\n",
+			finding->operation);
+	fprintf(file, "  => %s (%s): %s\n", finding->rule, finding->severity, finding->message);
+}
+
+char *story_tell(const struct trace *trace, const struct trace_finding *finding)
+{
+	struct teller teller = {
+		.trace = trace,
+		.guest_offset = finding ? finding->guest_offset : NOWHERE,
+	};
+	char *text = NULL;
+	size_t text_bytes = 0;
+	FILE *file = open_memstream(&text, &text_bytes);
+	struct content *final = trace->file_count ? trace_final_content(trace, 0) : NULL;
+	if (!file || (trace->file_count && !final))
+		abort();
+	if (final) {
+		roles_read(&teller.before, trace->files[0].initial);
+		roles_read(&teller.after, final);
+	}
+	for (size_t i = 0; i < trace->log.count; i++) {
+		const struct event *event = &trace->log.events[i];
+		if (falls_in_crash(finding) && judge_is_operation(event) &&
+		    teller.operations == finding->operation)
+			break;
+		teller.has_requests |= event->kind == EVENT_REQUEST_INVOKED;
+		tell_event(&teller, event);
+	}
+	size_t left_out = thin_out(&teller);
+	if (left_out)
+		fprintf(file, "  (%zu smaller steps left out)\n", left_out);
+	for (size_t i = 0; i < teller.count; i++)
+		fprintf(file, "  %s\n", teller.lines[i].text);
+	tell_end(file, finding);
+	if (fclose(file) != 0)
+		abort();
+	roles_release(&teller.before);
+	roles_release(&teller.after);
+	content_free(final);
+	free(teller.lines);
+	return text;
+}

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: MIT
+# The shipped workloads, in the order in which the suite runs them; each is embedded in the program.
+set(suite_workloads
+  shorten-to-start
+  tail-cancelled
+  child-in-parents-cluster
+  chain-of-four
+  one-cluster-a-round
+  late-child
+  parent-waits-for-child
+  queue-behind-parent
+  read-in-flight
+  read-across
+  rewrite-child
+  rewrite-parent
+  kick-finishes
+  asleep-until-flush
+  background-error
+  lazy-dirty-first
+  child-fails
+  parent-fails
+  three-in-a-cluster
+  zero-overlap
+  discard-overlap
+  discard-then-reuse
+  rewrite-while-discarded
+  snapshot-cow
+  snapshot-overlap
+  beyond-4g
+  l1-grows
+  version-2)

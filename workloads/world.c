@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: MIT
+/* A world: everything of a run that does not change from run to run is made once, so that a run is
+ * a rewind, the engine's own work, and nothing else. The injector knows one set of watched files at
+ * a time, so there is one world at a time. */
+#include "workloads/world.h"
+
+#include "injector/session.h"
+#include "workloads/world_private.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool world_exists; /* the injector's watched files are one set a process */
+
+/* Take the files from a recording instead of building them. */
+static enum status copy_files(struct world *world, struct why *why)
+{
+	for (size_t i = 0; i < world->options.file_count; i++) {
+		const struct trace_file *file = &world->options.files[i];
+		struct content *initial = content_clone(file->initial);
+		if (!initial)
+			return why_set(why, STATUS_NO_MEMORY, "out of memory");
+		trace_add_file(&world->files, file->path, file->format, file->backing, initial);
+	}
+	return STATUS_OK;
+}
+
+static enum status watch_files(const struct world *world, struct why *why)
+{
+	for (size_t i = 0; i < world->files.file_count; i++) {
+		const struct trace_file *file = &world->files.files[i];
+		uint16_t index = 0;
+		enum status status = session_watch_memory(file->path, file->initial, &index);
+		if (status != STATUS_OK)
+			return why_set(why, status, "cannot watch '%s'", file->path);
+		assert(index == i);
+	}
+	return STATUS_OK;
+}
+
+static enum status world_fill(struct world *world, struct why *why)
+{
+	const struct workload *workload = world->workload;
+	world->arena = arena_new();
+	world->sched = sched_new();
+	if (!world->arena || !world->sched)
+		return why_set(why, STATUS_NO_MEMORY, "out of memory");
+	enum status status = world_requests_init(&world->requests, workload, workload->commands,
+						 workload->command_count, why);
+	if (status != STATUS_OK)
+		return status;
+	world->close_id = world_requests_fill(&world->requests, 2, world->options.stamps);
+	for (size_t i = 0; i < world->requests.count; i++)
+		world->requests.items[i].world = world;
+	status = world->options.files ? copy_files(world, why) : world_build_files(world, why);
+	world->options.files = NULL;
+	return status == STATUS_OK ? watch_files(world, why) : status;
+}
+
+enum status world_new(struct world **world, const struct workload *workload,
+		      const struct world_options *options, struct why *why)
+{
+	assert(!world_exists);
+	struct world *made = calloc(1, sizeof(*made));
+	if (!made)
+		return why_set(why, STATUS_NO_MEMORY, "out of memory");
+	world_exists = true;
+	made->workload = workload;
+	made->options = *options;
+	if (options->fault_points)
+		trace_set_text(&made->fault_points, options->fault_points);
+	trace_init(&made->files);
+	trace_init(&made->labels);
+	event_log_init(&made->log);
+	enum status status = world_fill(made, why);
+	if (status != STATUS_OK) {
+		world_free(made);
+		return status;
+	}
+	*world = made;
+	return STATUS_OK;
+}
+
+void world_free(struct world *world)
+{
+	if (!world)
+		return;
+	session_unwatch_all();
+	world_requests_release(&world->requests);
+	event_log_release(&world->log);
+	trace_release(&world->labels);
+	trace_release(&world->files);
+	sched_free(world->sched);
+	arena_free(world->arena);
+	free(world->fault_points);
+	free(world);
+	world_exists = false;
+}
+
+const struct trace_file *world_files(const struct world *world, size_t *file_count)
+{
+	*file_count = world->files.file_count;
+	return world->files.files;
+}
+
+enum run_end world_run(struct world *world, struct choice *choice)
+{
+	struct trace *labels = world->options.stacks ? &world->labels : NULL;
+	if (labels) {
+		trace_release(labels);
+		trace_init(labels);
+	}
+	event_log_reset(&world->log);
+	choice->log = &world->log;
+	world->complaint[0] = 0;
+	arena_reset(world->arena);
+	session_rewind();
+	session_begin(&(struct session_options){
+		.log = &world->log,
+		.choice = choice,
+		.labels = labels,
+		.faults_max = world->options.faults_max,
+		.fault_points = world->fault_points,
+	});
+	if (!sched_spawn(world->sched, "script", world_script, world)) {
+		fputs("cowtip: out of memory\n", stderr);
+		abort();
+	}
+	enum run_end end = sched_run(world->sched, &(struct sched_options){
+							   .choice = choice,
+							   .arena = world->arena,
+							   .labels = labels,
+							   .points = world->options.points,
+							   .steps_max = world->options.steps_max,
+						   });
+	session_end();
+	return end;
+}
+
+const struct event_log *world_log(const struct world *world)
+{
+	return &world->log;
+}
+
+const char *world_report(const struct world *world)
+{
+	return sched_report(world->sched);
+}
+
+const char *world_complaint(const struct world *world)
+{
+	return world->complaint;
+}
+
+static void copy_labels(const struct world *world, struct trace *trace)
+{
+	for (size_t i = 0; i < world->labels.module_count; i++)
+		trace_add_module(trace, world->labels.modules[i].path,
+				 world->labels.modules[i].build_id);
+	for (size_t i = 0; i < world->labels.stack_count; i++)
+		trace_add_stack(trace, &world->labels.stacks[i]);
+}
+
+static void add_settings(const struct world *world, struct trace *trace)
+{
+	const struct world_options *options = &world->options;
+	char number[16];
+	snprintf(number, sizeof(number), "%" PRIu32, options->faults_max);
+	trace_add_setting(trace, "policy", qcow2_policy_name(options->policy));
+	trace_add_setting(trace, "points", options->points == SCHED_POINTS_ALL ? "all" : "io");
+	trace_add_setting(trace, "faults", number);
+	if (world->fault_points)
+		trace_add_setting(trace, "fault_points", world->fault_points);
+	trace_add_setting(trace, "stamps", options->stamps ? "yes" : "no");
+}
+
+void world_trace(const struct world *world, const struct choice *choice, struct trace *trace)
+{
+	trace_set_text(&trace->subject, "engine");
+	trace_set_text(&trace->workload, world->workload->text);
+	add_settings(world, trace);
+	schedule_copy(&trace->schedule, &choice->taken);
+	for (size_t i = 0; i < world->files.file_count; i++) {
+		const struct trace_file *file = &world->files.files[i];
+		struct content *initial = content_clone(file->initial);
+		if (!initial) {
+			fputs("cowtip: out of memory\n", stderr);
+			abort();
+		}
+		trace_add_file(trace, file->path, file->format, file->backing, initial);
+	}
+	copy_labels(world, trace);
+	for (size_t i = 0; i < world->log.count; i++) {
+		const struct event *event = &world->log.events[i];
+		event_log_append(&trace->log, event, event_data(&world->log, event),
+				 event->data_bytes);
+	}
+	trace->complete = true;
+}
+
+struct content *world_image(const struct world *world)
+{
+	return world->files.file_count ? session_content(0) : NULL;
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+/** A world: a workload with its initial image, ready to be executed again and again on the built-in
+ * engine. */
+#ifndef WORKLOADS_WORLD_H
+#define WORKLOADS_WORLD_H
+
+#include "engine/qcow2/qcow2.h"
+#include "engine/scheduler/sched.h"
+#include "injector/choice.h"
+#include "traces/trace.h"
+#include "workloads/language.h"
+
+struct world_options {
+	enum qcow2_policy policy;
+	enum sched_points points;
+	uint32_t faults_max;
+	const char *fault_points; /* pattern; NULL: all */
+	bool stamps; /* written sectors carry (request, guest sector); false: plain patterns, as
+			qemu-io writes */
+	bool stacks; /* record a stack label with every I/O */
+	uint64_t steps_max; /* 0: the scheduler's default */
+	/* Borrowed while world_new() runs; the files of a recording, used instead of building them;
+	 * NULL: build. */
+	const struct trace_file *files;
+	size_t file_count;
+};
+
+struct world;
+
+/** Build the initial image (create, then the `#@ prepare` commands, without recording). `workload`
+ * is borrowed. Asserts that there is no other world. Gives `*world`. STATUS_BAD_INPUT names the
+ * line of a prepare command that failed. */
+MUST_USE enum status world_new(struct world **world, const struct workload *workload,
+			       const struct world_options *options, struct why *why);
+void world_free(struct world *world);
+
+/** Files for judge_new(); files[0] is the image. Borrowed. */
+const struct trace_file *world_files(const struct world *world, size_t *file_count);
+
+/** What a `read -P` of the last run found different, "" for nothing. Patterns are verified only
+ * without stamps; with them every read is checked against history by the oracle. */
+const char *world_complaint(const struct world *world);
+
+/** Execute once: rewind, open, run the commands, close. The choice must have begun a run; it
+ * borrows the world's log. Events go to world_log(). */
+enum run_end world_run(struct world *world, struct choice *choice);
+
+/** Events of the last run, borrowed until the next. */
+const struct event_log *world_log(const struct world *world);
+
+/** What sched_report() said of the last run. */
+const char *world_report(const struct world *world);
+
+/** A trace of the last run (copies everything; the schedule is `choice`'s). `trace` must be empty.
+ */
+void world_trace(const struct world *world, const struct choice *choice, struct trace *trace);
+
+/** Present contents of the image file. Gives. */
+struct content *world_image(const struct world *world);
+
+#endif

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MIT
+/* The guest: task 1 reads the script, every asynchronous command is a task of its own.
+ *
+ * Taking the next command is a step like any other, so that a request may be finished before the
+ * next one is thought of, or all may be begun at once. What the guest may know is recorded where it
+ * learns it: a request is *invoked* just before the engine is called and *completed* right after it
+ * returned, and both are steps whose order is observed. */
+#include "injector/session.h"
+#include "workloads/world_private.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { UNREAD_BYTE = 0xa5 }; /* what a read's buffer holds before: never a stamp's beginning */
+
+static void record(const struct event *event, const void *data, size_t data_bytes)
+{
+	task_touch_ordered();
+	session_record(event, data, data_bytes);
+}
+
+static struct event request_event(const struct world_request *request, enum event_kind kind)
+{
+	return (struct event){
+		.kind = (uint8_t)kind,
+		.op = (uint8_t)request->command->op,
+		.id = request->id,
+		.guest_offset = request->command->guest_offset,
+		.length = request->command->length,
+	};
+}
+
+/* -P of a read, where plain patterns are written. */
+static void verify(struct world *world, const struct world_request *request)
+{
+	const struct workload_command *command = request->command;
+	if (!command->verifies || world->options.stamps || world->complaint[0])
+		return;
+	for (uint64_t i = 0; i < command->length; i++) {
+		if (request->buffer[i] == command->pattern)
+			continue;
+		snprintf(world->complaint, sizeof(world->complaint),
+			 "%s:%" PRIu32 ": pattern verification failed at %" PRIu64
+			 ": 0x%02x instead of 0x%02x",
+			 world->workload->name, command->line, command->guest_offset + i,
+			 request->buffer[i], command->pattern);
+		return;
+	}
+}
+
+static void execute(struct world *world, const struct world_request *request)
+{
+	const struct workload_command *command = request->command;
+	bool is_read = command->op == REQUEST_READ;
+	bool is_write = command->op == REQUEST_WRITE;
+	struct event event = request_event(request, EVENT_REQUEST_INVOKED);
+	if (is_read)
+		memset(request->buffer, UNREAD_BYTE, (size_t)command->length);
+	record(&event, is_write ? request->buffer : NULL, is_write ? (size_t)command->length : 0);
+	int result = world_request_execute(request, world->image);
+	bool has_data = is_read && result >= 0;
+	event = request_event(request, EVENT_REQUEST_COMPLETED);
+	event.result = result;
+	record(&event, has_data ? request->buffer : NULL, has_data ? (size_t)command->length : 0);
+	if (has_data)
+		verify(world, request);
+}
+
+static void execute_task(void *argument)
+{
+	const struct world_request *request = argument;
+	struct world *world = request->world;
+	execute(world, request);
+	task_touch_shared();
+	if (--world->outstanding == 0)
+		co_queue_wake_all(&world->idle);
+}
+
+static void wait_for_all(struct world *world)
+{
+	task_touch_shared();
+	while (world->outstanding)
+		co_queue_wait(&world->idle);
+}
+
+static void take_command(struct world *world, struct world_request *request)
+{
+	if (request->command->waits_for_all) {
+		wait_for_all(world);
+	} else if (!request->command->is_async) {
+		execute(world, request);
+	} else {
+		task_touch_shared();
+		world->outstanding++;
+		if (!sched_spawn(world->sched, request->name, execute_task, request)) {
+			fputs("cowtip: out of memory\n", stderr);
+			abort();
+		}
+	}
+}
+
+static int open_errno(enum status status)
+{
+	switch (status) {
+	case STATUS_OK: return 0;
+	case STATUS_NO_MEMORY: return -ENOMEM;
+	case STATUS_UNSUPPORTED:
+	case STATUS_NEWER: return -ENOTSUP;
+	case STATUS_FOREIGN:
+	case STATUS_CORRUPT:
+	case STATUS_TRUNCATED: return -EINVAL;
+	case STATUS_IO:
+	case STATUS_USAGE:
+	case STATUS_BAD_INPUT:
+	case STATUS_DIVERGED: return -EIO;
+	}
+	return -EIO;
+}
+
+static int open_image(struct world *world)
+{
+	struct qcow2_options options = { .arena = world->arena,
+					 .policy = world->options.policy,
+					 .allocate_from = world->workload->image.allocate_from };
+	struct event event = { .kind = EVENT_REQUEST_INVOKED, .op = REQUEST_OPEN, .id = 1 };
+	record(&event, NULL, 0);
+	enum status status = qcow2_open(&world->image, world->files.files[0].path, &options, NULL);
+	event.kind = EVENT_REQUEST_COMPLETED;
+	event.result = open_errno(status);
+	record(&event, NULL, 0);
+	return event.result;
+}
+
+static void close_image(struct world *world)
+{
+	struct event event = {
+		.kind = EVENT_REQUEST_INVOKED,
+		.op = REQUEST_CLOSE,
+		.id = world->close_id,
+	};
+	record(&event, NULL, 0);
+	int result = qcow2_close(world->image);
+	event.kind = EVENT_REQUEST_COMPLETED;
+	event.result = result;
+	record(&event, NULL, 0);
+}
+
+void world_script(void *argument)
+{
+	struct world *world = argument;
+	co_queue_init(&world->idle, "outstanding requests", 0);
+	world->outstanding = 0;
+	if (open_image(world) < 0)
+		return;
+	for (size_t i = 0; i < world->requests.count; i++) {
+		task_yield();
+		take_command(world, &world->requests.items[i]);
+	}
+	wait_for_all(world);
+	close_image(world);
+}
