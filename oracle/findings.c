@@ -47,6 +47,8 @@ bool findings_wants(const struct findings *findings, enum rule rule, uint64_t pl
 {
 	const struct finding *known = find(findings, rule, place);
 
+	if (findings->muted != 0)
+		return false;
 	if (known != NULL)
 		return known->verdict.model == CRASH_TORN && findings->now.model != CRASH_TORN;
 	return has_room(findings, rule);

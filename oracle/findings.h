@@ -26,6 +26,7 @@ struct findings {
 	size_t capacity;
 	size_t max;              /* of each rule */
 	size_t count;            /* put back by the owner */
+	uint64_t muted;          /* journaled; nothing is wanted */
 	struct verdict *visible; /* owned; what is reported */
 	struct moment now;
 };

@@ -14,7 +14,12 @@
  *
  * A condition that holds in many states is seen in the first only, because it is looked for only
  * where something changed. What is seen in a torn state is looked at once more when the write is
- * whole (`rechecks`): a verdict names the weakest model that shows it. */
+ * whole (`rechecks`): a verdict names the weakest model that shows it.
+ *
+ * A file that is empty, at the beginning or because it was cut to nothing, is an image in the
+ * making: nobody may expect it to open after a crash. The rules keep their books and say nothing
+ * until a flush completes at which the image opens and its refcounts cover what it uses; then
+ * everything is looked at once. */
 #include "oracle/judge.h"
 
 #include "oracle/heap.h"
@@ -250,6 +255,43 @@ static bool event_is_sane(const struct event_log *log, const struct event *event
 		(uint64_t)event->result <= INT64_MAX - event->host_offset);
 }
 
+/** The file is empty: what follows makes an image of it. */
+static void begin_making(struct judge *judge)
+{
+	journal_set(&judge->journal, &judge->findings.muted, 1);
+	journal_set(&judge->journal, &judge->made_here, 1);
+}
+
+/** The image is made: hold all of it against the rules once. */
+static void end_making(struct judge *judge)
+{
+	struct cluster **clusters;
+	size_t count;
+
+	journal_set(&judge->journal, &judge->findings.muted, 0);
+	live_begin(&judge->live);
+	clusters = live_clusters_with(&judge->live, 0, &count);
+	for (size_t i = 0; i < count; i++)
+		live_touch(&judge->live, clusters[i]);
+	free(clusters);
+	judge->live.work.header = true;
+	set_moment(judge, CRASH_PREFIX, 0);
+	rule_opens(judge);
+	if (!judge->live.header.readable)
+		return;
+	rule_refcounts(judge);
+	rule_alias(judge);
+}
+
+static void on_flushed(struct judge *judge, const struct event *event)
+{
+	bool is_flush = event->op == IO_FLUSH && event->file == 0 && event->result >= 0;
+
+	if (is_flush && judge->findings.muted != 0 && judge->live.header.readable &&
+	    judge->live.uncovered == 0)
+		end_making(judge);
+}
+
 static void on_effect(struct judge *judge, const struct event *event)
 {
 	bool changes = event->op != IO_READ && event->op != IO_FLUSH;
@@ -258,6 +300,8 @@ static void on_effect(struct judge *judge, const struct event *event)
 		journal_set(&judge->journal, &judge->foreign_write, 1);
 	if (!judge_is_operation(event))
 		return;
+	if (event->op == IO_RESIZE && event->host_offset == 0)
+		begin_making(judge);
 	apply_operation(judge, event);
 	journal_set(&judge->journal, &judge->operations, judge->operations + 1);
 	live_settle(&judge->live);
@@ -338,6 +382,8 @@ static void on_completed(struct judge *judge, size_t index)
 static void on_end(struct judge *judge, const struct event *event)
 {
 	journal_set(&judge->journal, &judge->ended, event->op + 1U);
+	if (judge->findings.muted != 0 && event->op == RUN_FINISHED)
+		end_making(judge);
 	set_moment(judge, CRASH_NONE, 0);
 	rule_progress(judge, event);
 	if (event->op != RUN_FINISHED || !judge->live.header.readable)
@@ -361,6 +407,7 @@ static void step(struct judge *judge, size_t index)
 	case EVENT_REQUEST_INVOKED: on_invoked(judge, index); break;
 	case EVENT_REQUEST_COMPLETED: on_completed(judge, index); break;
 	case EVENT_IO_EFFECT: on_effect(judge, event); break;
+	case EVENT_IO_COMPLETED: on_flushed(judge, event); break;
 	case EVENT_END: on_end(judge, event); break;
 	default: break;
 	}
@@ -397,6 +444,11 @@ static void explain_skipped(const struct judge *judge, struct judge_report *repo
 			"the recording has no requests of the guest: leaks are judged at its end";
 	if (judge->live.header.has_bitmaps != 0)
 		report->skipped[RULE_LEAK_BOUNDED] = "the clusters of bitmaps are not followed";
+	if (judge->made_here != 0)
+		report->skipped[RULE_OPENS] = report->skipped[RULE_REFCOUNT_COVERS] =
+			report->skipped[RULE_COPIED_EXACT] = report->skipped[RULE_NO_ALIAS] =
+				"the image was made in the recording: judged from its first good "
+				"flush on";
 	if (judge->ended == 0)
 		report->skipped[RULE_PROGRESS] = "the recording has no end";
 }
@@ -444,6 +496,8 @@ static void begin(struct judge *judge, const struct content *image)
 	judge->live.work.whole_guest = false;
 	judge->live.work.guest_count = 0;
 	judge->initial_leaks = UINT64_MAX / 2;
+	if (content_size(image) == 0)
+		begin_making(judge);
 	set_moment(judge, CRASH_PREFIX, 0);
 	judge_crash_state(judge);
 	judge->initial_leaks = judge->live.leaked;

@@ -51,6 +51,7 @@ struct judge {
 	uint64_t operations;    /* that changed the image so far */
 	uint64_t ended;         /* 1 + run_end of the END event */
 	uint64_t foreign_write; /* a backing file was written: contents cannot be judged */
+	uint64_t made_here;     /* the image was made, or made anew, in the run */
 	uint64_t gave_up;       /* a step asked for more comparisons than the judge makes */
 	/* Facts of the initial image. */
 	uint64_t initial_leaks;

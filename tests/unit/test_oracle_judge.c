@@ -321,8 +321,8 @@ START_TEST(an_image_that_is_not_qcow2_is_judged_as_one_that_does_not_open)
 	struct event_log log;
 	struct trace_file file = { .format = TRACE_FORMAT_QCOW2, .backing = TRACE_NO_BACKING };
 
-	file.path = strdup("empty");
-	file.initial = content_new(0);
+	file.path = strdup("zeros");
+	file.initial = content_new(512);
 	event_log_init(&log);
 	ck_assert_int_eq(judge_new(&judge, &file, 1, &(struct judge_options){ 0 }, NULL),
 			 STATUS_OK);
@@ -335,6 +335,60 @@ START_TEST(an_image_that_is_not_qcow2_is_judged_as_one_that_does_not_open)
 			 STATUS_UNSUPPORTED);
 	content_free(file.initial);
 	free(file.path);
+}
+END_TEST
+
+/* The whole initial image, written page by page into a file that was cut to nothing. */
+static void make_anew(void)
+{
+	struct content *image = content_clone(world.files[0].initial);
+	uint64_t page = 0;
+
+	world_effect(&world, IO_RESIZE, 0, 0);
+	for (; content_next_page(image, &page); page++)
+		world_write(&world, page * CONTENT_PAGE_BYTES, content_page(image, page),
+			    CONTENT_PAGE_BYTES);
+	content_free(image);
+}
+
+static void flush_file(void)
+{
+	struct event event = { .kind = EVENT_IO_COMPLETED, .op = IO_FLUSH };
+
+	world_effect(&world, IO_FLUSH, 0, 0);
+	event_log_append(&world.log, &event, NULL, 0);
+}
+
+START_TEST(an_image_in_the_making_is_judged_from_its_first_good_flush_on)
+{
+	world_init(&world, &(struct world_options){ 0 });
+	world_map(&world, 2, AT_DATA);
+	make_anew();
+	world_expect_clean(&world);
+	world_refcount(&world, AT_DATA, 0); /* still nobody may complain */
+	flush_file();
+	world_expect_clean(&world);
+	world_refcount(&world, AT_DATA, 1);
+	flush_file();
+	world_expect_clean(&world);
+	ck_assert_ptr_nonnull(world.report.skipped[RULE_OPENS]);
+	world_refcount(&world, AT_DATA, 0);
+	world_expect_only(&world, RULE_REFCOUNT_COVERS);
+	world_release(&world);
+}
+END_TEST
+
+START_TEST(an_image_that_is_badly_made_is_noticed_at_the_end)
+{
+	world_init(&world, &(struct world_options){ 0 });
+	world_map(&world, 2, AT_DATA);
+	make_anew();
+	world_refcount(&world, AT_DATA, 0);
+	flush_file();
+	world_expect_clean(&world);
+	world_end(&world, RUN_FINISHED, NULL);
+	world_expect_only(&world, RULE_REFCOUNT_COVERS);
+	world_release(&world);
 }
 END_TEST
 
@@ -372,6 +426,8 @@ int main(void)
 	tcase_add_test(tests, an_acknowledged_snapshot_binds_the_run);
 	tcase_add_test(tests, a_snapshot_holds_what_was_acknowledged_before_it);
 	tcase_add_test(tests, an_image_that_is_not_qcow2_is_judged_as_one_that_does_not_open);
+	tcase_add_test(tests, an_image_in_the_making_is_judged_from_its_first_good_flush_on);
+	tcase_add_test(tests, an_image_that_is_badly_made_is_noticed_at_the_end);
 	tcase_add_test(tests, a_backing_chain_that_loops_is_refused);
 	suite_add_tcase(suite, tests);
 	runner = srunner_create(suite);
