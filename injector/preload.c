@@ -223,7 +223,10 @@ __attribute__((destructor)) static void end(void)
 {
 	preload_lock();
 	if (preload.on && preload.stream >= 0 && preload.process == getpid()) {
-		if (trace_put_end(&sink, preload.events) != STATUS_OK)
+		/* The program ended by itself: what it leaves behind is what it meant to leave. */
+		struct event finished = { .kind = EVENT_END, .op = RUN_FINISHED };
+		if (trace_put_event(&sink, &finished, NULL, 0) != STATUS_OK ||
+		    trace_put_end(&sink, preload.events + 1) != STATUS_OK)
 			give_up("write");
 		preload.on = false;
 	}
