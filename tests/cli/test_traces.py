@@ -85,7 +85,7 @@ class Traces(CommandLine):
                        cwd=self.folder, check=True)
         out, err = self.run_program("record", "--out", "t", "--", "qemu-io", "-f", "qcow2",
                                     "-c", "write -q -P 1 0 64k", "d.qcow2")
-        self.assertRegex(out, r"^t/qemu-io-1\.trace\.zst: \d+ events on 1 files\n$")
+        self.assertRegex(out, r"^t/qemu-io-1\.trace\.zst: \d+ events on 1 file\n$")
         self.assertEqual(err, "cowtip: qemu-io ended with exit status 0\n")
         trace = "t/qemu-io-1.trace.zst"
         out, _ = self.run_program("check", trace)

@@ -6,6 +6,7 @@
 
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #define DEFAULT_FOLDER "cowtip-out"
 
@@ -16,19 +17,28 @@ static const char *program_name(const char *path)
 	return slash && slash[1] ? slash + 1 : path;
 }
 
+/* A path that no earlier recording has, counting on from `*number`. */
+static void free_path(char *path, const char *prefix, size_t *number)
+{
+	do
+		snprintf(path, OUTPUT_PATH_BYTES, "%.3900s-%zu.trace.zst", prefix, ++*number);
+	while (access(path, F_OK) == 0);
+}
+
 static enum status write_traces(const struct record_result *result, const char *prefix, bool quiet,
 				struct why *why)
 {
+	size_t number = 0;
 	for (size_t i = 0; i < result->trace_count; i++) {
 		const struct trace *trace = &result->traces[i];
 		char path[OUTPUT_PATH_BYTES];
-		snprintf(path, sizeof(path), "%.3900s-%zu.trace.zst", prefix, i + 1);
+		free_path(path, prefix, &number);
 		enum status status = trace_write(trace, path, why);
 		if (status != STATUS_OK)
 			return status;
 		if (!quiet)
-			printf("%s: %zu events on %zu files%s\n", path, trace->log.count,
-			       trace->file_count,
+			printf("%s: %zu events on %zu %s%s\n", path, trace->log.count,
+			       trace->file_count, trace->file_count == 1 ? "file" : "files",
 			       trace->complete ? "" : ", cut off: the process was killed");
 	}
 	return STATUS_OK;
