@@ -22,7 +22,9 @@
 
 void allocator_init(struct qcow2 *image, uint64_t from)
 {
-	image->allocator = (struct allocator){ .hint = from / image->cluster_bytes };
+	uint64_t hint = from / image->cluster_bytes;
+	/* Cluster 0 is the header's, whatever the refcounts of a damaged image say. */
+	image->allocator = (struct allocator){ .hint = hint ? hint : 1 };
 	co_queue_init(&image->allocator.unheld, "end of in-place writes", 0);
 }
 
@@ -225,7 +227,7 @@ void allocator_release_freed(struct qcow2 *image, uint64_t number)
 			continue;
 		}
 		if (range->first < allocator->hint)
-			allocator->hint = range->first;
+			allocator->hint = range->first ? range->first : 1;
 	}
 	allocator->freed_count = kept;
 }

@@ -141,7 +141,8 @@ static void slot_pin(struct cache *cache, struct cache_slot *slot, void **table)
 int cache_get(struct cache *cache, uint64_t host_offset, void **table)
 {
 	struct qcow2 *image = cache->image;
-	assert(host_offset != 0 && in_cluster(image, host_offset) == 0);
+	if (host_offset == 0 || in_cluster(image, host_offset) != 0)
+		return -EIO;
 	struct cache_slot *slot = slot_find(cache, host_offset);
 	if (!slot) {
 		int result = slot_make_room(cache, &slot);
@@ -194,6 +195,15 @@ void cache_dirty(struct cache *cache, const void *table, size_t from, size_t byt
 		slot->dirty_from = first;
 	if (end > slot->dirty_to)
 		slot->dirty_to = end;
+}
+
+bool cache_is_pinned(const struct cache *cache, uint64_t host_offset)
+{
+	for (uint32_t i = 0; i < cache->slot_count; i++) {
+		if (cache->slots[i].host_offset == host_offset && cache->slots[i].pins > 0)
+			return true;
+	}
+	return false;
 }
 
 void cache_forget(struct cache *cache, uint64_t host_offset)

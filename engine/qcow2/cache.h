@@ -36,7 +36,8 @@ int cache_init(struct cache *cache, struct qcow2 *image, uint32_t slots);
 void cache_release(struct cache *cache);
 
 /** Pin the table at `host_offset`, reading it when it is not cached; `*table` is valid until
- * cache_put(). Evicting a dirty table writes it back in order. 0 or -errno (nothing pinned). */
+ * cache_put(). Evicting a dirty table writes it back in order. 0 or -errno (nothing pinned); -EIO:
+ * no cluster begins at `host_offset`, as a damaged entry may say. */
 int cache_get(struct cache *cache, uint64_t host_offset, void **table);
 
 /** As cache_get() for a table that is new: zeros, dirty all over, not read. */
@@ -47,6 +48,9 @@ void cache_put(struct cache *cache, const void *table);
 
 /** Note that bytes [from, from + bytes) of the pinned `table` changed. */
 void cache_dirty(struct cache *cache, const void *table, size_t from, size_t bytes);
+
+/** Does somebody hold a pointer into the table at `host_offset`? */
+bool cache_is_pinned(const struct cache *cache, uint64_t host_offset);
 
 /** Forget the table at `host_offset`, if cached, without writing it: its cluster was freed. Asserts
  * that it is not pinned. */

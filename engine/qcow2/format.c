@@ -127,6 +127,10 @@ static enum status check_tables(const struct format_header *header, const char *
 	    header->refcount_table_host_offset == 0 || header->refcount_table_clusters == 0)
 		return why_set(why, STATUS_CORRUPT, "'%s': refcount table at 0x%llx is not legal",
 			       path, (unsigned long long)header->refcount_table_host_offset);
+	if (header->snapshots > FORMAT_SNAPSHOTS_MAX)
+		return why_set(why, STATUS_UNSUPPORTED,
+			       "'%s': more than %d internal snapshots are not supported", path,
+			       FORMAT_SNAPSHOTS_MAX);
 	if (header->snapshots > 0 &&
 	    (header->snapshots_host_offset & in_cluster || header->snapshots_host_offset == 0))
 		return why_set(why, STATUS_CORRUPT,

@@ -21,6 +21,7 @@ enum {
 	FORMAT_BACKING_NAME_MAX = 1023,
 	FORMAT_REFCOUNT_ORDER = 4, /* 16-bit refcounts */
 	FORMAT_SECTOR_BYTES = 512,
+	FORMAT_SNAPSHOTS_MAX = 65536,
 };
 
 /* Header bytes that are written alone. Each field, or pair of fields, lies inside one sector. */

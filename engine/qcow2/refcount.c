@@ -49,6 +49,15 @@ int refcount_get(struct qcow2 *image, uint64_t cluster, uint16_t *refcount)
 	return 0;
 }
 
+/* Is the cluster a table that is being worked on? Only in a damaged image does an entry that is
+ * given up point to such a one. */
+static bool is_in_use(const struct qcow2 *image, uint64_t cluster)
+{
+	uint64_t host_offset = cluster * image->cluster_bytes;
+	return cache_is_pinned(&image->l2_cache, host_offset) ||
+	       cache_is_pinned(&image->refcount_cache, host_offset);
+}
+
 static int add_one(struct qcow2 *image, uint64_t cluster, int delta)
 {
 	uint64_t host_offset = block_of(image, cluster);
@@ -62,6 +71,8 @@ static int add_one(struct qcow2 *image, uint64_t cluster, int delta)
 	int refcount = be16_get((uint8_t *)block + at) + delta;
 	if (refcount < 0 || refcount > REFCOUNT_MAX) {
 		result = -ERANGE;
+	} else if (refcount == 0 && is_in_use(image, cluster)) {
+		result = -EIO;
 	} else {
 		be16_put((uint8_t *)block + at, (uint16_t)refcount);
 		cache_dirty(&image->refcount_cache, block, at, REFCOUNT_BYTES);
