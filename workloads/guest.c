@@ -17,13 +17,15 @@ static uint64_t next_number(uint64_t *state)
 	return *state;
 }
 
-/* Make `sector` start with `head` and go on with bytes derived from `seed`. */
+/* Make `sector` start with `head` and go on with one number derived from `seed` and, in its last
+ * byte, where it stands: no two sectors share a piece, and a trace of them compresses well. */
 static void stamp(uint8_t *sector, const char head[STAMP_HEAD_BYTES], uint64_t seed)
 {
 	uint64_t state = (seed + 1) * 0x9e3779b97f4a7c15U;
+	uint64_t number = next_number(&state) << 8;
 	memcpy(sector, head, STAMP_HEAD_BYTES);
-	for (size_t at = STAMP_HEAD_BYTES; at < GUEST_SECTOR_BYTES; at += sizeof(uint64_t)) {
-		uint64_t number = next_number(&state) | 1;
+	for (size_t at = STAMP_HEAD_BYTES; at < GUEST_SECTOR_BYTES; at += sizeof(number)) {
+		number = (number & ~UINT64_C(0xff)) | (at / sizeof(number));
 		memcpy(sector + at, &number, sizeof(number));
 	}
 }

@@ -23,6 +23,13 @@ class Traces(CommandLine):
         self.assertEqual(self.run_json("check", found["trace"])["crash_states"],
                          found["crash_states"])
 
+    def test_several_bugs_are_recorded_and_switched_on_again(self):
+        self.run_program("run", "late-child", "--bug", "no-final", "--bug", "no-align",
+                         "--schedule", "s1:0*4.11", "--out", "t", code=1)
+        out, _ = self.run_program("replay", "t/late-child.trace.zst", code=1)
+        self.assertIn("all as recorded", out)
+        self.assertIn("flush-durable", out)
+
     def test_equal_seeds_give_equal_traces(self):
         first = self.trace_of_run("--seed", "7", "--out", "a")
         other = self.trace_of_run("--seed", "7", "--out", "b")

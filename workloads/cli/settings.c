@@ -62,6 +62,38 @@ static enum status add_bug(struct settings *settings, const char *name, struct w
 	return STATUS_OK;
 }
 
+/* Names with commas between them. */
+static enum status add_bugs(struct settings *settings, const char *names, struct why *why)
+{
+	enum status status = STATUS_OK;
+	while (*names && status == STATUS_OK) {
+		size_t bytes = strcspn(names, ",");
+		char *name = strndup(names, bytes);
+		if (!name)
+			abort();
+		status = add_bug(settings, name, why);
+		free(name);
+		names += bytes + (names[bytes] == ',');
+	}
+	return status;
+}
+
+/* The names again as add_bugs() takes them; "" without any. Gives; free(). */
+static char *bugs_text(const struct settings *settings)
+{
+	size_t bytes = 1;
+	for (size_t i = 0; i < settings->bug_count; i++)
+		bytes += strlen(settings->bugs[i]) + 1;
+	char *text = calloc(bytes, 1);
+	if (!text)
+		abort();
+	for (size_t i = 0; i < settings->bug_count; i++) {
+		size_t used = strlen(text);
+		snprintf(text + used, bytes - used, "%s%s", i ? "," : "", settings->bugs[i]);
+	}
+	return text;
+}
+
 static enum status take_strategy(struct settings *settings, const struct options *options,
 				 struct why *why)
 {
@@ -150,9 +182,8 @@ enum status settings_from_trace(struct settings *settings, const struct trace *t
 			settings,
 			first_said(options->crash, trace_setting(trace, "crash"), DEFAULT_CRASH),
 			why);
-	for (size_t i = 0; i < trace->setting_count && status == STATUS_OK; i++)
-		if (strcmp(trace->settings[i].key, "bug") == 0)
-			status = add_bug(settings, trace->settings[i].value, why);
+	if (status == STATUS_OK)
+		status = add_bugs(settings, recorded(trace, "bug", ""), why);
 	return status == STATUS_USAGE ? STATUS_BAD_INPUT : status;
 }
 
@@ -163,8 +194,10 @@ void settings_to_trace(const struct settings *settings, struct trace *trace)
 	trace_add_setting(trace, "crash", text);
 	snprintf(text, sizeof(text), "%u", settings->sector_bytes ? settings->sector_bytes : 512);
 	trace_add_setting(trace, "sector", text);
-	for (size_t i = 0; i < settings->bug_count; i++)
-		trace_add_setting(trace, "bug", settings->bugs[i]);
+	char *bugs = bugs_text(settings);
+	if (*bugs)
+		trace_add_setting(trace, "bug", bugs);
+	free(bugs);
 	trace_add_setting(trace, "version", COWTIP_VERSION);
 }
 
