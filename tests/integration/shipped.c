@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+#include "tests/integration/shipped.h"
+
+#include <check.h>
+
+const enum qcow2_policy shipped_policies[3] = { QCOW2_CANCEL, QCOW2_DELAYED, QCOW2_EAGER };
+
+void shipped_open(struct shipped *shipped, const char *name, const struct world_options *options)
+{
+	struct world_options chosen = *options;
+	struct why why = { "" };
+	enum status status = workload_load(&shipped->workload, name, &why);
+	ck_assert_msg(status == STATUS_OK, "%s: %s", name, why.text);
+	if (options->faults_max == SHIPPED_NO_FAULTS) {
+		chosen.faults_max = 0;
+	} else {
+		chosen.faults_max = shipped->workload.faults;
+		chosen.fault_points = shipped->workload.fault_points;
+	}
+	status = world_new(&shipped->world, &shipped->workload, &chosen, &why);
+	ck_assert_msg(status == STATUS_OK, "%s: %s", name, why.text);
+}
+
+void shipped_close(struct shipped *shipped)
+{
+	world_free(shipped->world);
+	workload_release(&shipped->workload);
+}
+
+void shipped_explore(struct shipped *shipped, const struct explore_options *options,
+		     struct explore_result *result)
+{
+	struct why why = { "" };
+	struct strategy *strategy = strategy_dfs_new(true);
+	enum status status = explore(shipped->world, strategy, options, result, &why);
+	ck_assert_msg(status == STATUS_OK, "%s: %s", shipped->workload.name, why.text);
+	strategy_free(strategy);
+}
+
+static void execute(struct shipped *shipped, struct random_run *run)
+{
+	choice_init(&run->choice, run->strategy, NULL);
+	ck_assert(choice_begin(&run->choice));
+	run->end = world_run(shipped->world, &run->choice);
+	choice_end(&run->choice, run->end, event_log_digest(world_log(shipped->world)));
+}
+
+void shipped_random(struct shipped *shipped, uint64_t seed, struct random_run *run)
+{
+	run->strategy = strategy_random_new(seed, 1);
+	execute(shipped, run);
+}
+
+void shipped_random_end(struct random_run *run)
+{
+	choice_release(&run->choice);
+	strategy_free(run->strategy);
+}
+
+enum run_end shipped_replay(struct shipped *shipped, const struct schedule *schedule)
+{
+	struct random_run run = { .strategy = strategy_replay_new(schedule) };
+	execute(shipped, &run);
+	const char *complaint = run.strategy->ops->complaint(run.strategy);
+	ck_assert_msg(!complaint, "%s: %s", shipped->workload.name, complaint);
+	shipped_random_end(&run);
+	return run.end;
+}
+
+size_t shipped_count(void)
+{
+	size_t count = 0;
+	while (workload_shipped(count))
+		count++;
+	return count;
+}
+
+uint64_t shipped_digest(const struct content *content)
+{
+	uint64_t digest = content_size(content) * UINT64_C(0x9e3779b97f4a7c15);
+	uint64_t page = 0;
+	for (; content_next_page(content, &page); page++) {
+		const uint8_t *bytes = content_page(content, page);
+		digest = (digest ^ page) * UINT64_C(0x100000001b3);
+		for (size_t i = 0; i < CONTENT_PAGE_BYTES; i++)
+			digest = (digest ^ bytes[i]) * UINT64_C(0x100000001b3);
+	}
+	return digest ? digest : 1;
+}
+
+bool shipped_is_slow_build(void)
+{
+#if defined(__SANITIZE_ADDRESS__)
+	return true;
+#else
+	return false;
+#endif
+}

@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: MIT
+# Tests of the whole: the shipped workloads through engine, injector and oracle, and next to QEMU.
+add_library(suite_support STATIC integration/shipped.c)
+target_link_libraries(suite_support PRIVATE build_flags PkgConfig::check PUBLIC workloads)
+
+integration_test(known_bugs LINKS suite_support workloads engine oracle injector traces)
+integration_test(crash_states LINKS suite_support workloads engine oracle injector traces)
+integration_test(same_script LINKS suite_support workloads engine oracle injector traces)
+
+# Committed traces must replay as they were recorded; make_corpus records them anew:
+#   cmake --build BUILD --target make_corpus && BUILD/tests/make_corpus traces/corpus
+integration_test(determinism LINKS suite_support workloads engine oracle injector traces)
+target_compile_definitions(test_determinism PRIVATE
+  COWTIP="$<TARGET_FILE:cowtip>" CORPUS="${PROJECT_SOURCE_DIR}/traces/corpus")
+add_dependencies(test_determinism cowtip)
+add_executable(make_corpus EXCLUDE_FROM_ALL integration/make_corpus.c)
+target_link_libraries(make_corpus PRIVATE cli workloads engine oracle injector traces build_flags)
+set_target_properties(make_corpus PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR})

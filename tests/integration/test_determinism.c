@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MIT
+/* A run is a function of its workload, settings and schedule: the same once more, in the same
+ * process, in another world, and in the committed recordings of traces/corpus.
+ *
+ * Equal means equal bytes of the whole trace, stack labels included, in one program. Between two
+ * builds stack labels differ (they are addresses in that build); `cowtip replay` leaves them out of
+ * its comparison, and the committed traces hold none, so that they name no path of a machine. */
+#include "tests/integration/shell.h"
+#include "tests/integration/shipped.h"
+
+#include "traces/trace_stream.h"
+
+#include <check.h>
+#include <dirent.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SEEDS = 4, TWICE_RUNS = 150, CORPUS_MIN = 8 };
+
+/* ---- a trace as bytes ---- */
+
+struct bytes {
+	uint8_t *data; /* owned */
+	size_t count, capacity;
+};
+
+static enum status append(void *context, const struct trace_span *spans, size_t span_count)
+{
+	struct bytes *bytes = context;
+	for (size_t i = 0; i < span_count; i++) {
+		size_t needed = bytes->count + spans[i].byte_count;
+		if (needed > bytes->capacity) {
+			bytes->capacity = 2 * needed;
+			bytes->data = realloc(bytes->data, bytes->capacity);
+			if (!bytes->data)
+				abort();
+		}
+		if (spans[i].byte_count)
+			memcpy(bytes->data + bytes->count, spans[i].bytes, spans[i].byte_count);
+		bytes->count = needed;
+	}
+	return STATUS_OK;
+}
+
+static struct bytes encode_last_run(const struct shipped *shipped, const struct choice *choice)
+{
+	struct bytes bytes = { 0 };
+	struct trace trace;
+	const struct trace_sink sink = { append, &bytes };
+	trace_init(&trace);
+	world_trace(shipped->world, choice, &trace);
+	ck_assert_int_eq(trace_encode(&trace, &sink), STATUS_OK);
+	ck_assert_uint_gt(trace.stack_count, 0);
+	trace_release(&trace);
+	return bytes;
+}
+
+static struct bytes run_and_encode(struct shipped *shipped, uint64_t seed,
+				   struct schedule *schedule)
+{
+	struct random_run run;
+	shipped_random(shipped, seed, &run);
+	struct bytes bytes = encode_last_run(shipped, &run.choice);
+	schedule_copy(schedule, &run.choice.taken);
+	shipped_random_end(&run);
+	return bytes;
+}
+
+static struct bytes replay_and_encode(struct shipped *shipped, const struct schedule *schedule)
+{
+	struct strategy *strategy = strategy_replay_new(schedule);
+	struct choice choice;
+	choice_init(&choice, strategy, NULL);
+	ck_assert(choice_begin(&choice));
+	enum run_end end = world_run(shipped->world, &choice);
+	choice_end(&choice, end, 0);
+	struct bytes bytes = encode_last_run(shipped, &choice);
+	choice_release(&choice);
+	strategy_free(strategy);
+	return bytes;
+}
+
+static void check_equal(const struct bytes *a, struct bytes *b, const char *what)
+{
+	ck_assert_msg(a->count == b->count && memcmp(a->data, b->data, a->count) == 0,
+		      "%s: %zu and %zu bytes", what, a->count, b->count);
+	free(b->data);
+	*b = (struct bytes){ 0 };
+}
+
+START_TEST(equal_schedules_give_equal_traces)
+{
+	const char *name = workload_shipped((size_t)_i)->name;
+	for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+		const struct world_options options = {
+			.policy = shipped_policies[seed % 3],
+			.points = seed % 2 ? SCHED_POINTS_ALL : SCHED_POINTS_IO,
+			.stamps = true,
+			.stacks = true,
+		};
+		struct shipped shipped;
+		struct schedule schedule, same;
+		schedule_init(&schedule);
+		schedule_init(&same);
+		shipped_open(&shipped, name, &options);
+		struct bytes first = run_and_encode(&shipped, seed, &schedule);
+		struct bytes other = run_and_encode(&shipped, seed + SEEDS, &same);
+		free(other.data);
+		struct bytes again = run_and_encode(&shipped, seed, &same);
+		check_equal(&first, &again, "the same seed, after another run");
+		struct bytes replayed = replay_and_encode(&shipped, &schedule);
+		check_equal(&first, &replayed, "its schedule, replayed");
+		shipped_close(&shipped);
+		shipped_open(&shipped, name, &options);
+		replayed = replay_and_encode(&shipped, &schedule);
+		check_equal(&first, &replayed, "its schedule, replayed in a new world");
+		shipped_close(&shipped);
+		free(first.data);
+		schedule_release(&schedule);
+		schedule_release(&same);
+	}
+}
+END_TEST
+
+static void explore_twice(const char *name, struct strategy *inner, enum sched_points points)
+{
+	const struct world_options options = { .policy = QCOW2_CANCEL,
+					       .points = points,
+					       .stamps = true };
+	const struct explore_options bounds = { .models = CRASH_PREFIX, .budget.runs = TWICE_RUNS };
+	struct strategy *strategy = strategy_twice_new(inner);
+	struct explore_result result;
+	struct shipped shipped;
+	struct why why = { "" };
+	shipped_open(&shipped, name, &options);
+	enum status status = explore(shipped.world, strategy, &bounds, &result, &why);
+	ck_assert_msg(status == STATUS_OK, "%s", why.text);
+	ck_assert_msg(!result.complaint, "%s: %s", name, result.complaint);
+	ck_assert_uint_gt(result.interleavings, 1);
+	explore_result_release(&result);
+	shipped_close(&shipped);
+	strategy_free(strategy);
+}
+
+START_TEST(running_everything_twice_complains_of_nothing)
+{
+	const char *name = workload_shipped((size_t)_i)->name;
+	explore_twice(name, strategy_dfs_new(true), SCHED_POINTS_IO);
+	explore_twice(name, strategy_random_new(7, TWICE_RUNS), SCHED_POINTS_ALL);
+}
+END_TEST
+
+/* ---- the committed traces ---- */
+
+static int is_trace(const struct dirent *entry)
+{
+	return strstr(entry->d_name, ".trace.zst") != NULL;
+}
+
+static void check_harmless(const struct trace *trace, const char *name)
+{
+	ck_assert_msg(trace->complete, "%s: cut off", name);
+	ck_assert_msg(trace->module_count == 0 && trace->stack_count == 0,
+		      "%s: holds stack labels, which name files of a machine", name);
+	for (size_t i = 0; i < trace->file_count; i++)
+		ck_assert_msg(!strchr(trace->files[i].path, '/'), "%s: path '%s'", name,
+			      trace->files[i].path);
+}
+
+START_TEST(committed_traces_replay_as_recorded)
+{
+	struct dirent **entries = NULL;
+	int count = scandir(CORPUS, &entries, is_trace, alphasort);
+	ck_assert_int_ge(count, CORPUS_MIN);
+	for (int i = 0; i < count; i++) {
+		char path[512];
+		struct trace trace;
+		struct why why = { "" };
+		snprintf(path, sizeof(path), "%s/%s", CORPUS, entries[i]->d_name);
+		trace_init(&trace);
+		ck_assert_msg(trace_read(&trace, path, &why) == STATUS_OK, "%s", why.text);
+		check_harmless(&trace, entries[i]->d_name);
+		int expected = trace.finding_count ? 1 : 0;
+		int code = shell("'%s' replay '%s'", COWTIP, path);
+		ck_assert_msg(code == expected, "%s: exit status %d, recorded %d: %s",
+			      entries[i]->d_name, code, expected, shell_output());
+		trace_release(&trace);
+		free(entries[i]);
+	}
+	free(entries);
+	printf("%d committed traces\n", count);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("determinism");
+	TCase *tests = tcase_create("determinism");
+	tcase_add_checked_fixture(tests, shell_enter_folder, shell_leave_folder);
+	tcase_set_timeout(tests, 100);
+	tcase_add_loop_test(tests, equal_schedules_give_equal_traces, 0, (int)shipped_count());
+	tcase_add_loop_test(tests, running_everything_twice_complains_of_nothing, 0,
+			    (int)shipped_count());
+	tcase_add_test(tests, committed_traces_replay_as_recorded);
+	suite_add_tcase(suite, tests);
+	SRunner *runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	int failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
