@@ -254,13 +254,16 @@ static bool describe_request(struct judge *judge, char *text, size_t text_bytes,
 	return false;
 }
 
-/** Is it the initial contents of another sector? Looks at a bounded number of them. */
+/** Is it the initial contents of another sector? Looks at a bounded part of the disk. */
 static bool describe_initial(struct judge *judge, char *text, size_t text_bytes,
 			     uint64_t guest_offset, const uint8_t *sector)
 {
-	enum { PAGES_MAX = 1024 };
+	enum { PAGES_MAX = 1024, BYTES_MAX = 64 << 20 };
 	uint64_t end = judge->layers.layers[0].size_bytes;
 	uint64_t at = 0;
+
+	if (end > BYTES_MAX)
+		end = BYTES_MAX;
 
 	for (int i = 0; i < PAGES_MAX && layers_next_data(&judge->layers, 0, &at, end); i++) {
 		uint64_t page_end = (at / GUEST_PAGE_BYTES + 1) * GUEST_PAGE_BYTES;

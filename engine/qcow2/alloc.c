@@ -35,15 +35,33 @@ void allocator_release(struct qcow2 *image)
 	co_queue_destroy(&image->allocator.unheld);
 }
 
-/* Returns the cluster after the freed range that holds `cluster`, or `cluster` when none does. */
+/* The number of freed ranges that begin at or below `cluster`: the last of these may hold it. */
+static size_t freed_up_to(const struct allocator *allocator, uint64_t cluster)
+{
+	size_t low = 0, high = allocator->freed_count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (allocator->freed[middle].first <= cluster)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* The freed range that holds `cluster`, NULL: none. */
+static struct freed_range *freed_find(const struct allocator *allocator, uint64_t cluster)
+{
+	size_t index = freed_up_to(allocator, cluster);
+	struct freed_range *range = index > 0 ? &allocator->freed[index - 1] : NULL;
+	return range && cluster < range->first + range->clusters ? range : NULL;
+}
+
+/* The cluster after the freed range that holds `cluster`, or `cluster` when none does. */
 static uint64_t skip_freed(const struct allocator *allocator, uint64_t cluster)
 {
-	for (size_t i = 0; i < allocator->freed_count; i++) {
-		const struct freed_range *range = &allocator->freed[i];
-		if (cluster >= range->first && cluster < range->first + range->clusters)
-			return range->first + range->clusters;
-	}
-	return cluster;
+	const struct freed_range *range = freed_find(allocator, cluster);
+	return range ? range->first + range->clusters : cluster;
 }
 
 /* Find the first usable cluster at or after `from`, making refcount blocks on the way. The search
@@ -181,27 +199,44 @@ static bool freed_grow(struct qcow2 *image)
 	return true;
 }
 
+/* Carry the range before `index` on by one cluster, if the new free is its neighbour in place and
+ * in time. */
+static bool freed_extend(struct allocator *allocator, size_t index, uint64_t cluster)
+{
+	if (index == 0)
+		return false;
+	struct freed_range *range = &allocator->freed[index - 1];
+	if (cluster != range->first + range->clusters ||
+	    range->number + 1 != allocator->freed_number)
+		return false;
+	range->clusters++;
+	range->number++;
+	return true;
+}
+
 void allocator_note_free(struct qcow2 *image, uint64_t cluster)
 {
 	struct allocator *allocator = &image->allocator;
 	cache_forget(&image->l2_cache, cluster * image->cluster_bytes);
 	cache_forget(&image->refcount_cache, cluster * image->cluster_bytes);
 	allocator->freed_number++;
-	if (allocator->freed_count > 0) {
-		struct freed_range *last = &allocator->freed[allocator->freed_count - 1];
-		if (cluster == last->first + last->clusters &&
-		    last->number + 1 == allocator->freed_number) {
-			last->clusters++;
-			last->number++;
-			return;
-		}
+	struct freed_range *known = freed_find(allocator, cluster);
+	if (known) { /* freed, taken back because an operation failed, freed again */
+		known->number = allocator->freed_number;
+		return;
 	}
+	size_t index = freed_up_to(allocator, cluster);
+	if (freed_extend(allocator, index, cluster))
+		return;
 	/* A free that is not noted would be a reuse too soon: better die. */
 	bool grown = freed_grow(image);
 	assert(grown);
-	allocator->freed[allocator->freed_count++] = (struct freed_range){
-		.first = cluster, .clusters = 1, .number = allocator->freed_number
-	};
+	struct freed_range *at = &allocator->freed[index];
+	memmove(at + 1, at, (allocator->freed_count - index) * sizeof(*at));
+	*at = (struct freed_range){ .first = cluster,
+				    .clusters = 1,
+				    .number = allocator->freed_number };
+	allocator->freed_count++;
 }
 
 static bool is_held(const struct qcow2 *image, const struct freed_range *range)

@@ -28,13 +28,13 @@ struct io_hold {
 /** Clusters that were freed and may not be allocated yet: their unlink is not durable. */
 struct freed_range {
 	uint64_t first, clusters;
-	uint64_t number; /* of the free, counted from 1 */
+	uint64_t number; /* of the last free in it, counted from 1 */
 };
 
 /** Host clusters: what is free, what has been freed, where to look next. See alloc.h. */
 struct allocator {
 	uint64_t hint;             /* no cluster below it is free and usable */
-	struct freed_range *freed; /* owned; in order of `number` */
+	struct freed_range *freed; /* owned; in order of `first`, disjoint */
 	size_t freed_count, freed_capacity;
 	uint64_t freed_number;  /* of the last free */
 	struct io_hold *holds;  /* doubly linked; changed without the lock */
