@@ -4,6 +4,7 @@
  * a time, so there is one world at a time. */
 #include "workloads/world.h"
 
+#include "engine/scheduler/death.h"
 #include "injector/session.h"
 #include "workloads/world_private.h"
 
@@ -14,6 +15,20 @@
 #include <string.h>
 
 static bool world_exists; /* the injector's watched files are one set a process */
+
+/* What an assertion of our own prints, so that the run can be repeated: the picks of the run in
+ * progress, or of the last one, for the judge may be at work. */
+static const struct world *printed_world;
+static const struct schedule *printed_schedule;
+
+static void print_schedule(void)
+{
+	char *text = printed_world ? schedule_print(printed_schedule) : NULL;
+	if (text)
+		fprintf(stderr, "cowtip: the run of '%s' had schedule %s\n",
+			printed_world->workload->name, text);
+	free(text);
+}
 
 /* Take the files from a recording instead of building them. */
 static enum status copy_files(struct world *world, struct why *why)
@@ -75,6 +90,7 @@ enum status world_new(struct world **world, const struct workload *workload,
 	trace_init(&made->files);
 	trace_init(&made->labels);
 	event_log_init(&made->log);
+	schedule_init(&made->last_schedule);
 	enum status status = world_fill(made, why);
 	if (status != STATUS_OK) {
 		world_free(made);
@@ -95,8 +111,10 @@ void world_free(struct world *world)
 	trace_release(&world->files);
 	sched_free(world->sched);
 	arena_free(world->arena);
+	schedule_release(&world->last_schedule);
 	free(world->fault_points);
 	free(world);
+	printed_world = NULL;
 	world_exists = false;
 }
 
@@ -116,6 +134,9 @@ enum run_end world_run(struct world *world, struct choice *choice)
 	event_log_reset(&world->log);
 	choice->log = &world->log;
 	world->complaint[0] = 0;
+	printed_world = world;
+	printed_schedule = &choice->taken;
+	death_set_schedule_printer(print_schedule);
 	arena_reset(world->arena);
 	session_rewind();
 	session_begin(&(struct session_options){
@@ -137,6 +158,8 @@ enum run_end world_run(struct world *world, struct choice *choice)
 							   .steps_max = world->options.steps_max,
 						   });
 	session_end();
+	schedule_copy(&world->last_schedule, &choice->taken);
+	printed_schedule = &world->last_schedule;
 	return end;
 }
 

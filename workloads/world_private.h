@@ -40,6 +40,7 @@ struct world {
 	struct trace files;  /* its files are the world's; nothing else in it is used */
 	struct trace labels; /* modules and stacks of the last run, when stacks are recorded */
 	struct event_log log;
+	struct schedule last_schedule; /* of the last run */
 	struct world_requests requests;
 	uint32_t close_id;    /* of the request that closes the image */
 	struct qcow2 *image;  /* open image of the run in progress */

@@ -47,13 +47,15 @@
 #include <unistd.h>
 
 enum {
-	SEEDS = 8,          /* runs of each workload and policy */
-	LOST_A_RUN_MAX = 8, /* states with a lost operation checked, of those that are new */
+	SEEDS = 12,          /* runs of each workload and policy */
+	LOST_A_RUN_MAX = 12, /* states with a lost operation checked, of those that are new */
 	STATES_A_HUGE_RUN_MAX = 2,
 	HUGE_BYTES = 1 << 30, /* files from here on cost qemu-img a hundred times as much */
 	SAMPLED_MIN = 2000,
-	DIFFERENT_MIN = 1500,
-	BATCH = 2, /* qemu-img processes at a time */
+	DIFFERENT_MIN = 2000,
+	FOUND_RUNS_MAX = 3000, /* of a search for what a known bug does */
+	FOUND_MAX = 8,         /* violations of it that are cut */
+	BATCH = 2,             /* qemu-img processes at a time */
 	SEEN_SLOTS = 1 << 16,
 	GROWTH_BYTES = 256 * 1024, /* more than any run allocates before it writes */
 	HEADER_VERSION_LAST = 7,
@@ -483,15 +485,20 @@ static void cut_run(struct shipped *shipped, const char *name, size_t states_max
 	judge_free(cutter.walking);
 }
 
+static void store_backing(const struct shipped *shipped)
+{
+	size_t file_count = 0;
+	const struct trace_file *files = world_files(shipped->world, &file_count);
+	if (file_count > 1)
+		store(files[1].initial, files[1].path);
+}
+
 static void sample(const char *workload, enum qcow2_policy policy, const char *bug)
 {
 	struct shipped shipped;
 	const struct world_options options = { .policy = policy, .stamps = true };
 	shipped_open(&shipped, workload, &options);
-	size_t file_count = 0;
-	const struct trace_file *files = world_files(shipped.world, &file_count);
-	if (file_count > 1)
-		store(files[1].initial, files[1].path);
+	store_backing(&shipped);
 	for (uint64_t seed = 1; seed <= SEEDS; seed++) {
 		struct random_run run;
 		char name[96];
@@ -507,6 +514,36 @@ static void sample(const char *workload, enum qcow2_policy policy, const char *b
 	shipped_close(&shipped);
 }
 
+/* Random runs seldom meet a known bug: cut those runs of a search that do. */
+static void sample_found(const struct known_bug *bug)
+{
+	struct shipped shipped;
+	struct explore_result result;
+	const struct world_options options = { .policy = QCOW2_CANCEL, .stamps = true };
+	const struct explore_options search = { .models = CRASH_PREFIX | CRASH_TORN,
+						.budget.runs = FOUND_RUNS_MAX,
+						.stop_after = FOUND_MAX };
+	shipped_open(&shipped, bug->workload, &options);
+	shipped_explore(&shipped, &search, &result);
+	store_backing(&shipped);
+	for (size_t i = 0; i < result.violation_count; i++) {
+		struct schedule schedule;
+		struct why why;
+		char name[96];
+		schedule_init(&schedule);
+		ck_assert_int_eq(schedule_parse(&schedule, result.violations[i].schedule, &why),
+				 STATUS_OK);
+		(void)shipped_replay(&shipped, &schedule);
+		snprintf(name, sizeof(name), "%s, bug %s, %s", bug->workload, bug->name,
+			 result.violations[i].schedule);
+		bool is_huge = strcmp(bug->workload, "beyond-4g") == 0;
+		cut_run(&shipped, name, is_huge ? STATES_A_HUGE_RUN_MAX : SIZE_MAX);
+		schedule_release(&schedule);
+	}
+	explore_result_release(&result);
+	shipped_close(&shipped);
+}
+
 START_TEST(crash_states_are_judged_as_qemu_img_check_does)
 {
 	for (size_t i = 0; i < shipped_count(); i++)
@@ -516,6 +553,7 @@ START_TEST(crash_states_are_judged_as_qemu_img_check_does)
 		const struct known_bug *bug = known_bug_at(i);
 		known_bug_enable(bug->name);
 		sample(bug->workload, QCOW2_CANCEL, bug->name);
+		sample_found(bug);
 		known_bugs_disable();
 	}
 	size_t checked = states_by_origin[0] + states_by_origin[1] + states_by_origin[2];
@@ -535,6 +573,8 @@ START_TEST(crash_states_are_judged_as_qemu_img_check_does)
 	ck_assert_uint_gt(corrupt, 100);
 	ck_assert_uint_gt(leaking, 100);
 	ck_assert_uint_gt(dirty, 10);
+	ck_assert_uint_ge(silent_by_rule[RULE_COW_COMPLETE], 1);
+	ck_assert_uint_ge(silent_by_rule[RULE_FLUSH_DURABLE], 1);
 }
 END_TEST
 
