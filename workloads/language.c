@@ -183,7 +183,7 @@ enum status workload_parse(struct workload *workload, const char *name, const ch
 		workload_release(workload);
 		return status;
 	}
-	workload->text = strndup(text, byte_count);
+	workload->text = strndup(byte_count ? text : "", byte_count);
 	if (!workload->text)
 		abort();
 	if (!workload->summary)
