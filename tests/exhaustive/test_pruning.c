@@ -4,6 +4,7 @@
  * be the same sets. */
 #include "engine/qcow2/known_bugs.h"
 #include "injector/fault_point.h"
+#include "tests/run_suite.h"
 #include "workloads/bugs.h"
 #include "workloads/explore.h"
 
@@ -143,9 +144,5 @@ int main(void)
 	tcase_add_test(worlds, pruning_loses_no_crash_state_of_the_shipped_worlds);
 	tcase_add_test(worlds, pruning_loses_no_violation_of_a_known_bug);
 	suite_add_tcase(suite, worlds);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -34,6 +34,7 @@
 #include "engine/qcow2/known_bugs.h"
 #include "injector/fault_point.h"
 #include "oracle/layer.h"
+#include "tests/run_suite.h"
 
 #include <check.h>
 #include <errno.h>
@@ -590,9 +591,5 @@ int main(void)
 	tcase_set_timeout(tests, 500);
 	tcase_add_test(tests, crash_states_are_judged_as_qemu_img_check_does);
 	suite_add_tcase(suite, tests);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -8,6 +8,7 @@
 #include "tests/integration/shell.h"
 #include "tests/integration/shipped.h"
 
+#include "tests/run_suite.h"
 #include "traces/trace_stream.h"
 
 #include <check.h>
@@ -205,9 +206,5 @@ int main(void)
 			    (int)shipped_count());
 	tcase_add_test(tests, committed_traces_replay_as_recorded);
 	suite_add_tcase(suite, tests);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

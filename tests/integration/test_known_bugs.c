@@ -9,6 +9,7 @@
 
 #include "engine/qcow2/known_bugs.h"
 #include "injector/fault_point.h"
+#include "tests/run_suite.h"
 #include "workloads/bugs.h"
 
 #include <check.h>
@@ -207,9 +208,5 @@ int main(void)
 	tcase_add_test(tests, the_bugs_of_2012_show_in_most_of_the_suite);
 	tcase_add_loop_test(tests, a_search_goes_on_after_runs_that_died, 0, 3);
 	suite_add_tcase(suite, tests);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -4,6 +4,7 @@
  * built accordingly by CMake. */
 #include "injector/backtrace.h"
 #include "injector/record_program.h"
+#include "tests/run_suite.h"
 
 #include <check.h>
 #include <errno.h>
@@ -419,9 +420,5 @@ int main(void)
 	tcase_add_test(tests, a_static_program_is_reported);
 	tcase_add_test(tests, files_that_are_no_images_are_not_kept_unless_named);
 	suite_add_tcase(suite, tests);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

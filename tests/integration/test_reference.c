@@ -2,6 +2,7 @@
 /* The engine next to the reference tools: what one writes the other reads, and finds in order. */
 #include "tests/integration/shell.h"
 #include "tests/integration/subject.h"
+#include "tests/run_suite.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -293,9 +294,5 @@ int main(void)
 	tcase_add_test(twins, growing_a_disk_hides_a_longer_backing_file);
 	tcase_add_test(twins, unsupported_features_are_refused_by_name);
 	suite_add_tcase(suite, twins);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -16,6 +16,7 @@
 #include "tests/integration/shipped.h"
 
 #include "oracle/layer.h"
+#include "tests/run_suite.h"
 
 #include <check.h>
 #include <inttypes.h>
@@ -283,9 +284,5 @@ int main(void)
 	tcase_add_loop_test(tests, qemu_io_and_the_engine_leave_the_guest_the_same_bytes, 0,
 			    (int)shipped_count());
 	suite_add_tcase(suite, tests);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -6,6 +6,7 @@
 
 #include "engine/scheduler/sched.h"
 #include "injector/choice.h"
+#include "tests/run_suite.h"
 
 #include <check.h>
 #include <stdarg.h>
@@ -83,11 +84,7 @@ __attribute__((unused)) static uint64_t explore(const struct exploration *explor
 __attribute__((unused)) static int run_case(Suite *suite, TCase *tcase)
 {
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_suite(suite);
 }
 
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "engine/memory/arena.h"
+#include "tests/run_suite.h"
 
 #include <check.h>
 #include <signal.h>
@@ -300,9 +301,5 @@ int main(void)
 	tcase_add_test_raise_signal(tcase, freeing_what_is_no_object_dies, SIGABRT);
 	tcase_add_test_raise_signal(tcase, freeing_an_overrun_object_dies, SIGABRT);
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_suite(suite);
 }

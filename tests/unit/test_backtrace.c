@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "injector/backtrace.h"
+#include "tests/run_suite.h"
 
 #include <check.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <ucontext.h>
 
@@ -153,9 +153,5 @@ int main(void)
 	tcase_add_test(tests, a_signal_handler_sees_the_interrupted_stack);
 	tcase_add_test(tests, what_cannot_be_named_is_shown_as_module_and_address);
 	suite_add_tcase(suite, tests);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

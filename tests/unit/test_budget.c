@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
+#include "tests/run_suite.h"
 #include "workloads/explore.h"
 
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 START_TEST(each_unit_sets_its_own_bound)
@@ -48,9 +48,5 @@ int main(void)
 	suite_add_tcase(suite, tests);
 	tcase_add_test(tests, each_unit_sets_its_own_bound);
 	tcase_add_test(tests, what_is_no_budget_is_refused);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

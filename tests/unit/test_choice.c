@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "injector/choice.h"
+#include "tests/run_suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -170,9 +171,5 @@ int main(void)
 	tcase_add_test(tests, a_step_belongs_to_the_actor_of_the_last_run_point);
 	tcase_add_test(tests, a_strategy_may_end_the_run_where_only_one_actor_can_go_on);
 	suite_add_tcase(suite, tests);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

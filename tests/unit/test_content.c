@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "tests/run_suite.h"
 #include "traces/content.h"
 
 #include <check.h>
@@ -276,9 +277,5 @@ int main(void)
 	tcase_add_test(files, an_empty_file_is_empty_contents);
 	tcase_add_test(files, what_cannot_be_opened_is_named);
 	suite_add_tcase(suite, files);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_suite(suite);
 }

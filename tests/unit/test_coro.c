@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "engine/coroutine/coro.h"
+#include "tests/run_suite.h"
 
 #define UNW_LOCAL_ONLY
 #include <check.h>
@@ -307,9 +308,5 @@ int main(void)
 	tcase_add_test(tcase, unwinding_stops_at_the_first_frame);
 	tcase_add_test(tcase, a_free_of_nothing_is_allowed);
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_suite(suite);
 }

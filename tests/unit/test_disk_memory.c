@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "injector/disk_memory.h"
+#include "tests/run_suite.h"
 
 #include <check.h>
 #include <fcntl.h>
@@ -187,9 +188,5 @@ int main(void)
 	tcase_add_test(tests, offsets_near_the_end_of_the_address_range_are_as_good_as_any);
 	tcase_add_test(tests, many_pages_are_found_after_the_table_has_grown);
 	suite_add_tcase(suite, tests);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "tests/run_suite.h"
 #include "traces/event.h"
 
 #include <check.h>
@@ -259,9 +260,5 @@ int main(void)
 			    sizeof(lines) / sizeof(lines[0]));
 	tcase_add_test(events, numbers_without_a_name_print_a_question_mark);
 	suite_add_tcase(suite, events);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_suite(suite);
 }

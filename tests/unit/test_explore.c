@@ -4,6 +4,7 @@
 #include "workloads/bugs.h"
 
 #include "injector/fault_point.h"
+#include "tests/run_suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -195,10 +196,7 @@ int main(void)
 	tcase_add_test(tests, equal_seeds_give_equal_random_searches_that_are_never_complete);
 	tcase_add_test(tests, every_run_is_the_same_when_run_twice);
 	tcase_add_test(tests, a_violation_is_kept_once_with_the_schedule_that_shows_it);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
+	int status = run_suite(suite);
 	explore_result_release(&result);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return status;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "injector/fault_point.h"
+#include "tests/run_suite.h"
 
 #include <check.h>
 #include <errno.h>
@@ -164,9 +165,5 @@ int main(int argc, char **argv)
 	tcase_add_test(tests, exhausted_unmatched_and_forbidden_faults_ask_no_choice);
 	tcase_add_test(tests, the_environment_of_fiu_run_arms_bugs_and_points);
 	suite_add_tcase(suite, tests);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "tests/run_suite.h"
 #include "workloads/guest.h"
 
 #include <check.h>
@@ -90,9 +91,5 @@ int main(void)
 	tcase_add_test(tests, bytes_of_partly_covered_sectors_differ_between_requests);
 	tcase_add_test(tests, a_partly_covered_sector_has_no_stamp);
 	tcase_add_test(tests, the_pattern_backing_file_numbers_its_sectors);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -2,6 +2,7 @@
 /* Every call that the injector defines, on an in-memory file, compared with the same call on a real
  * one: what works on the real file must do the same in memory. */
 #include "injector/session.h"
+#include "tests/run_suite.h"
 
 #include <check.h>
 #include <errno.h>
@@ -295,9 +296,5 @@ int main(void)
 	tcase_add_test(tests, success_leaves_errno_alone);
 	tcase_add_test(tests, a_rewind_restores_contents_and_closes_descriptors);
 	suite_add_tcase(suite, tests);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "tests/run_suite.h"
 #include "workloads/cli/json.h"
 
 #include <check.h>
@@ -71,9 +72,5 @@ int main(void)
 	suite_add_tcase(suite, tests);
 	tcase_add_test(tests, objects_and_lists_are_indented_in_the_order_written);
 	tcase_add_test(tests, every_byte_becomes_valid_json);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

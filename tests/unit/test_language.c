@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "workloads/language.h"
 
+#include "tests/run_suite.h"
 #include "workloads/language_words.h"
 
 #include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define IMAGE "#@ image size=64k cluster_size=4k\n"
@@ -303,9 +303,5 @@ int main(void)
 	tcase_add_test(tests, a_truncate_makes_room_for_what_follows);
 	tcase_add_test(tests, bytes_that_are_no_text_are_refused);
 	tcase_add_test(tests, every_shipped_workload_parses);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

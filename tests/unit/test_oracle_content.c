@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* cow-complete, old-or-new and flush-durable, each with the smallest run that keeps it and the
  * smallest that breaks it. */
+#include "tests/run_suite.h"
 #include "tests/unit/oracle_world.h"
 
 #include <check.h>
@@ -388,8 +389,6 @@ int main(void)
 {
 	Suite *suite = suite_create("oracle_content");
 	TCase *tests = tcase_create("content");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tests, a_linked_cluster_with_complete_cow_is_clean);
 	tcase_add_test(tests, a_linked_cluster_with_incomplete_cow_is_named_in_qcow2_words);
@@ -414,9 +413,5 @@ int main(void)
 	tcase_add_test(tests, a_size_that_nobody_asked_for_does_not_open);
 	tcase_add_test(tests, a_flushed_truncate_may_not_be_lost);
 	suite_add_tcase(suite, tests);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

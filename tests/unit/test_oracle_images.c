@@ -2,6 +2,7 @@
 /* Images made by the reference tools are clean, and the oracle's reader reads them as those tools
  * do. Skipped, with a word, where qemu-img is not installed. */
 #include "oracle/judge.h"
+#include "tests/run_suite.h"
 #include "traces/trace.h"
 
 #include <check.h>
@@ -135,15 +136,9 @@ int main(void)
 {
 	Suite *suite = suite_create("oracle_images");
 	TCase *tests = tcase_create("images");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tests, 60);
 	tcase_add_loop_test(tests, images_of_the_reference_tools_are_clean_and_read_alike, 0, 16);
 	suite_add_tcase(suite, tests);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

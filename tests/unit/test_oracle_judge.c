@@ -2,6 +2,7 @@
 /* The judge's mechanics: which states there are, how they are counted, what is kept between runs;
  * and the names of rules, severities, models. */
 #include "oracle/judge.h"
+#include "tests/run_suite.h"
 #include "tests/unit/oracle_world.h"
 
 #include <check.h>
@@ -410,8 +411,6 @@ int main(void)
 {
 	Suite *suite = suite_create("oracle_judge");
 	TCase *tests = tcase_create("judge");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tests, every_rule_has_a_name_a_statement_and_is_found_by_its_name);
 	tcase_add_test(tests, models_are_parsed_as_a_list);
@@ -430,9 +429,5 @@ int main(void)
 	tcase_add_test(tests, an_image_that_is_badly_made_is_noticed_at_the_end);
 	tcase_add_test(tests, a_backing_chain_that_loops_is_refused);
 	suite_add_tcase(suite, tests);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

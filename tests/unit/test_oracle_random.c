@@ -7,6 +7,7 @@
  * Keeping count equals counting: after every operation the image is materialised and looked at by a
  * checker that knows nothing but the file's bytes, written as plainly as possible. */
 #include "oracle/judge.h"
+#include "tests/run_suite.h"
 #include "tests/unit/oracle_world.h"
 
 #include <check.h>
@@ -630,17 +631,11 @@ int main(void)
 {
 	Suite *suite = suite_create("oracle_random");
 	TCase *tests = tcase_create("random");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tests, 100);
 	tcase_add_loop_test(tests, stepping_back_equals_starting_afresh, 0, 12);
 	tcase_add_loop_test(tests, keeping_count_equals_counting, 0, 8);
 	tcase_add_loop_test(tests, contents_are_what_a_plain_reader_finds, 0, 10);
 	suite_add_tcase(suite, tests);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

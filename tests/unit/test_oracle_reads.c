@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* read-linearizable, progress, the end of a run, and recordings without requests. */
+#include "tests/run_suite.h"
 #include "tests/unit/oracle_world.h"
 
 #include <check.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { GUEST = 1, HOST = 5 };
@@ -235,8 +235,6 @@ int main(void)
 {
 	Suite *suite = suite_create("oracle_reads");
 	TCase *tests = tcase_create("reads");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tests, a_read_returns_the_last_acknowledged_write);
 	tcase_add_test(tests, a_read_that_overlaps_a_write_may_return_either);
@@ -251,9 +249,5 @@ int main(void)
 	tcase_add_test(tests, a_recording_without_requests_is_judged_by_its_structure);
 	tcase_add_test(tests, failed_io_changes_nothing_and_short_io_changes_that_much);
 	suite_add_tcase(suite, tests);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

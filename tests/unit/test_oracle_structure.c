@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* opens, no-alias, refcount-covers, copied-exact, leak-bounded: each kept, and each broken alone.
  */
+#include "tests/run_suite.h"
 #include "tests/unit/oracle_world.h"
 
 #include <check.h>
@@ -484,8 +485,6 @@ int main(void)
 {
 	Suite *suite = suite_create("oracle_structure");
 	TCase *tests = tcase_create("structure");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tests, an_empty_image_is_clean_at_every_cluster_size);
 	tcase_add_test(tests, a_referenced_cluster_needs_a_refcount);
@@ -513,9 +512,5 @@ int main(void)
 	tcase_add_test(tests, a_deleted_snapshot_binds_no_longer);
 	tcase_add_test(tests, other_refcount_widths_are_read);
 	suite_add_tcase(suite, tests);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

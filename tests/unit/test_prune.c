@@ -8,6 +8,7 @@
  * same state only when they differ by exchanging independent steps. */
 #include "injector/choice.h"
 #include "injector/strategy.h"
+#include "tests/run_suite.h"
 
 #include <check.h>
 #include <inttypes.h>
@@ -356,9 +357,5 @@ int main(void)
 	tcase_add_test(tests, independent_actors_need_one_run);
 	tcase_add_test(tests, ordered_steps_need_every_order);
 	suite_add_tcase(suite, tests);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

@@ -5,6 +5,7 @@
  * Clusters are 2 KiB. A fresh image has its header at 0, the refcount table at 0x800, the refcount
  * block at 0x1000, the L1 table at 0x1800; the first cluster that is allocated is 0x2000. */
 #include "injector/choice.h"
+#include "tests/run_suite.h"
 #include "workloads/world.h"
 
 #include <check.h>
@@ -205,9 +206,5 @@ int main(void)
 	tcase_add_test(order, a_new_refcount_block_is_durable_before_the_table_points_to_it);
 	tcase_add_test(order, a_longer_l1_table_is_durable_before_the_header_points_to_it);
 	suite_add_tcase(suite, order);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "tests/run_suite.h"
 #include "traces/schedule.h"
 
 #include <check.h>
@@ -191,9 +192,5 @@ int main(void)
 	tcase_add_test(text, a_copy_is_equal_and_independent);
 	tcase_add_test(text, any_short_text_parses_or_names_a_column);
 	suite_add_tcase(suite, text);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_suite(suite);
 }

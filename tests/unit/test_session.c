@@ -2,6 +2,7 @@
 #include "injector/backtrace.h"
 #include "injector/gate.h"
 #include "injector/session.h"
+#include "tests/run_suite.h"
 
 #include <check.h>
 #include <errno.h>
@@ -11,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
 #define IMAGE "/cowtip/test/image"
@@ -391,34 +391,6 @@ START_TEST(a_real_file_is_watched_as_well_as_one_in_memory)
 }
 END_TEST
 
-START_TEST(a_write_in_memory_costs_little)
-{
-	enum { WRITES = 500, ROUNDS = 2000 };
-	char data[512] = { 1 };
-	struct timespec from;
-	struct timespec to;
-	double best = 1e9;
-
-	for (int round = 0; round < ROUNDS; round++) {
-		ssize_t written = 0;
-		session_rewind();
-		int image = open(IMAGE, O_RDWR);
-		begin(NULL, 0);
-		clock_gettime(CLOCK_MONOTONIC, &from);
-		for (off_t i = 0; i < WRITES; i++)
-			written += pwrite(image, data, 512, i % 8 * 512);
-		clock_gettime(CLOCK_MONOTONIC, &to);
-		session_end();
-		ck_assert_int_eq(written, (ssize_t)WRITES * 512);
-		double ns = (double)(to.tv_sec - from.tv_sec) * 1e9 +
-			    (double)(to.tv_nsec - from.tv_nsec);
-		best = ns / WRITES < best ? ns / WRITES : best;
-	}
-	printf("in-memory write of 512 bytes, recorded: %.0f ns\n", best);
-	ck_assert_double_lt(best, 5000.0);
-}
-END_TEST
-
 int main(void)
 {
 	Suite *suite = suite_create("session");
@@ -435,11 +407,6 @@ int main(void)
 	tcase_add_test(tests, a_failed_write_is_recorded_as_a_fault_and_changes_nothing);
 	tcase_add_test(tests, stack_labels_name_the_caller);
 	tcase_add_test(tests, a_real_file_is_watched_as_well_as_one_in_memory);
-	tcase_add_test(tests, a_write_in_memory_costs_little);
 	suite_add_tcase(suite, tests);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "workloads/cli/story.h"
 
+#include "tests/run_suite.h"
 #include "workloads/cli/again.h"
 #include "workloads/cli/roles.h"
 
@@ -141,9 +142,5 @@ int main(void)
 	tcase_add_test(tests, a_crash_cuts_the_story_and_says_what_is_wrong);
 	tcase_add_test(tests, clusters_are_known_by_what_refers_to_them);
 	tcase_add_test(tests, nonsense_has_no_roles_and_no_crash);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "injector/choice.h"
 #include "injector/strategy.h"
+#include "tests/run_suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -299,9 +300,5 @@ int main(void)
 	tcase_add_test(tests, twice_complains_of_logs_that_differ_and_of_decisions_that_differ);
 	tcase_add_test(tests, footprints_conflict_when_exchanging_the_steps_could_be_seen);
 	suite_add_tcase(suite, tests);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

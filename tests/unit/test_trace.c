@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "traces/trace.h"
 
+#include "tests/run_suite.h"
 #include "tests/unit/example_trace.h"
 
 #include <check.h>
@@ -375,9 +376,5 @@ int main(void)
 	tcase_add_test(traces, effects_make_the_final_contents);
 	tcase_add_test(traces, effects_that_make_no_sense_change_nothing);
 	suite_add_tcase(suite, traces);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_suite(suite);
 }

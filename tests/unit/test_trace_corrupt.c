@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "traces/trace.h"
 
+#include "tests/run_suite.h"
 #include "tests/unit/example_trace.h"
 #include "traces/trace_record.h"
 
@@ -376,9 +377,5 @@ int main(void)
 	tcase_add_test(damage, a_small_file_may_not_grow_without_bound);
 	tcase_add_test(damage, a_declared_length_alone_takes_no_memory);
 	suite_add_tcase(suite, damage);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_suite(suite);
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "tests/run_suite.h"
 #include "workloads/world.h"
 
 #include <check.h>
@@ -228,9 +229,5 @@ int main(void)
 	tcase_add_test(tests, a_trace_holds_what_rebuilds_the_world);
 	tcase_add_test(tests, a_prepare_command_that_fails_is_told_with_its_line);
 	tcase_add_test(tests, the_image_left_is_the_one_that_qemu_io_leaves);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }
