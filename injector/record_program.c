@@ -248,6 +248,21 @@ out:
 	return STATUS_IO;
 }
 
+/** Readers look at file 0: let it be an image that was changed, or at least an image. */
+static void put_image_first(struct trace *trace)
+{
+	uint16_t image = 0;
+
+	if (!trace_next_changed_image(trace, &image)) {
+		image = 0;
+		while (image < trace->file_count &&
+		       trace->files[image].format != TRACE_FORMAT_QCOW2)
+			image++;
+	}
+	if (image < trace->file_count)
+		trace_swap_files(trace, 0, image);
+}
+
 /** Decode a stream and keep what is worth it: a trace with at least one image. */
 static enum status add_trace(struct record_result *result, const struct record_options *options,
 			     const char *path, struct why *why)
@@ -271,6 +286,7 @@ static enum status add_trace(struct record_result *result, const struct record_o
 		trace_release(&trace);
 		return status;
 	}
+	put_image_first(&trace);
 	struct trace *traces = realloc(result->traces, (result->trace_count + 1) * sizeof(*traces));
 	if (!traces)
 		abort();

@@ -99,6 +99,49 @@ uint16_t trace_add_file(struct trace *trace, const char *path, enum trace_format
 	return (uint16_t)trace->file_count++;
 }
 
+static uint16_t swapped(uint16_t file, uint16_t a, uint16_t b)
+{
+	if (file == a)
+		return b;
+	return file == b ? a : file;
+}
+
+void trace_swap_files(struct trace *trace, uint16_t a, uint16_t b)
+{
+	assert(a < trace->file_count && b < trace->file_count);
+	if (a == b)
+		return;
+	struct trace_file file = trace->files[a];
+	trace->files[a] = trace->files[b];
+	trace->files[b] = file;
+	for (size_t i = 0; i < trace->file_count; i++)
+		trace->files[i].backing = swapped(trace->files[i].backing, a, b);
+	for (size_t i = 0; i < trace->log.count; i++) {
+		struct event *event = &trace->log.events[i];
+		if (event->kind >= EVENT_IO_SUBMITTED && event->kind <= EVENT_FAULT)
+			event->file = swapped(event->file, a, b);
+	}
+}
+
+static bool changes_file(const struct event *event, uint16_t file)
+{
+	return event->kind == EVENT_IO_EFFECT && event->file == file && event->result >= 0 &&
+	       event->op != IO_READ && event->op != IO_FLUSH;
+}
+
+bool trace_next_changed_image(const struct trace *trace, uint16_t *file)
+{
+	for (; *file < trace->file_count; ++*file) {
+		if (trace->files[*file].format != TRACE_FORMAT_QCOW2)
+			continue;
+		for (size_t i = 0; i < trace->log.count; i++) {
+			if (changes_file(&trace->log.events[i], *file))
+				return true;
+		}
+	}
+	return false;
+}
+
 uint32_t trace_add_module(struct trace *trace, const char *path, const char *build_id)
 {
 	for (size_t i = 0; i < trace->module_count; i++) {

@@ -126,6 +126,14 @@ const char *trace_setting(const struct trace *trace, const char *key);
 uint16_t trace_add_file(struct trace *trace, const char *path, enum trace_format format,
 			uint16_t backing, struct content *initial);
 
+/** Exchange the numbers of files `a` and `b` everywhere in the trace. Twice is nothing. Asserts
+ * that both exist. */
+void trace_swap_files(struct trace *trace, uint16_t a, uint16_t b);
+
+/** The first qcow2 file at or after `*file` that an operation of the log changed. False: there is
+ * none. */
+bool trace_next_changed_image(const struct trace *trace, uint16_t *file);
+
 /** Append a module, or find the equal one. Returns its index. At most TRACE_MODULES_MAX. */
 uint32_t trace_add_module(struct trace *trace, const char *path, const char *build_id);
 

@@ -102,6 +102,21 @@ class Traces(CommandLine):
         self.run_program("show", trace, "--image-at", "1000000", code=2)
         self.assertIn("not run", self.run_program("replay", trace)[1])
 
+    @unittest.skipUnless(shutil.which("qemu-img"), "qemu-img is not installed")
+    def test_a_recording_with_backing_files_is_judged_image_by_image(self):
+        def run(*command):
+            subprocess.run(command, cwd=self.folder, check=True, stdout=subprocess.DEVNULL)
+        run("qemu-img", "create", "-f", "raw", "base.raw", "1M")
+        run("qemu-img", "create", "-f", "qcow2", "-b", "base.raw", "-F", "raw", "mid.qcow2")
+        run("qemu-img", "create", "-f", "qcow2", "-b", "mid.qcow2", "-F", "qcow2", "top.qcow2")
+        self.run_program("record", "--out", "t", "--", "qemu-io", "-f", "qcow2", "top.qcow2",
+                         "-c", "write -P 1 0 100k")
+        out, _ = self.run_program("check", "t/qemu-io-1.trace.zst")
+        self.assertIn("nothing wrong", out)
+        self.run_program("record", "--out", "t", "--", "qemu-img", "commit", "top.qcow2")
+        out, _ = self.run_program("check", "t/qemu-img-1.trace.zst")
+        self.assertIn("nothing wrong", out)
+
     def test_a_recording_without_an_image_is_refused(self):
         _, err = self.run_program("record", "--", "true", code=2)
         self.assertIn("nothing was recorded", err)

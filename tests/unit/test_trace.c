@@ -335,6 +335,25 @@ START_TEST(effects_make_the_final_contents)
 }
 END_TEST
 
+START_TEST(files_exchange_their_numbers_everywhere)
+{
+	struct trace before;
+	example_trace(&before);
+	ck_assert_uint_ge(trace.file_count, 2);
+	uint16_t image = 0;
+	ck_assert(trace_next_changed_image(&trace, &image));
+	trace_swap_files(&trace, image, (uint16_t)(image ^ 1));
+	ck_assert_ptr_nonnull(trace_difference(&trace, &before));
+	uint16_t moved = 0;
+	ck_assert(trace_next_changed_image(&trace, &moved));
+	ck_assert_uint_eq(moved, image ^ 1);
+	ck_assert_str_eq(trace.files[moved].path, before.files[image].path);
+	trace_swap_files(&trace, (uint16_t)(image ^ 1), image);
+	ck_assert_ptr_null(trace_difference(&trace, &before));
+	trace_release(&before);
+}
+END_TEST
+
 START_TEST(effects_that_make_no_sense_change_nothing)
 {
 	event_log_reset(&trace.log);
@@ -374,6 +393,7 @@ int main(void)
 	tcase_add_test(traces, equal_modules_and_stacks_are_found_again);
 	tcase_add_test(traces, settings_are_found_by_key);
 	tcase_add_test(traces, effects_make_the_final_contents);
+	tcase_add_test(traces, files_exchange_their_numbers_everywhere);
 	tcase_add_test(traces, effects_that_make_no_sense_change_nothing);
 	suite_add_tcase(suite, traces);
 	return run_suite(suite);

@@ -2,6 +2,7 @@
 #include "workloads/cli/again.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,8 +34,33 @@ bool again_same_finding(const struct trace_finding *a, const struct trace_findin
 	return a->guest_offset != NOWHERE || a->host_offset == b->host_offset;
 }
 
-enum status again_judge(const struct trace *trace, const struct settings *settings,
-			struct judgement *judgement, struct why *why)
+/* Add what a judge says of one image; its path goes before the message when there are several. */
+static void add_report(struct judgement *judgement, const struct judge_report *report,
+		       const char *path)
+{
+	judgement->counts.states += report->counts.states;
+	judgement->counts.judged += report->counts.judged;
+	judgement->counts.distinct += report->counts.distinct;
+	for (size_t i = 0; i < RULE_COUNT; i++)
+		if (!judgement->skipped[i])
+			judgement->skipped[i] = report->skipped[i];
+	size_t count = judgement->verdict_count + report->verdict_count;
+	judgement->verdicts =
+		realloc(judgement->verdicts, (count + 1) * sizeof(*judgement->verdicts));
+	if (!judgement->verdicts)
+		abort();
+	for (size_t i = 0; i < report->verdict_count; i++) {
+		struct verdict *verdict = &judgement->verdicts[judgement->verdict_count++];
+		*verdict = report->verdicts[i];
+		if (path)
+			snprintf(verdict->message, sizeof(verdict->message), "'%.60s': %.240s",
+				 path, report->verdicts[i].message);
+	}
+}
+
+/* Judge the image that is file 0. */
+static enum status judge_first(const struct trace *trace, const struct settings *settings,
+			       struct judgement *judgement, bool is_one_of_several, struct why *why)
 {
 	struct judge *judge = NULL;
 	struct judge_report report = { 0 };
@@ -43,24 +69,34 @@ enum status again_judge(const struct trace *trace, const struct settings *settin
 		.sector_bytes = settings->sector_bytes,
 		.count_distinct = true,
 	};
-	*judgement = (struct judgement){ 0 };
-	if (!trace->file_count)
-		return why_set(why, STATUS_BAD_INPUT, "the trace has no files");
 	enum status status = judge_new(&judge, trace->files, trace->file_count, &options, why);
 	if (status != STATUS_OK)
 		return status;
 	judge_run(judge, &trace->log, 0, &report);
-	judgement->counts = report.counts;
-	judgement->verdict_count = report.verdict_count;
-	judgement->verdicts = malloc((report.verdict_count + 1) * sizeof(*judgement->verdicts));
-	if (!judgement->verdicts)
-		abort();
-	if (report.verdict_count)
-		memcpy(judgement->verdicts, report.verdicts,
-		       report.verdict_count * sizeof(*judgement->verdicts));
-	memcpy(judgement->skipped, report.skipped, sizeof(judgement->skipped));
+	add_report(judgement, &report, is_one_of_several ? trace->files[0].path : NULL);
 	judge_free(judge);
 	return STATUS_OK;
+}
+
+enum status again_judge(struct trace *trace, const struct settings *settings,
+			struct judgement *judgement, struct why *why)
+{
+	uint16_t file = 0, next = 0;
+	*judgement = (struct judgement){ 0 };
+	if (!trace->file_count)
+		return why_set(why, STATUS_BAD_INPUT, "the trace has no files");
+	if (!trace_next_changed_image(trace, &file))
+		return judge_first(trace, settings, judgement, false, why);
+	next = file;
+	next++;
+	bool has_several = trace_next_changed_image(trace, &next);
+	enum status status = STATUS_OK;
+	for (; status == STATUS_OK && trace_next_changed_image(trace, &file); file++) {
+		trace_swap_files(trace, 0, file);
+		status = judge_first(trace, settings, judgement, has_several, why);
+		trace_swap_files(trace, 0, file);
+	}
+	return status;
 }
 
 void judgement_release(struct judgement *judgement)

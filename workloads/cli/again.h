@@ -35,8 +35,9 @@ MUST_USE enum status again_run_schedule(struct again *again, const struct worklo
 					const struct settings *settings, const char *text,
 					struct why *why);
 
-/** Judge the events of `trace` (borrowed). Gives what `judgement` owns: judgement_release(). */
-MUST_USE enum status again_judge(const struct trace *trace, const struct settings *settings,
+/** Judge the events of `trace` (borrowed), every image that they change; the numbers of files
+ * change on the way and are put back. Gives what `judgement` owns: judgement_release(). */
+MUST_USE enum status again_judge(struct trace *trace, const struct settings *settings,
 				 struct judgement *judgement, struct why *why);
 /** Free what `judgement` owns. */
 void judgement_release(struct judgement *judgement);

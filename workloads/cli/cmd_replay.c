@@ -87,7 +87,7 @@ static enum status replay_engine(const struct trace *recorded, const struct sett
 }
 
 /* Apply what a foreign program did once more. */
-static enum status replay_foreign(const struct trace *recorded, const struct settings *settings,
+static enum status replay_foreign(struct trace *recorded, const struct settings *settings,
 				  struct again *again, struct why *why)
 {
 	for (size_t i = 0; i < recorded->file_count; i++) {
@@ -102,7 +102,7 @@ static enum status replay_foreign(const struct trace *recorded, const struct set
 	return again_judge(recorded, settings, &again->judgement, why);
 }
 
-static enum status replay(const struct trace *recorded, struct settings *settings,
+static enum status replay(struct trace *recorded, struct settings *settings,
 			  const struct options *options, struct again *again, struct why *why)
 {
 	bool is_foreign = !*recorded->workload;
