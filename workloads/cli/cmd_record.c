@@ -8,8 +8,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define DEFAULT_FOLDER "cowtip-out"
-
 /* The program's file name without folder. */
 static const char *program_name(const char *path)
 {
@@ -59,7 +57,7 @@ enum exit_code cmd_record(const struct options *options)
 	struct record_result result;
 	struct why why = { "" }, write_why = { "" };
 	char prefix[OUTPUT_PATH_BYTES];
-	const char *folder = options->out ? options->out : DEFAULT_FOLDER;
+	const char *folder = options_folder(options);
 	if (!options->program) {
 		why_set(&why, STATUS_USAGE, "usage: cowtip record [OPTION]... -- PROGRAM ...");
 		return exit_with(STATUS_USAGE, &why);

@@ -9,8 +9,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#define DEFAULT_FOLDER "cowtip-out"
-
 static enum status execute(struct again *again, const struct workload *workload,
 			   const struct settings *settings, const struct options *options,
 			   struct why *why)
@@ -81,7 +79,7 @@ static enum status run_parsed(const struct workload *workload, const struct opti
 	struct settings settings = { 0 };
 	struct again again = { 0 };
 	char path[OUTPUT_PATH_BYTES];
-	const char *folder = options->out ? options->out : DEFAULT_FOLDER;
+	const char *folder = options_folder(options);
 	char *schedule = NULL;
 	enum status status = settings_resolve(&settings, workload, options, why);
 	if (status != STATUS_OK)

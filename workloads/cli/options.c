@@ -221,6 +221,11 @@ static enum status take_positional(struct options *options, enum command_bit com
 	return STATUS_OK;
 }
 
+const char *options_folder(const struct options *options)
+{
+	return options->out ? options->out : "cowtip-out";
+}
+
 enum status options_parse(struct options *options, enum command_bit command, int argc, char **argv,
 			  struct why *why)
 {

@@ -72,6 +72,9 @@ struct options {
 MUST_USE enum status options_parse(struct options *options, enum command_bit command, int argc,
 				   char **argv, struct why *why);
 
+/** The folder that files go to: --out, or "cowtip-out". Not made yet. */
+const char *options_folder(const struct options *options);
+
 /** Print the options that `command` takes. */
 void options_print_help(enum command_bit command);
 

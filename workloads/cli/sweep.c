@@ -138,8 +138,7 @@ static enum status repeat_violation(const struct sweep_job *job, size_t index, s
 	}
 	snprintf(name, sizeof(name), "%s-%s-%u", job->workload->name,
 		 rule_name(violation->verdict.rule), number_in_rule(job->result, index));
-	if (job->options->out)
-		status = write_trace(violation, &again.trace, job->options->out, name, why);
+	status = write_trace(violation, &again.trace, options_folder(job->options), name, why);
 	if (!job->outcome->story)
 		job->outcome->story = story_tell(&again.trace, finding);
 out:
@@ -167,10 +166,8 @@ static void take_violations(const struct sweep_job *job)
 		trace_set_text(&to->schedule, from->schedule);
 	}
 	for (size_t i = 0; i < result->violation_count && i < TRACES_MAX; i++) {
-		bool is_wanted = job->options->out || i == 0;
 		struct why why = { "" };
-		if (is_wanted && repeat_violation(job, i, &why) != STATUS_OK &&
-		    !outcome->summary.complaint[0])
+		if (repeat_violation(job, i, &why) != STATUS_OK && !outcome->summary.complaint[0])
 			snprintf(outcome->summary.complaint, sizeof(outcome->summary.complaint),
 				 "%.159s", why.text);
 	}
