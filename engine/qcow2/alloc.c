@@ -98,10 +98,13 @@ static int is_usable(struct qcow2 *image, uint64_t cluster, bool *usable)
 	return result;
 }
 
-/* Find a run of `length` usable clusters, all covered by refcount blocks. */
+/* Find a run of `length` usable clusters, all covered by refcount blocks. A new block takes the
+ * first cluster of its range, so no run beyond the covered area is as long as a range. */
 static int find_run(struct qcow2 *image, uint64_t length, uint64_t *first)
 {
 	uint64_t from = image->allocator.hint;
+	if (length >= image->block_entries)
+		return -EFBIG;
 	for (bool is_first = true;; is_first = false) {
 		int result = find_free(image, from, first);
 		if (result < 0)
