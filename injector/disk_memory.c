@@ -8,11 +8,22 @@
  * so punching 2^62 bytes costs as much as there are pages in the range.
  *
  * Invariant Z: bytes at and beyond the size read as zeros in every page. Shrinking zeroes what it
- * cuts off, so growing only changes the size. */
+ * cuts off, so growing only changes the size.
+ *
+ * While changes are tracked, every change first appends to the undo log what puts it back: old
+ * bytes, an old size, "this page became private", "this page got bytes". Undoing them last to first
+ * meets each table as it was when the entry was made; so what was appended to a table is its last
+ * element again, and no entry needs more than that.
+ *
+ * The hash of the contents is a sum over the private pages: what the page reads as now, less what
+ * it read as at first. A page is hashed again only when the hash is asked for and the page has
+ * changed since. */
 #include "injector/disk_memory.h"
 
+#include "injector/snapshot_buffer.h"
 #include "traces/event.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,8 +32,27 @@ enum { PAGE_BYTES = CONTENT_PAGE_BYTES, SLOTS_AT_FIRST = 256, STOCK_CHUNK_PAGES 
 
 struct private_page {
 	uint64_t index;
-	uint32_t slot;  /* where the hash has it */
-	uint8_t *bytes; /* PAGE_BYTES from the stock; NULL: a hole */
+	uint32_t slot;          /* where the hash has it */
+	uint8_t *bytes;         /* PAGE_BYTES from the stock; NULL: a hole */
+	bool is_stale;          /* in the list of pages to hash again */
+	bool is_hashed;         /* `first` is known */
+	struct page_hash hash;  /* as last added to the sum: present less first */
+	struct page_hash first; /* of the initial page */
+};
+
+enum undo_kind {
+	UNDO_BYTES,     /* the old bytes stand in front of the entry */
+	UNDO_SIZE,      /* the old size stands in front of it */
+	UNDO_PRIVATE,   /* the page was not private */
+	UNDO_NEW_BYTES, /* the page was a hole */
+};
+
+/** The end of an entry of the undo log. */
+struct undo {
+	uint32_t kind;   /* enum undo_kind */
+	uint32_t number; /* of the page in disk_memory.pages */
+	uint32_t from;   /* byte in the page */
+	uint32_t count;  /* bytes in front of this */
 };
 
 struct disk_memory {
@@ -40,6 +70,11 @@ struct disk_memory {
 	size_t stock_capacity;
 	uint8_t **chunks; /* owned; what the pages of the stock were cut from */
 	size_t chunk_count;
+	bool is_tracked;
+	struct snapshot_buffer log; /* undo log */
+	struct page_hash sum;       /* of what each private page's `hash` says */
+	uint32_t *stale; /* owned; numbers of the pages that are; page_capacity of them */
+	size_t stale_count;
 };
 
 static struct disk_memory *memory_of(struct disk *disk)
@@ -50,6 +85,30 @@ static struct disk_memory *memory_of(struct disk *disk)
 static uint32_t slot_of(const struct disk_memory *memory, uint64_t index)
 {
 	return (uint32_t)((index * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & memory->slot_mask;
+}
+
+static void note_undo(struct disk_memory *memory, const struct undo *undo, const void *before)
+{
+	if (!memory->is_tracked)
+		return;
+	snapshot_buffer_put(&memory->log, before, undo->count);
+	snapshot_buffer_put(&memory->log, undo, sizeof(*undo));
+}
+
+static void set_size(struct disk_memory *memory, uint64_t size)
+{
+	const struct undo undo = { .kind = UNDO_SIZE, .count = sizeof(memory->size) };
+
+	note_undo(memory, &undo, &memory->size);
+	memory->size = size;
+}
+
+static void make_stale(struct disk_memory *memory, struct private_page *page)
+{
+	if (page->is_stale)
+		return;
+	page->is_stale = true;
+	memory->stale[memory->stale_count++] = (uint32_t)(page - memory->pages);
 }
 
 static struct private_page *find_private(const struct disk_memory *memory, uint64_t index)
@@ -96,7 +155,10 @@ static bool reserve_page(struct disk_memory *memory)
 		realloc(memory->pages, slot_count / 2 * sizeof(*memory->pages));
 	if (pages)
 		memory->pages = pages;
-	if (!slots || !pages) {
+	uint32_t *stale = realloc(memory->stale, slot_count / 2 * sizeof(*stale));
+	if (stale)
+		memory->stale = stale;
+	if (!slots || !pages || !stale) {
 		free(slots);
 		return false;
 	}
@@ -151,19 +213,36 @@ static struct private_page *make_private(struct disk_memory *memory, uint64_t in
 	if (!reserve_page(memory))
 		return NULL;
 	size_t number = memory->page_count++;
+	const struct undo undo = { .kind = UNDO_PRIVATE, .number = (uint32_t)number };
+	note_undo(memory, &undo, NULL);
 	memory->pages[number] = (struct private_page){ .index = index };
 	enter_slot(memory, number);
+	make_stale(memory, &memory->pages[number]);
 	return &memory->pages[number];
 }
 
-/** Bytes of page `index`, to be changed; with `overwrite` the caller changes all of them. NULL when
- * memory is short. */
-static uint8_t *bytes_to_change(struct disk_memory *memory, uint64_t index, bool overwrite)
+/** The private page's bytes [from, to) are about to be changed. */
+static void before_change(struct disk_memory *memory, struct private_page *page, size_t from,
+			  size_t to)
+{
+	const struct undo undo = { .kind = UNDO_BYTES,
+				   .number = (uint32_t)(page - memory->pages),
+				   .from = (uint32_t)from,
+				   .count = (uint32_t)(to - from) };
+
+	note_undo(memory, &undo, page->bytes + from);
+	make_stale(memory, page);
+}
+
+/** Bytes of page `index`, of which the caller changes [from, to). NULL when memory is short. */
+static uint8_t *bytes_to_change(struct disk_memory *memory, uint64_t index, size_t from, size_t to)
 {
 	struct private_page *page = find_private(memory, index);
 
-	if (page && page->bytes)
+	if (page && page->bytes) {
+		before_change(memory, page, from, to);
 		return page->bytes;
+	}
 	const uint8_t *before = page ? NULL : content_page(memory->initial, index);
 	uint8_t *bytes = take_bytes(memory);
 	if (!bytes)
@@ -174,8 +253,12 @@ static uint8_t *bytes_to_change(struct disk_memory *memory, uint64_t index, bool
 		memory->stock_used--;
 		return NULL;
 	}
+	const struct undo undo = { .kind = UNDO_NEW_BYTES,
+				   .number = (uint32_t)(page - memory->pages) };
+	note_undo(memory, &undo, NULL);
 	page->bytes = bytes;
-	if (overwrite)
+	make_stale(memory, page);
+	if (from == 0 && to == PAGE_BYTES)
 		return bytes;
 	if (before)
 		memcpy(bytes, before, PAGE_BYTES);
@@ -231,10 +314,11 @@ static size_t write_range(struct disk_memory *memory, const uint8_t *from, size_
 	while (done < bytes) {
 		uint64_t at = host_offset + done;
 		size_t part = bytes_to_page_end(at, bytes - done);
-		uint8_t *page = bytes_to_change(memory, at / PAGE_BYTES, part == PAGE_BYTES);
+		size_t first = (size_t)(at % PAGE_BYTES);
+		uint8_t *page = bytes_to_change(memory, at / PAGE_BYTES, first, first + part);
 		if (!page)
 			break;
-		memcpy(page + at % PAGE_BYTES, from + done, part);
+		memcpy(page + first, from + done, part);
 		done += part;
 	}
 	return done;
@@ -257,7 +341,7 @@ static ssize_t memory_write(struct disk *disk, const struct iovec *vector, int c
 		}
 	}
 	if (done > 0 && host_offset + done > memory->size)
-		memory->size = host_offset + done;
+		set_size(memory, host_offset + done);
 	return (ssize_t)done;
 }
 
@@ -268,13 +352,20 @@ static int memory_flush(struct disk *disk, bool data_only)
 	return 0;
 }
 
+/** Zero a private page that has bytes. */
+static void zero_private(struct disk_memory *memory, struct private_page *page)
+{
+	before_change(memory, page, 0, PAGE_BYTES);
+	memset(page->bytes, 0, PAGE_BYTES);
+}
+
 /** Make page `index` read as zeros; false when memory is short. */
 static bool zero_page(struct disk_memory *memory, uint64_t index)
 {
 	struct private_page *page = find_private(memory, index);
 
 	if (page && page->bytes)
-		memset(page->bytes, 0, PAGE_BYTES);
+		zero_private(memory, page);
 	else if (!page && content_page(memory->initial, index))
 		return make_private(memory, index) != NULL;
 	return true;
@@ -285,7 +376,7 @@ static bool zero_part(struct disk_memory *memory, uint64_t index, size_t from, s
 {
 	if (from >= to || !find_bytes(memory, index))
 		return true;
-	uint8_t *page = bytes_to_change(memory, index, false);
+	uint8_t *page = bytes_to_change(memory, index, from, to);
 	if (!page)
 		return false;
 	memset(page + from, 0, to - from);
@@ -302,9 +393,9 @@ static bool zero_pages(struct disk_memory *memory, uint64_t first, uint64_t end)
 		return true;
 	}
 	for (size_t number = 0; number < memory->page_count; number++) {
-		const struct private_page *page = &memory->pages[number];
+		struct private_page *page = &memory->pages[number];
 		if (page->index >= first && page->index < end && page->bytes)
-			memset(page->bytes, 0, PAGE_BYTES);
+			zero_private(memory, page);
 	}
 	uint64_t index = first;
 	for (; content_next_page(memory->initial, &index) && index < end; index++)
@@ -346,7 +437,7 @@ static int memory_resize(struct disk *disk, uint64_t bytes)
 		if (error < 0)
 			return error;
 	}
-	memory->size = bytes;
+	set_size(memory, bytes);
 	return 0;
 }
 
@@ -362,7 +453,7 @@ static int memory_allocate(struct disk *disk, int mode, uint64_t host_offset, ui
 			return error;
 	}
 	if (!disk_mode_keeps_size(mode) && end > memory->size)
-		memory->size = end;
+		set_size(memory, end);
 	return 0;
 }
 
@@ -402,6 +493,8 @@ void disk_memory_free(struct disk_memory *memory)
 		return;
 	for (size_t i = 0; i < memory->chunk_count; i++)
 		free(memory->chunks[i]);
+	snapshot_buffer_release(&memory->log);
+	free(memory->stale);
 	free(memory->chunks);
 	free(memory->stock);
 	free(memory->slots);
@@ -421,6 +514,95 @@ void disk_memory_rewind(struct disk_memory *memory)
 	memory->page_count = 0;
 	memory->stock_used = 0;
 	memory->size = content_size(memory->initial);
+	snapshot_buffer_clear(&memory->log);
+	memory->sum = (struct page_hash){ { 0 } };
+	memory->stale_count = 0;
+}
+
+void disk_memory_track(struct disk_memory *memory, bool is_tracked)
+{
+	memory->is_tracked = is_tracked;
+	snapshot_buffer_clear(&memory->log);
+}
+
+size_t disk_memory_mark(const struct disk_memory *memory)
+{
+	return memory->log.used;
+}
+
+/** The private page made last is private no longer. Pages leave in the reverse order of entering,
+ * so no probe for another page ever passed its slot. */
+static void undo_private(struct disk_memory *memory, const struct private_page *page)
+{
+	assert(page == &memory->pages[memory->page_count - 1]);
+	memory->slots[page->slot] = 0;
+	page_hash_subtract(&memory->sum, &page->hash);
+	/* Mostly it is the list's last, too. */
+	for (size_t i = memory->stale_count; page->is_stale && i-- > 0;) {
+		if (memory->stale[i] != memory->page_count - 1)
+			continue;
+		memory->stale[i] = memory->stale[--memory->stale_count];
+		break;
+	}
+	memory->page_count--;
+}
+
+/** `before` is what stands in front of the entry. */
+static void undo_change(struct disk_memory *memory, const struct undo *undo, const uint8_t *before)
+{
+	struct private_page *page = &memory->pages[undo->number];
+
+	switch ((enum undo_kind)undo->kind) {
+	case UNDO_BYTES:
+		memcpy(page->bytes + undo->from, before, undo->count);
+		make_stale(memory, page);
+		break;
+	case UNDO_SIZE: memcpy(&memory->size, before, sizeof(memory->size)); break;
+	case UNDO_PRIVATE: undo_private(memory, page); break;
+	case UNDO_NEW_BYTES:
+		assert(page->bytes == memory->stock[memory->stock_used - 1]);
+		memory->stock_used--;
+		page->bytes = NULL;
+		make_stale(memory, page);
+		break;
+	}
+}
+
+void disk_memory_rollback(struct disk_memory *memory, size_t mark)
+{
+	struct snapshot_buffer *log = &memory->log;
+
+	assert(memory->is_tracked && mark <= log->used);
+	while (log->used > mark) {
+		struct undo undo;
+		const uint8_t *end = log->bytes + log->used - sizeof(undo);
+		memcpy(&undo, end, sizeof(undo));
+		undo_change(memory, &undo, end - undo.count);
+		log->used -= sizeof(undo) + undo.count;
+	}
+	assert(log->used == mark);
+}
+
+static void hash_again(struct disk_memory *memory, struct private_page *page)
+{
+	if (!page->is_hashed)
+		page->first = page_hash_of(page->index, content_page(memory->initial, page->index));
+	page->is_hashed = true;
+	page->is_stale = false;
+	page_hash_subtract(&memory->sum, &page->hash);
+	page->hash = page_hash_of(page->index, page->bytes);
+	page_hash_subtract(&page->hash, &page->first);
+	page_hash_add(&memory->sum, &page->hash);
+}
+
+struct page_hash disk_memory_hash(struct disk_memory *memory)
+{
+	while (memory->stale_count > 0)
+		hash_again(memory, &memory->pages[memory->stale[--memory->stale_count]]);
+	struct page_hash hash = memory->sum;
+	const struct page_hash size = page_hash_of_number(memory->size);
+	page_hash_add(&hash, &size);
+	return hash;
 }
 
 struct content *disk_memory_content(const struct disk_memory *memory)

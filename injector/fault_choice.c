@@ -57,3 +57,13 @@ void fault_point_end(void)
 	run.choice = NULL;
 	fault_arm_calls(false);
 }
+
+uint32_t fault_point_left(void)
+{
+	return run.faults_left;
+}
+
+void fault_point_set_left(uint32_t faults_left)
+{
+	run.faults_left = faults_left;
+}

@@ -13,6 +13,7 @@
 #include "injector/fault_point.h"
 
 #include "injector/fault_arm.h"
+#include "injector/recorder.h"
 
 #include <assert.h>
 #include <dlfcn.h>
@@ -179,5 +180,8 @@ void known_bugs_disable(void)
 
 bool known_bug_is_on(const char *point)
 {
-	return fiu_fail(point) != 0;
+	bool is_on = fiu_fail(point) != 0;
+
+	recorder_clear_stack();
+	return is_on;
 }

@@ -20,6 +20,10 @@ void fault_point_begin(struct choice *choice, const char *pattern, uint32_t faul
 /** The run is over: disable what fault_point_begin() enabled. */
 void fault_point_end(void);
 
+/** How many more errors this run may have; a snapshot of the run holds it. */
+uint32_t fault_point_left(void);
+void fault_point_set_left(uint32_t faults_left);
+
 /** Does the call that reached point `name` (libfiu's own name, e.g. "posix/io/rw/pwrite") fail?
  *  Returns 0, or the errno to fail with. */
 int fault_point_ask(const char *name);

@@ -15,7 +15,6 @@
 struct io_call {
 	enum io_op op;
 	uint16_t file;        /* index of the watched file */
-	uint32_t id;          /* I/O number in this run, from 1 */
 	uint64_t host_offset; /* bytes */
 	uint64_t length;      /* bytes */
 };

@@ -125,8 +125,6 @@ static void complete(struct flight *flight, ssize_t result)
 {
 	const struct io_request *request = flight->request;
 
-	if (request->op != IO_READ)
-		recorder_touch_ordered();
 	if (!recorder_is_on())
 		return;
 	if (request->op == IO_READ && result > 0)
@@ -150,12 +148,10 @@ ssize_t io_call_run(struct watched_open *open, const struct io_request *request)
 	if (recorder_is_on()) {
 		recorder_begin_call(&flight.event);
 		append(&flight, EVENT_IO_SUBMITTED, 0);
+		recorder_clear_stack();
 	}
-	if (request->op == IO_FLUSH)
-		recorder_touch_ordered();
 	struct io_call call = { .op = request->op,
 				.file = open->file,
-				.id = flight.event.id,
 				.host_offset = request->host_offset,
 				.length = request->length };
 	if (gated)
@@ -163,8 +159,10 @@ ssize_t io_call_run(struct watched_open *open, const struct io_request *request)
 	ssize_t result = ask_fault(&flight);
 	if (result == 0)
 		result = take_effect(&flight);
+	recorder_clear_stack();
 	if (gated)
 		gate->before_return(gate->context, &call);
 	complete(&flight, result);
+	recorder_clear_stack();
 	return result;
 }

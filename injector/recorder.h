@@ -17,8 +17,13 @@
 /** Is anything being recorded? Without it watched calls are performed and leave no trace. */
 bool recorder_is_on(void);
 
-/** A call on a watched file begins: fill in `event`'s actor, id and stack. */
+/** A call on a watched file begins: fill in `event`'s actor and stack, and its id, unless the
+ * recorder gives each event its id when it is appended. */
 void recorder_begin_call(struct event *event);
+
+/** The caller's stack is about to become part of the run's state: leave nothing there of what the
+ * recorder and the disk did on it. */
+void recorder_clear_stack(void);
 
 /** Append `event` with the first `data_bytes` bytes of `vector` (NULL when 0). */
 void recorder_append(const struct event *event, const struct iovec *vector, size_t data_bytes);
@@ -30,9 +35,6 @@ void recorder_unlock(void);
 
 /** `request` is about to take effect on `open`: note what the step in progress touches. */
 void recorder_touch_effect(const struct watched_open *open, const struct io_request *request);
-
-/** The step in progress does something whose order is observed. */
-void recorder_touch_ordered(void);
 
 /** The step in progress looks at the size of `open`. */
 void recorder_touch_size(const struct watched_open *open);

@@ -7,6 +7,7 @@
 #include "injector/gate.h"
 #include "injector/real.h"
 #include "injector/recorder.h"
+#include "injector/stack_wipe.h"
 #include "injector/watch.h"
 
 #include <assert.h>
@@ -20,6 +21,7 @@
 struct watched_file {
 	char *path;                 /* owned */
 	struct disk_memory *memory; /* owned; NULL: the real file */
+	uint64_t initial_bytes;     /* size when a run begins; 0: not known */
 };
 
 /* The POSIX calls have no parameter for a session: the one in progress is found here. */
@@ -41,7 +43,7 @@ void session_begin(const struct session_options *options)
 	session.active = true;
 	session.options = *options;
 	session.io_count = 0;
-	session.footprint = (struct footprint){ 0 };
+	footprint_clear(&session.footprint);
 	fault_point_begin(options->choice,
 			  options->fault_points ? options->fault_points : "posix/io/*",
 			  options->faults_max);
@@ -77,7 +79,10 @@ enum status session_watch_memory(const char *path, const struct content *initial
 {
 	struct disk_memory *memory = disk_memory_new(initial);
 
-	return memory ? watch_path(path, memory, file) : STATUS_NO_MEMORY;
+	enum status status = memory ? watch_path(path, memory, file) : STATUS_NO_MEMORY;
+	if (status == STATUS_OK)
+		session.files[*file].initial_bytes = content_size(initial);
+	return status;
 }
 
 enum status session_watch_real(const char *path, uint16_t *file)
@@ -99,6 +104,67 @@ struct content *session_content(uint16_t file)
 	return disk_memory_content(session.files[file].memory);
 }
 
+void session_track(bool is_tracked)
+{
+	for (uint16_t file = 0; file < session.file_count; file++)
+		if (session.files[file].memory)
+			disk_memory_track(session.files[file].memory, is_tracked);
+}
+
+bool session_can_snapshot(void)
+{
+	for (uint16_t file = 0; file < session.file_count; file++)
+		if (!session.files[file].memory)
+			return false;
+	return true;
+}
+
+/** What of a session is neither a descriptor nor a file. */
+struct session_state {
+	uint32_t io_count;
+	uint32_t faults_left;
+};
+
+void session_save(struct snapshot_buffer *buffer)
+{
+	assert(session.active && session_can_snapshot());
+	const struct session_state state = { .io_count = session.io_count,
+					     .faults_left = fault_point_left() };
+	snapshot_buffer_put(buffer, &state, sizeof(state));
+	watch_save_memory(buffer);
+	for (uint16_t file = 0; file < session.file_count; file++) {
+		size_t mark = disk_memory_mark(session.files[file].memory);
+		snapshot_buffer_put(buffer, &mark, sizeof(mark));
+	}
+}
+
+void session_load(struct snapshot_buffer *buffer)
+{
+	struct session_state state;
+
+	assert(session.active);
+	snapshot_buffer_get(buffer, &state, sizeof(state));
+	session.io_count = state.io_count;
+	fault_point_set_left(state.faults_left);
+	watch_load_memory(buffer);
+	for (uint16_t file = 0; file < session.file_count; file++) {
+		size_t mark = 0;
+		snapshot_buffer_get(buffer, &mark, sizeof(mark));
+		disk_memory_rollback(session.files[file].memory, mark);
+	}
+}
+
+uint16_t session_file_count(void)
+{
+	return session.file_count;
+}
+
+struct page_hash session_hash(uint16_t file)
+{
+	assert(file < session.file_count && session.files[file].memory);
+	return disk_memory_hash(session.files[file].memory);
+}
+
 void session_unwatch_all(void)
 {
 	watch_remove_memory();
@@ -111,14 +177,35 @@ void session_unwatch_all(void)
 	session.file_count = 0;
 }
 
-size_t session_record(const struct event *event, const void *data, size_t data_bytes)
+__attribute__((noinline)) static void record(const struct event *event, const void *data,
+					     size_t data_bytes)
 {
-	if (!session.active)
-		return SIZE_MAX;
 	size_t index = event_log_append(session.options.log, event, data, data_bytes);
+
 	if (event->actor == 0)
 		session.options.log->events[index].actor = gate_actor();
-	return index;
+}
+
+void session_record(const struct event *event, const void *data, size_t data_bytes)
+{
+	if (!session.active)
+		return;
+	record(event, data, data_bytes);
+	session_clear_stack();
+}
+
+/* A stack is part of a run's state. Where a function's variables lie that it has not set yet, there
+ * is what an earlier call left: the number of events in the log, say, or an address of the heap.
+ * Two runs that lead to the same state would be told apart by it. */
+void session_clear_stack(void)
+{
+	if (session.options.clears_stacks)
+		stack_wipe();
+}
+
+void recorder_clear_stack(void)
+{
+	session_clear_stack();
 }
 
 struct footprint *session_footprint(void)
@@ -134,9 +221,24 @@ bool recorder_is_on(void)
 void recorder_begin_call(struct event *event)
 {
 	event->actor = gate_actor();
-	event->id = ++session.io_count;
 	if (session.options.labels)
 		event->stack = backtrace_label_caller(session.options.labels);
+}
+
+/* The number of an I/O tells how many there were before. An I/O under way is on its caller's stack,
+ * which is to depend on nothing but what the caller did: so the number is nowhere but in the log.
+ * An actor has at most one I/O under way, and its last submission is its own. What was not
+ * submitted, such as a failed open, gets a number at once. */
+static uint32_t number_of(const struct event *event)
+{
+	const struct event_log *log = session.options.log;
+
+	if (event->kind != EVENT_IO_SUBMITTED && event->op != 0)
+		for (size_t i = log->count; i-- > 0;)
+			if (log->events[i].kind == EVENT_IO_SUBMITTED &&
+			    log->events[i].actor == event->actor)
+				return log->events[i].id;
+	return ++session.io_count;
 }
 
 /** Lay the first `bytes` bytes of `vector` side by side. */
@@ -160,14 +262,17 @@ static const void *gather(const struct iovec *vector, size_t bytes)
 	return session.gathered;
 }
 
-void recorder_append(const struct event *event, const struct iovec *vector, size_t data_bytes)
+__attribute__((noinline)) void recorder_append(const struct event *event,
+					       const struct iovec *vector, size_t data_bytes)
 {
+	struct event numbered = *event;
 	const void *data = NULL;
 
+	numbered.id = number_of(event);
 	if (data_bytes > 0)
 		data = vector->iov_len >= data_bytes ? vector->iov_base
 						     : gather(vector, data_bytes);
-	event_log_append(session.options.log, event, data, data_bytes);
+	event_log_append(session.options.log, &numbered, data, data_bytes);
 }
 
 /* One thread runs at a time here: coroutines, no threads. */
@@ -186,44 +291,71 @@ static uint64_t present_size(const struct watched_open *open)
 	return size < 0 ? 0 : (uint64_t)size;
 }
 
-/* A change of size is a change of all that lies between the old and the new end, and a look at the
- * size reads all that lies behind it: so extending conflicts with reading there and with looking.
+/** Sectors are written as a whole: bytes next to a write count as written. */
+enum { SECTOR_BYTES = 512 };
+
+static void touch_bytes(const struct watched_open *open, uint64_t from, uint64_t to,
+			enum access_mode mode)
+{
+	footprint_touch(&session.footprint, footprint_object(OBJECT_FILE, open->file), from, to,
+			mode);
+}
+
+static void touch_size(const struct watched_open *open, uint64_t from, uint64_t to,
+		       enum access_mode mode)
+{
+	footprint_touch(&session.footprint, footprint_object(OBJECT_FILE_SIZE, open->file), from,
+			to, mode);
+}
+
+/** The file was that long when the run began, and has been since: that it is so tells nothing about
+ * who came first. 0 once it was cut off. */
+static uint64_t settled_size(const struct watched_open *open)
+{
+	uint64_t initial = session.files[open->file].initial_bytes;
+
+	return present_size(open) < initial ? 0 : initial;
+}
+
+/* The size is touched byte by byte: is the file long enough to have it? Two calls that make the
+ * file longer commute: the longer one wins. What such a call touches must not depend on whether the
+ * other came first, so it touches all bytes beyond those that the file had at the beginning. Who
+ * looks at the size, or reads where the file ended, sees which came first. Flushes have no
+ * footprint: they change no bytes, and a crash that keeps what was completed does not ask for them.
  */
 void recorder_touch_effect(const struct watched_open *open, const struct io_request *request)
 {
-	struct footprint footprint = { .file = open->file,
-				       .host_from = request->host_offset,
-				       .host_to = request->host_offset + request->length };
+	uint64_t from = request->host_offset / SECTOR_BYTES * SECTOR_BYTES;
+	uint64_t end = request->host_offset + request->length;
+	uint64_t to = (end + SECTOR_BYTES - 1) / SECTOR_BYTES * SECTOR_BYTES;
 
-	if (request->op == IO_FLUSH) {
-		session.footprint.ordered = true;
-		return;
+	switch (request->op) {
+	case IO_READ:
+		touch_bytes(open, request->host_offset, end, ACCESS_READ);
+		touch_size(open, request->host_offset, end, ACCESS_READ);
+		break;
+	case IO_WRITE:
+		touch_bytes(open, from, to, ACCESS_WRITE);
+		if (end > settled_size(open))
+			touch_size(open, settled_size(open), end, ACCESS_ADD);
+		break;
+	case IO_FLUSH: break;
+	case IO_RESIZE:
+	case IO_ZERO:
+	case IO_PUNCH:
+	case IO_ALLOCATE:
+		touch_bytes(open, from, request->op == IO_RESIZE ? UINT64_MAX : to, ACCESS_WRITE);
+		touch_size(open, 0, UINT64_MAX, ACCESS_WRITE);
+		break;
 	}
-	footprint.has_read = request->op == IO_READ;
-	footprint.has_write = footprint.ordered = !footprint.has_read;
-	if (footprint.has_write) {
-		uint64_t size = present_size(open);
-		if (request->op == IO_RESIZE)
-			footprint.host_to = UINT64_MAX;
-		if (size < footprint.host_to && size < footprint.host_from)
-			footprint.host_from = size;
-	}
-	footprint_add(&session.footprint, &footprint);
-}
-
-void recorder_touch_ordered(void)
-{
-	session.footprint.ordered = true;
 }
 
 void recorder_touch_size(const struct watched_open *open)
 {
-	const struct footprint footprint = { .has_read = true,
-					     .file = open->file,
-					     .host_from = present_size(open),
-					     .host_to = UINT64_MAX };
+	uint64_t size = present_size(open);
 
-	footprint_add(&session.footprint, &footprint);
+	/* The last byte is there, the next is not. */
+	touch_size(open, size > 0 ? size - 1 : 0, UINT64_MAX, ACCESS_READ);
 }
 
 /** The file watched as `path`; TRACE_FILES_MAX when none is. */

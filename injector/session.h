@@ -5,6 +5,8 @@
 #define INJECTOR_SESSION_H
 
 #include "injector/choice.h"
+#include "injector/page_hash.h"
+#include "injector/snapshot_buffer.h"
 #include "traces/content.h"
 #include "traces/trace.h"
 
@@ -19,6 +21,7 @@ struct session_options {
 	uint32_t faults_max;      /* errors injected in a run, at most */
 	const char *fault_points; /* which of libfiu's points may fail, a pattern with a trailing
 				     `*`; NULL: every posix/io point */
+	bool clears_stacks;       /* session_clear_stack() does what it says */
 };
 
 /** Begin a run. Asserts that none is in progress. Keeps the watched files of the last run. */
@@ -51,12 +54,38 @@ struct content *session_content(uint16_t file);
 void session_unwatch_all(void);
 
 /** Append an event to the run's log on behalf of the current actor (its `actor` is filled in when
- * 0). Does nothing when no run is in progress. Returns the event's index, SIZE_MAX when there is no
- * run. */
-size_t session_record(const struct event *event, const void *data, size_t data_bytes);
+ * 0). Does nothing when no run is in progress. */
+void session_record(const struct event *event, const void *data, size_t data_bytes);
+
+/** Zero what calls that have returned left on the stack below the caller, when the run was begun
+ * with `clears_stacks`. To be called behind whatever looks at things that depend on what others
+ * have done, without being a step's business: how long the log is, how many tasks there are. */
+void session_clear_stack(void);
 
 /** What the step in progress touched so far: the scheduler resets it before a step and reports it
  * after. */
 struct footprint *session_footprint(void);
+
+/** Make snapshots of the run possible, or stop: in-memory files keep undo logs meanwhile. Forgets
+ * all earlier snapshots. */
+void session_track(bool is_tracked);
+
+/** Can the session be saved? Real files cannot be put back. */
+bool session_can_snapshot(void);
+
+/** Append the session between two steps to `buffer`: open descriptors, contents of the in-memory
+ * files (as a mark in their undo logs), the I/Os counted, the faults left. Not the footprint, which
+ * is empty then, and not the log's events. Only while session_track() is on. */
+void session_save(struct snapshot_buffer *buffer);
+
+/** Make the session, which is active, what it was. Snapshots taken later are good no more: what
+ * their marks point to is gone. */
+void session_load(struct snapshot_buffer *buffer);
+
+/** Hash of an in-memory file's present contents and size, as disk_memory_hash(). */
+struct page_hash session_hash(uint16_t file);
+
+/** How many files are watched. */
+uint16_t session_file_count(void);
 
 #endif

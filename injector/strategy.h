@@ -4,6 +4,8 @@
 #ifndef INJECTOR_STRATEGY_H
 #define INJECTOR_STRATEGY_H
 
+#include "injector/footprint.h"
+#include "injector/order.h"
 #include "traces/event.h"
 #include "traces/schedule.h"
 #include "traces/status.h"
@@ -25,28 +27,6 @@ struct choice_point {
 				   once; borrowed */
 };
 
-/** What one step touched, told after it ran. Two steps of different actors are independent iff
- * exchanging them changes neither what the engine does nor the order of anything that an oracle
- * looks at. */
-struct footprint {
-	bool shared;  /* engine memory that several coroutines use (locks, queues, tables, lists) */
-	bool ordered; /* something whose order is observed: writes, flushes, size changes, requests
-			 begun or ended */
-	bool has_read;      /* bytes of a file were read ... */
-	bool has_write;     /* ... or changed: */
-	uint16_t file;      /* which file */
-	uint64_t host_from; /* first byte */
-	uint64_t host_to;   /* byte after the last */
-	bool everything; /* more was touched than the fields can say: conflicts with every step */
-};
-
-/** Can the two steps not be exchanged? */
-bool footprint_conflict(const struct footprint *a, const struct footprint *b);
-
-/** Make `to` cover all that `more` touched as well. Ranges of one file become the smallest range
- * that holds both; ranges of two files become `everything`. */
-void footprint_add(struct footprint *to, const struct footprint *more);
-
 /** Begins runs and answers choice points. Implementations embed this first. */
 struct strategy {
 	const struct strategy_ops *ops;
@@ -65,10 +45,25 @@ struct strategy_ops {
 	 * option, whose actor is `actor`). May be NULL. */
 	void (*step_done)(struct strategy *strategy, uint32_t actor,
 			  const struct footprint *footprint);
+	/** How many steps at its beginning does the run just begun share with the last one? Asked
+	 * after begin(). May be NULL: 0. */
+	size_t (*kept_steps)(const struct strategy *strategy);
+	/** The first `steps` steps, no more than kept_steps(), are not executed: the run goes on
+	 * behind them. NULL exactly when kept_steps is. */
+	void (*skip)(struct strategy *strategy, size_t steps);
+	/** The run ends, or was given up, and `actor` is in front of the mutex `object` (as in
+	 * footprints), which is held. May be NULL. */
+	void (*stuck)(struct strategy *strategy, uint32_t actor, uint32_t object);
+	/** Is the run just executed covered by another, although it came to its end? May be NULL:
+	 * never. */
+	bool (*is_redundant)(const struct strategy *strategy);
 	/** The run is over. May be NULL. */
 	void (*end)(struct strategy *strategy, enum run_end end, uint64_t log_digest);
 	/** Has every run been covered? */
 	bool (*is_complete)(const struct strategy *strategy);
+	/** Why begin() returned false although not every run is covered: a literal, or NULL. May be
+	 * NULL: NULL. */
+	const char *(*why_stopped)(const struct strategy *strategy);
 	/** One line on what went wrong with the search itself (diverged at step n; two runs
 	 * differed), or NULL. */
 	const char *(*complaint)(const struct strategy *strategy);
@@ -81,6 +76,22 @@ struct strategy *strategy_dfs_new(bool prune);
 
 /** `runs` runs (0: no end) with uniformly random picks; equal seeds, equal runs. */
 struct strategy *strategy_random_new(uint64_t seed, uint64_t runs);
+
+/** Every interleaving with at most 0, then 1, 2, ... `bound_max` (0: no end) deviations from one
+ * fixed scheduler; each once. Complete when no bound would add another. Gives; NULL when memory is
+ * short. */
+struct strategy *strategy_delay_new(uint32_t bound_max);
+
+/** How many deviations the run in progress has. `strategy` is one of strategy_delay_new(). */
+uint32_t strategy_delay_bound(const struct strategy *strategy);
+
+/** `runs` runs (0: no end) spread over classes: partial-order sampling. Equal seeds, equal runs.
+ * Gives; NULL when memory is short. */
+struct strategy *strategy_pos_new(uint64_t seed, uint64_t runs);
+
+/** `runs` runs (0: no end) each of which finds a bug of `depth` (at least 1) orderings with the
+ * probability that PCT guarantees. Equal seeds, equal runs. Gives; NULL when memory is short. */
+struct strategy *strategy_pct_new(uint64_t seed, uint64_t runs, uint32_t depth);
 
 /** One run that follows `schedule` (copied) and takes option 0 afterwards. A pick that is not below
  * the point's count, or (when the schedule knows counts) another count, ends the run: complaint

@@ -1,26 +1,18 @@
 // SPDX-License-Identifier: MIT
-/* Uniformly random picks from a generator of our own (SplitMix64), so that a seed means the same
- * runs on every machine. A pick below n is the high half of a 64 x 32 bit product: its bias, below
- * n / 2^32, does not matter to a search. */
+/* Uniformly random picks: the control that other samplers are compared with. Equal seeds give equal
+ * runs. */
 #include "injector/strategy.h"
+
+#include "injector/splitmix.h"
 
 #include <stdlib.h>
 
 struct random_strategy {
 	struct strategy base;
-	uint64_t state;
+	struct splitmix bits;
 	uint64_t runs_left;
 	bool endless;
 };
-
-static uint64_t next_bits(struct random_strategy *random)
-{
-	uint64_t bits = random->state += 0x9e3779b97f4a7c15U;
-
-	bits = (bits ^ (bits >> 30)) * 0xbf58476d1ce4e5b9U;
-	bits = (bits ^ (bits >> 27)) * 0x94d049bb133111ebU;
-	return bits ^ (bits >> 31);
-}
 
 static bool random_begin(struct strategy *strategy)
 {
@@ -36,9 +28,9 @@ static bool random_begin(struct strategy *strategy)
 
 static uint32_t random_pick(struct strategy *strategy, const struct choice_point *point)
 {
-	uint64_t high_bits = next_bits((struct random_strategy *)strategy) >> 32;
+	struct random_strategy *random = (struct random_strategy *)strategy;
 
-	return (uint32_t)((high_bits * point->count) >> 32);
+	return splitmix_below(&random->bits, point->count);
 }
 
 static bool random_is_complete(const struct strategy *strategy)
@@ -74,7 +66,7 @@ struct strategy *strategy_random_new(uint64_t seed, uint64_t runs)
 	if (!random)
 		return NULL;
 	random->base.ops = &random_ops;
-	random->state = seed;
+	random->bits.state = seed;
 	random->runs_left = runs;
 	random->endless = runs == 0;
 	return &random->base;

@@ -120,6 +120,21 @@ static void twice_step_done(struct strategy *strategy, uint32_t actor,
 		twice->inner->ops->step_done(twice->inner, actor, footprint);
 }
 
+static void twice_stuck(struct strategy *strategy, uint32_t actor, uint32_t object)
+{
+	struct twice_strategy *twice = twice_of(strategy);
+
+	if (!twice->second && twice->inner->ops->stuck)
+		twice->inner->ops->stuck(twice->inner, actor, object);
+}
+
+static bool twice_is_redundant(const struct strategy *strategy)
+{
+	const struct twice_strategy *twice = (const struct twice_strategy *)strategy;
+
+	return twice->inner->ops->is_redundant && twice->inner->ops->is_redundant(twice->inner);
+}
+
 static void twice_end(struct strategy *strategy, enum run_end end, uint64_t log_digest)
 {
 	struct twice_strategy *twice = twice_of(strategy);
@@ -168,6 +183,8 @@ static const struct strategy_ops twice_ops = {
 	.pick = twice_pick,
 	.forced = twice_forced,
 	.step_done = twice_step_done,
+	.stuck = twice_stuck,
+	.is_redundant = twice_is_redundant,
 	.end = twice_end,
 	.is_complete = twice_is_complete,
 	.complaint = twice_complaint,

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
 /* Two tables, indexed by descriptor. Finding is one load and needs no lock: a program that closes a
  * descriptor while another thread uses it is wrong already. What changes the tables takes the lock.
- * Open files are never given back to malloc, so that even such a program reads nothing freed. */
+ * Open files are never given back to malloc, so that even such a program reads nothing freed.
+ *
+ * In-memory files are those of the built-in engine, which may be put back to an earlier moment of
+ * its run, calls in flight with their pointers to open files included. So their open files lie in a
+ * table, each at an address of its own, and that table is what a snapshot holds. */
 #include "injector/watch.h"
 
 #include "injector/recorder.h"
@@ -13,8 +17,9 @@ struct watched_open *watch_memory_table[WATCH_MEMORY_MAX];
 struct watched_open *watch_real_table[WATCH_REAL_MAX];
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct watched_open *free_opens;
-static int memory_end; /* no number from here on is in use in watch_memory_table */
+static struct watched_open *free_opens; /* of real files */
+static struct watched_open memory_opens[WATCH_MEMORY_MAX];
+static int memory_end; /* no number from here on is in use in the tables of in-memory files */
 
 static struct watched_open *take_open(uint16_t file, int flags)
 {
@@ -29,12 +34,23 @@ static struct watched_open *take_open(uint16_t file, int flags)
 	return open;
 }
 
+/** The first open in-memory file that no descriptor refers to; NULL: all are in use. */
+static struct watched_open *take_memory_open(void)
+{
+	for (int number = 0; number < WATCH_MEMORY_MAX; number++)
+		if (memory_opens[number].references == 0)
+			return &memory_opens[number];
+	return NULL;
+}
+
 /** Let go of one reference; the caller holds the lock. */
 static void drop_open(struct watched_open *open)
 {
 	if (--open->references > 0)
 		return;
 	recorder_closed(open);
+	if (open->in_memory)
+		return;
 	open->next_free = free_opens;
 	free_opens = open;
 }
@@ -86,11 +102,13 @@ int watch_add_memory(struct disk *disk, uint16_t file, int flags)
 	int descriptor = -1;
 
 	pthread_mutex_lock(&lock);
-	struct watched_open *open = take_open(file, flags);
+	struct watched_open *open = take_memory_open();
 	if (open) {
-		open->disk = disk;
-		open->in_memory = true;
-		open->references = 1;
+		*open = (struct watched_open){ .disk = disk,
+					       .file = file,
+					       .in_memory = true,
+					       .flags = flags,
+					       .references = 1 };
 		descriptor = enter_memory(open, WATCH_MEMORY_FIRST);
 		drop_open(open);
 	}
@@ -135,4 +153,31 @@ void watch_remove_memory(void)
 	while (memory_end > 0)
 		replace(&watch_memory_table[--memory_end], NULL);
 	pthread_mutex_unlock(&lock);
+}
+
+/* An open file is found before the number of the highest descriptor that was ever in use: it was
+ * the first free one when it was opened, and then each of those before it had a descriptor. */
+void watch_save_memory(struct snapshot_buffer *buffer)
+{
+	size_t end = (size_t)memory_end;
+
+	snapshot_buffer_put(buffer, &memory_end, sizeof(memory_end));
+	snapshot_buffer_put(buffer, watch_memory_table, end * sizeof(struct watched_open *));
+	snapshot_buffer_put(buffer, memory_opens, end * sizeof(memory_opens[0]));
+}
+
+void watch_visit_memory(watch_visitor *visit, void *context)
+{
+	for (int number = 0; number < memory_end; number++)
+		if (watch_memory_table[number])
+			visit(context, WATCH_MEMORY_FIRST + number, watch_memory_table[number]);
+}
+
+void watch_load_memory(struct snapshot_buffer *buffer)
+{
+	watch_remove_memory();
+	snapshot_buffer_get(buffer, &memory_end, sizeof(memory_end));
+	size_t end = (size_t)memory_end;
+	snapshot_buffer_get(buffer, watch_memory_table, end * sizeof(struct watched_open *));
+	snapshot_buffer_get(buffer, memory_opens, end * sizeof(memory_opens[0]));
 }

@@ -5,6 +5,7 @@
 
 #include "injector/disk.h"
 #include "injector/disk_file.h"
+#include "injector/snapshot_buffer.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -62,5 +63,17 @@ void watch_after_fork(void);
 
 /** Forget all descriptors of in-memory files. */
 void watch_remove_memory(void);
+
+/** Append to `buffer` what the descriptors of in-memory files stand for, positions included. */
+void watch_save_memory(struct snapshot_buffer *buffer);
+
+/** Told of what a descriptor stands for. */
+typedef void watch_visitor(void *context, int descriptor, const struct watched_open *open);
+
+/** Call `visit` for each descriptor of an in-memory file, in ascending order. */
+void watch_visit_memory(watch_visitor *visit, void *context);
+
+/** Make them what they were: the same open files at the same addresses. */
+void watch_load_memory(struct snapshot_buffer *buffer);
 
 #endif

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "oracle/distinct.h"
 
+#include "oracle/bytes.h"
 #include "oracle/heap.h"
 
 #include <stdbool.h>
@@ -25,12 +26,13 @@ static bool place(struct distinct *distinct, uint64_t fingerprint)
 	return true;
 }
 
-void distinct_add(struct distinct *distinct, uint64_t fingerprint)
+bool distinct_add(struct distinct *distinct, uint64_t fingerprint)
 {
 	if (fingerprint == 0)
 		fingerprint = 1;
 	if (2 * (distinct->count + 1) > distinct->capacity) {
-		struct distinct larger = { .count = distinct->count };
+		struct distinct larger = { .count = distinct->count,
+					   .checksum = distinct->checksum };
 
 		larger.capacity = distinct->capacity > 0 ? 2 * distinct->capacity : 1024;
 		larger.slots = heap_new(larger.capacity, sizeof(*larger.slots));
@@ -40,6 +42,9 @@ void distinct_add(struct distinct *distinct, uint64_t fingerprint)
 		distinct_release(distinct);
 		*distinct = larger;
 	}
-	if (place(distinct, fingerprint))
-		distinct->count++;
+	if (!place(distinct, fingerprint))
+		return false;
+	distinct->count++;
+	distinct->checksum += mix(fingerprint, 1);
+	return true;
 }

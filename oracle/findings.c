@@ -64,7 +64,9 @@ void findings_add(struct findings *findings, uint64_t place, const struct verdic
 	if (!findings_wants(findings, verdict->rule, place) ||
 	    findings->count == findings->capacity)
 		return;
-	if (known != NULL)
+	if (known != NULL && findings->stay)
+		known->hidden = 1;
+	else if (known != NULL)
 		journal_set(findings->journal, &known->hidden, 1);
 	finding = &findings->list[findings->count++];
 	*finding = (struct finding){ .verdict = *verdict, .place = place };

@@ -9,7 +9,7 @@
 struct finding {
 	struct verdict verdict;
 	uint64_t place;  /* what makes two verdicts of one rule different */
-	uint64_t hidden; /* journaled: a prefix verdict says the same */
+	uint64_t hidden; /* a prefix verdict says the same; journaled unless `stay` */
 };
 
 /** Where in the run a verdict falls. */
@@ -26,6 +26,7 @@ struct findings {
 	size_t capacity;
 	size_t max;              /* of each rule */
 	size_t count;            /* put back by the owner */
+	bool stay;               /* verdicts outlive stepping back */
 	uint64_t muted;          /* journaled; nothing is wanted */
 	struct verdict *visible; /* owned; what is reported */
 	struct moment now;

@@ -8,7 +8,13 @@
  * without error. A write that is acknowledged while the flush is on its way is not covered, and a
  * flush that fails covers nothing.
  *
- * `leak_cost` is the bound of leak-bounded, see rule_refcounts.c. */
+ * `leak_cost` is the bound of leak-bounded, see rule_refcounts.c.
+ *
+ * `promises` stands for all of that in the fingerprint of a crash state: equal sums, equal
+ * judgement. It adds up what each request is (its id too: who wrote decides what may be read), that
+ * it was invoked, completed, promised, and, for a promised one, which requests for the same bytes
+ * had completed before it was invoked, because those are what it overrides. How requests that have
+ * nothing to do with each other followed each other does not count. */
 #include "oracle/history.h"
 
 #include "oracle/heap.h"
@@ -16,9 +22,10 @@
 #include <stdlib.h>
 
 void history_init(struct history *history, struct journal *journal,
-		  const struct image_header *initial)
+		  const struct image_header *initial, bool hashing)
 {
-	*history = (struct history){ .journal = journal, .cluster_bytes = 65536 };
+	*history =
+		(struct history){ .journal = journal, .cluster_bytes = 65536, .hashing = hashing };
 	if (initial->readable) {
 		history->initial_bytes = initial->size_bytes;
 		history->cluster_bytes = UINT64_C(1) << initial->cluster_bits;
@@ -150,19 +157,57 @@ static struct request *request_new(struct history *history)
 	return history->requests[index];
 }
 
-/** What of a request counts for telling promises apart; not its number, which depends on the
- * order of invocation. */
+/** What of a request counts for telling promises apart; not its place among the others, which
+ * depends on the order of invocation. */
 static uint64_t request_hash(const struct request *request, uint64_t phase)
 {
 	uint64_t hash = mix(request->from * 16 + request->op, request->to);
 
-	return mix(hash, phase);
+	return mix(hash + request->id, phase);
 }
 
 static void promise_more(struct history *history, const struct request *request, uint64_t phase)
 {
-	journal_set(history->journal, &history->promises,
-		    history->promises + request_hash(request, phase));
+	if (history->hashing)
+		journal_set(history->journal, &history->promises,
+			    history->promises + request_hash(request, phase));
+}
+
+/** What the list of `count` requests adds to the phase of `d`: those which `d` overrides. Each is
+ * counted on the first page that both touch; UINT64_MAX: on any. */
+static uint64_t overridden_hash(const struct history *history, const struct request *d,
+				const uint32_t *list, uint64_t count, uint64_t page)
+{
+	uint64_t sum = 0;
+
+	for (uint64_t i = 0; i < count; i++) {
+		const struct request *w = history_request(history, list == NULL ? i : list[i]);
+		uint64_t first = w->from > d->from ? w->from : d->from;
+
+		if (w->completed < d->invoked && request_changes(w) && w->from < d->to &&
+		    d->from < w->to && (page == UINT64_MAX || first / GUEST_PAGE_BYTES == page))
+			sum += request_hash(w, 5);
+	}
+	return sum;
+}
+
+/** The phase of a request that is promised from now on. */
+static uint64_t promised_phase(const struct history *history, const struct request *d)
+{
+	uint64_t sum;
+
+	if (d->oblige_from == d->oblige_to && d->op != REQUEST_TRUNCATE)
+		return 4;
+	if (d->to - d->from > HISTORY_NARROW_BYTES)
+		return 4 + overridden_hash(history, d, NULL, history->count, UINT64_MAX);
+	sum = overridden_hash(history, d, history->wide, history->wide_count, UINT64_MAX);
+	for (uint64_t at = d->from / GUEST_PAGE_BYTES; at <= (d->to - 1) / GUEST_PAGE_BYTES; at++) {
+		const struct guest_page *page = history_find_page(history, at);
+
+		if (page != NULL)
+			sum += overridden_hash(history, d, page->requests, page->request_count, at);
+	}
+	return 4 + sum;
 }
 
 struct request *history_invoke(struct history *history, const struct event_log *log, size_t index)
@@ -178,9 +223,10 @@ struct request *history_invoke(struct history *history, const struct event_log *
 				     .op = (enum request_op)event->op,
 				     .data_start = event->data_start,
 				     .data_bytes = event->data_bytes,
-				     .invoked = index,
+				     .invoked = history->now,
 				     .completed = NEVER,
 				     .durable = NEVER };
+	journal_set(history->journal, &history->now, history->now + 1);
 	set_range(request, history, event);
 	file_request(history, request);
 	journal_set(history->journal, id_slot(history, event->id), history->count + 1);
@@ -201,7 +247,8 @@ struct request *history_complete(struct history *history, const struct event_log
 	request = history_request(history, *slot - 1);
 	if (request->completed != NEVER)
 		return NULL;
-	journal_set(history->journal, &request->completed, index);
+	journal_set(history->journal, &request->completed, history->now);
+	journal_set(history->journal, &history->now, history->now + 1);
 	journal_set(history->journal, &request->failed, event->result < 0);
 	journal_set(history->journal, &request->answer_start, event->data_start);
 	journal_set(history->journal, &request->answer_bytes, event->data_bytes);
@@ -209,7 +256,32 @@ struct request *history_complete(struct history *history, const struct event_log
 	return request;
 }
 
-void history_promise(struct history *history, const struct request *flush, size_t index)
+void history_add_leak_cost(struct history *history, struct request *request, uint64_t leak_cost)
+{
+	request->leak_cost = leak_cost;
+	if (leak_cost == LEAKS_FILE)
+		journal_set(history->journal, &history->leak_files, history->leak_files + 1);
+	else
+		journal_set(history->journal, &history->leak_cost, history->leak_cost + leak_cost);
+}
+
+/** Take what the request may leak out of the sum. */
+static void settle_leaks(struct history *history, const struct request *request)
+{
+	if (request->leak_cost == LEAKS_FILE)
+		journal_set(history->journal, &history->leak_files, history->leak_files - 1);
+	else
+		journal_set(history->journal, &history->leak_cost,
+			    history->leak_cost - request->leak_cost);
+}
+
+void history_forgive_leaks(struct history *history, struct request *request)
+{
+	settle_leaks(history, request);
+	journal_set(history->journal, &request->leak_cost, 0);
+}
+
+void history_promise(struct history *history, const struct request *flush)
 {
 	bool all_settled = true;
 
@@ -219,10 +291,10 @@ void history_promise(struct history *history, const struct request *flush, size_
 		if (request->completed == NEVER || request->completed > flush->invoked) {
 			all_settled = false;
 		} else if (request->durable == NEVER && request->failed == 0) {
-			journal_set(history->journal, &request->durable, index);
-			journal_set(history->journal, &history->leak_cost,
-				    history->leak_cost - request->leak_cost);
-			promise_more(history, request, 4);
+			journal_set(history->journal, &request->durable, flush->completed);
+			settle_leaks(history, request);
+			if (history->hashing)
+				promise_more(history, request, promised_phase(history, request));
 		}
 		if (all_settled)
 			journal_set(history->journal, &history->settled, i + 1);

@@ -21,7 +21,11 @@ enum {
 	HISTORY_NARROW_BYTES = 1 << 20,
 };
 
-/** A request. Times are indices of events, so that they tell what came before what. */
+/** Leak cost of a request that may leak as many clusters as the file has. */
+#define LEAKS_FILE UINT64_MAX
+
+/** A request. Times number the invocations and completions so far, so that they tell what came
+ * before what. */
 struct request {
 	/* Set when invoked. */
 	uint32_t id;
@@ -36,7 +40,8 @@ struct request {
 	uint64_t failed;    /* completed with an error */
 	uint64_t durable;   /* when a flush that it preceded was acknowledged, or NEVER */
 	uint64_t answer_start, answer_bytes; /* what a read returned, in the log */
-	uint64_t leak_cost;                  /* clusters that it may leak while it is not flushed */
+	/* Clusters that it may leak while it is not flushed, or LEAKS_FILE. */
+	uint64_t leak_cost;
 };
 
 /** A 4096-byte page of the virtual disk that the judge has looked at. */
@@ -59,7 +64,9 @@ struct history {
 	size_t wide_capacity;
 	uint64_t wide_count; /* journaled */
 	uint64_t leak_cost;  /* journaled; sum over requests that are not settled */
-	uint64_t closed;     /* journaled; 1 + event of the last acknowledged close, 0: open */
+	uint64_t leak_files; /* journaled; how many of them may leak the file */
+	uint64_t now;        /* journaled; time of the next invocation or completion */
+	uint64_t closed;     /* journaled; 1 + time of the last acknowledged close, 0: open */
 	uint64_t io_failed;  /* journaled; an I/O of the image failed in this run */
 	uint64_t promises;   /* journaled; hash of what was asked and promised */
 	struct sparse by_id; /* of uint64_t: 1 + index; journaled */
@@ -69,11 +76,12 @@ struct history {
 	uint64_t initial_bytes; /* virtual size at the beginning */
 	uint64_t cluster_bytes;
 	bool discard_obliges;
+	bool hashing; /* keep `promises` */
 };
 
 /** Begin with no requests, on an image with the header `initial`. Borrows `journal`. */
 void history_init(struct history *history, struct journal *journal,
-		  const struct image_header *initial);
+		  const struct image_header *initial, bool hashing);
 /** Free what `history` owns. */
 void history_release(struct history *history);
 
@@ -84,9 +92,14 @@ struct request *history_invoke(struct history *history, const struct event_log *
 struct request *history_complete(struct history *history, const struct event_log *log,
 				 size_t index);
 
-/** A flush (or close) that was invoked at `flush->invoked` has succeeded at event `index`: promise
- * everything that completed before it was invoked. */
-void history_promise(struct history *history, const struct request *flush, size_t index);
+/** A flush (or close) has succeeded: promise everything that completed before it was invoked. */
+void history_promise(struct history *history, const struct request *flush);
+
+/** Until it is flushed, the request may leak `leak_cost` clusters. */
+void history_add_leak_cost(struct history *history, struct request *request, uint64_t leak_cost);
+
+/** From now on it may leak none. */
+void history_forgive_leaks(struct history *history, struct request *request);
 
 /** Request `index` (from 0, in the order of invocation). */
 static inline struct request *history_request(const struct history *history, uint64_t index)

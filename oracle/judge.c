@@ -1,25 +1,12 @@
 // SPDX-License-Identifier: MIT
 /* The walk through one run.
  *
- *     event                         what happens                         crash state?
- *     request invoked, completed    the history grows                    no
- *     flush or close acknowledged   promises grow, their ranges judged   yes
- *     operation took effect         sectors change, work list judged     yes; torn: one a sector
- *     end                           progress, leaks, final contents      no (model none)
+ * What an event does, and which rules look at it then, is apply.c's.
  *
  * Before each event the place in the journal is marked. The next run usually shares a beginning
  * with this one: the judge goes back to the mark of the first event that differs, which costs what
  * those events changed, and walks on from there. States of the shared beginning are counted again,
- * and not judged again.
- *
- * A condition that holds in many states is seen in the first only, because it is looked for only
- * where something changed. What is seen in a torn state is looked at once more when the write is
- * whole (`rechecks`): a verdict names the weakest model that shows it.
- *
- * A file that is empty, at the beginning or because it was cut to nothing, is an image in the
- * making: nobody may expect it to open after a crash. The rules keep their books and say nothing
- * until a flush completes at which the image opens and its refcounts cover what it uses; then
- * everything is looked at once. */
+ * and not judged again. */
 #include "oracle/judge.h"
 
 #include "oracle/heap.h"
@@ -50,370 +37,7 @@ const char *judge_content_skipped(const struct judge *judge)
 	return NULL;
 }
 
-void judge_recheck(struct judge *judge, struct recheck recheck)
-{
-	if (judge->findings.now.model != CRASH_TORN)
-		return;
-	judge->rechecks = heap_grow(judge->rechecks, &judge->recheck_capacity,
-				    judge->recheck_count + 1, sizeof(*judge->rechecks));
-	judge->rechecks[judge->recheck_count++] = recheck;
-}
-
-/** Put what looked bad in torn states on the work list of the whole operation. */
-static void queue_rechecks(struct judge *judge)
-{
-	struct live *live = &judge->live;
-
-	for (size_t i = 0; i < judge->recheck_count; i++) {
-		const struct recheck *recheck = &judge->rechecks[i];
-		struct cluster *cluster;
-
-		switch (recheck->kind) {
-		case RECHECK_CLUSTER:
-			cluster = live_cluster(live, recheck->place);
-			if (cluster != NULL)
-				live_touch(live, cluster);
-			break;
-		case RECHECK_GUEST: live_queue_guest(live, recheck->place, recheck->bytes); break;
-		case RECHECK_ENTRY: live_queue_entry(live, recheck->place, recheck->entry); break;
-		case RECHECK_FROZEN: live_queue_frozen(live, recheck->place); break;
-		case RECHECK_HEADER: live->work.header = true; break;
-		}
-	}
-	judge->recheck_count = 0;
-}
-
-/** Hold the state as it is against the rules, and count it. */
-static void judge_crash_state(struct judge *judge)
-{
-	rule_opens(judge);
-	if (judge->live.header.readable) {
-		rule_refcounts(judge);
-		rule_alias(judge);
-		rule_snapshots(judge);
-		rule_content(judge);
-		rule_leaks(judge);
-	}
-	judge->states++;
-	if (judge->options.count_distinct)
-		distinct_add(&judge->distinct,
-			     mix(judge->live.sectors.content_hash ^ judge->history.promises,
-				 judge->live.sectors.file_bytes));
-}
-
-static void set_moment(struct judge *judge, enum crash_model model, uint32_t sector)
-{
-	judge->findings.now.model = model;
-	judge->findings.now.operation = judge->operations;
-	judge->findings.now.sector = sector;
-}
-
-/** Sector `sector_index` with [from, to) of it replaced by `bytes` (NULL: zeros). */
-static sector_ref merged_sector(struct judge *judge, uint64_t sector_index, size_t from, size_t to,
-				const uint8_t *bytes)
-{
-	uint8_t *sector = bump_alloc(&judge->live.sectors.merged, SECTOR_BYTES);
-
-	memcpy(sector, sectors_at(&judge->live.sectors, sector_index), SECTOR_BYTES);
-	memcpy(sector + from, bytes == NULL ? zero_sector : bytes, to - from);
-	return sector_ref_memory(sector);
-}
-
-/** Bring [from, to) of a write (whose bytes begin at `position` in the log for `host_offset`) to
- * the image. */
-static void write_part(struct judge *judge, const struct event *event, uint64_t from, uint64_t to)
-{
-	if (to > judge->live.sectors.file_bytes)
-		live_set_size(&judge->live, to);
-	while (from < to) {
-		uint64_t sector_index = from / SECTOR_BYTES;
-		uint64_t end = (sector_index + 1) * SECTOR_BYTES;
-		uint64_t position = event->data_start + (from - event->host_offset);
-		sector_ref ref = sector_ref_log(position);
-
-		if (end > to)
-			end = to;
-		if (end - from < SECTOR_BYTES)
-			ref = merged_sector(judge, sector_index, (size_t)(from % SECTOR_BYTES),
-					    (size_t)(from % SECTOR_BYTES + (end - from)),
-					    judge_log_bytes(judge, position));
-		live_set_sector(&judge->live, sector_index, ref);
-		from = end;
-	}
-}
-
-static void apply_write(struct judge *judge, const struct event *event)
-{
-	uint64_t from = event->host_offset;
-	uint64_t end = from + (uint64_t)event->result;
-	uint32_t grain = judge->options.sector_bytes;
-	uint32_t persisted = 0;
-
-	if ((judge->options.models & CRASH_TORN) != 0) {
-		for (;;) {
-			uint64_t to = (from / grain + 1) * grain;
-
-			if (to >= end)
-				break;
-			live_begin(&judge->live);
-			write_part(judge, event, from, to);
-			live_settle(&judge->live);
-			set_moment(judge, CRASH_TORN, ++persisted);
-			judge_crash_state(judge);
-			from = to;
-		}
-	}
-	live_begin(&judge->live);
-	queue_rechecks(judge);
-	write_part(judge, event, from, end);
-}
-
-static void zero_page(struct judge *judge, uint64_t page, uint64_t from, uint64_t to)
-{
-	for (uint64_t at = page * PAGE_SECTORS; at < (page + 1) * PAGE_SECTORS; at++) {
-		uint64_t start = at * SECTOR_BYTES < from ? from : at * SECTOR_BYTES;
-		uint64_t end = (at + 1) * SECTOR_BYTES > to ? to : (at + 1) * SECTOR_BYTES;
-
-		if (start >= end || sectors_at(&judge->live.sectors, at) == zero_sector)
-			continue;
-		if (end - start == SECTOR_BYTES)
-			live_set_sector(&judge->live, at, 0);
-		else
-			live_set_sector(&judge->live, at,
-					merged_sector(judge, at, (size_t)(start % SECTOR_BYTES),
-						      (size_t)(start % SECTOR_BYTES + end - start),
-						      NULL));
-	}
-}
-
-/** Make [from, to) read as zeros, at the cost of what is stored there. */
-static void apply_zeros(struct judge *judge, uint64_t from, uint64_t to)
-{
-	enum { FEW_PAGES = 4096 };
-	uint64_t first = from / CONTENT_PAGE_BYTES;
-	uint64_t last = (to + CONTENT_PAGE_BYTES - 1) / CONTENT_PAGE_BYTES;
-	uint64_t *pages;
-	size_t page_count;
-
-	if (from >= to)
-		return;
-	if (last - first <= FEW_PAGES) {
-		for (uint64_t page = first; page < last; page++)
-			if (!sectors_page_is_hole(&judge->live.sectors, page))
-				zero_page(judge, page, from, to);
-		return;
-	}
-	page_count = sectors_list_pages(&judge->live.sectors, first, last, &pages);
-	for (size_t i = 0; i < page_count; i++)
-		zero_page(judge, pages[i], from, to);
-	free(pages);
-}
-
-static void apply_operation(struct judge *judge, const struct event *event)
-{
-	struct live *live = &judge->live;
-	uint64_t size = live->sectors.file_bytes;
-	uint64_t end = event->host_offset + event->length;
-
-	if (event->op == IO_WRITE) {
-		apply_write(judge, event);
-		return;
-	}
-	live_begin(live);
-	switch (event->op) {
-	case IO_RESIZE:
-		if (event->host_offset < size)
-			apply_zeros(judge, event->host_offset, size);
-		live_set_size(live, event->host_offset);
-		break;
-	case IO_ZERO:
-		if (end > size)
-			live_set_size(live, end);
-		apply_zeros(judge, event->host_offset, end);
-		break;
-	case IO_PUNCH: apply_zeros(judge, event->host_offset, end < size ? end : size); break;
-	case IO_ALLOCATE:
-		if (end > size)
-			live_set_size(live, end);
-		break;
-	default: break;
-	}
-}
-
-/** Is every number of the event one that its kind can have? */
-static bool event_is_sane(const struct event_log *log, const struct event *event)
-{
-	if (event->data_bytes > 0 && (event->data_start > log->byte_count ||
-				      event->data_bytes > log->byte_count - event->data_start))
-		return false;
-	if (event->kind != EVENT_IO_EFFECT)
-		return true;
-	if (event->host_offset > INT64_MAX || event->length > INT64_MAX - event->host_offset)
-		return false;
-	return event->op != IO_WRITE || event->result < 0 ||
-	       ((uint32_t)event->result <= event->data_bytes &&
-		(uint64_t)event->result <= INT64_MAX - event->host_offset);
-}
-
-/** The file is empty: what follows makes an image of it. */
-static void begin_making(struct judge *judge)
-{
-	journal_set(&judge->journal, &judge->findings.muted, 1);
-	journal_set(&judge->journal, &judge->made_here, 1);
-}
-
-/** The image is made: hold all of it against the rules once. */
-static void end_making(struct judge *judge)
-{
-	struct cluster **clusters;
-	size_t count;
-
-	journal_set(&judge->journal, &judge->findings.muted, 0);
-	live_begin(&judge->live);
-	clusters = live_clusters_with(&judge->live, 0, &count);
-	for (size_t i = 0; i < count; i++)
-		live_touch(&judge->live, clusters[i]);
-	free(clusters);
-	judge->live.work.header = true;
-	set_moment(judge, CRASH_PREFIX, 0);
-	rule_opens(judge);
-	if (!judge->live.header.readable)
-		return;
-	rule_refcounts(judge);
-	rule_alias(judge);
-}
-
-static void on_flushed(struct judge *judge, const struct event *event)
-{
-	bool is_flush = event->op == IO_FLUSH && event->file == 0 && event->result >= 0;
-
-	if (is_flush && judge->findings.muted != 0 && judge->live.header.readable &&
-	    judge->live.uncovered == 0)
-		end_making(judge);
-}
-
-static void on_effect(struct judge *judge, const struct event *event)
-{
-	bool changes = event->op != IO_READ && event->op != IO_FLUSH;
-
-	if (event->file != 0 && changes && event->result >= 0)
-		journal_set(&judge->journal, &judge->foreign_write, 1);
-	if (!judge_is_operation(event))
-		return;
-	if (event->op == IO_RESIZE && event->host_offset == 0)
-		begin_making(judge);
-	apply_operation(judge, event);
-	journal_set(&judge->journal, &judge->operations, judge->operations + 1);
-	live_settle(&judge->live);
-	set_moment(judge, CRASH_PREFIX, 0);
-	judge_crash_state(judge);
-}
-
-static void on_invoked(struct judge *judge, size_t index)
-{
-	struct request *request = history_invoke(&judge->history, judge->log, index);
-
-	if (request == NULL)
-		return;
-	request->leak_cost = leak_cost_of(judge, request);
-	journal_set(&judge->journal, &judge->history.leak_cost,
-		    judge->history.leak_cost + request->leak_cost);
-}
-
-/** A flush or a close was acknowledged: judge what became a promise. */
-static void on_promise(struct judge *judge, const struct request *flush, size_t index)
-{
-	uint64_t first = judge->history.settled;
-
-	live_begin(&judge->live);
-	history_promise(&judge->history, flush, index);
-	for (uint64_t i = first; i < judge->history.count; i++) {
-		const struct request *request = history_request(&judge->history, i);
-
-		if (request->durable != index)
-			continue;
-		if (request->op == REQUEST_TRUNCATE)
-			judge->live.work.header = true;
-		if (request->oblige_from < request->oblige_to)
-			live_queue_guest(&judge->live, request->oblige_from,
-					 request->oblige_to - request->oblige_from);
-	}
-	set_moment(judge, CRASH_PREFIX, 0);
-	judge_crash_state(judge);
-}
-
-static void on_completed(struct judge *judge, size_t index)
-{
-	struct request *request = history_complete(&judge->history, judge->log, index);
-
-	if (request == NULL)
-		return;
-	set_moment(judge, CRASH_NONE, 0);
-	switch (request->op) {
-	case REQUEST_READ: rule_read(judge, request); break;
-	case REQUEST_OPEN:
-		journal_set(&judge->journal, &judge->history.leak_cost,
-			    judge->history.leak_cost - request->leak_cost);
-		journal_set(&judge->journal, &request->leak_cost, 0);
-		break;
-	case REQUEST_SNAPSHOT:
-		if (request->failed != 0 || !judge->live.header.readable)
-			break;
-		set_moment(judge, CRASH_PREFIX, 0);
-		rule_new_snapshot(judge, request);
-		break;
-	case REQUEST_CLOSE:
-		if (request->failed == 0)
-			journal_set(&judge->journal, &judge->history.closed, index + 1);
-		if (request->failed == 0)
-			on_promise(judge, request, index);
-		break;
-	case REQUEST_FLUSH:
-		if (request->failed == 0)
-			on_promise(judge, request, index);
-		break;
-	case REQUEST_WRITE:
-	case REQUEST_WRITE_ZEROES:
-	case REQUEST_DISCARD:
-	case REQUEST_TRUNCATE: break;
-	}
-}
-
-static void on_end(struct judge *judge, const struct event *event)
-{
-	journal_set(&judge->journal, &judge->ended, event->op + 1U);
-	if (judge->findings.muted != 0 && event->op == RUN_FINISHED)
-		end_making(judge);
-	set_moment(judge, CRASH_NONE, 0);
-	rule_progress(judge, event);
-	if (event->op != RUN_FINISHED || !judge->live.header.readable)
-		return;
-	rule_leaks(judge);
-	rule_final(judge);
-}
-
-static void step(struct judge *judge, size_t index)
-{
-	const struct event *event = &judge->log->events[index];
-
-	judge->findings.now.event = index;
-	if (!event_is_sane(judge->log, event))
-		return;
-	if (event->file == 0 && event->result < 0 &&
-	    (event->kind == EVENT_IO_EFFECT || event->kind == EVENT_IO_COMPLETED ||
-	     event->kind == EVENT_FAULT))
-		journal_set(&judge->journal, &judge->history.io_failed, 1);
-	switch (event->kind) {
-	case EVENT_REQUEST_INVOKED: on_invoked(judge, index); break;
-	case EVENT_REQUEST_COMPLETED: on_completed(judge, index); break;
-	case EVENT_IO_EFFECT: on_effect(judge, event); break;
-	case EVENT_IO_COMPLETED: on_flushed(judge, event); break;
-	case EVENT_END: on_end(judge, event); break;
-	default: break;
-	}
-}
-
-static struct mark mark_now(const struct judge *judge)
+struct mark judge_mark(const struct judge *judge)
 {
 	return (struct mark){ .journal_count = judge->journal.count,
 			      .finding_count = judge->findings.count,
@@ -421,7 +45,7 @@ static struct mark mark_now(const struct judge *judge)
 			      .states = judge->states };
 }
 
-static void go_back(struct judge *judge, const struct mark *mark)
+void judge_go_back(struct judge *judge, const struct mark *mark)
 {
 	journal_rollback(&judge->journal, mark->journal_count);
 	judge->findings.count = mark->finding_count;
@@ -429,7 +53,7 @@ static void go_back(struct judge *judge, const struct mark *mark)
 	judge->states = mark->states;
 }
 
-static void explain_skipped(const struct judge *judge, struct judge_report *report)
+void judge_explain_skipped(const struct judge *judge, struct judge_report *report)
 {
 	const char *content = judge_content_skipped(judge);
 
@@ -458,6 +82,12 @@ void judge_run(struct judge *judge, const struct event_log *log, size_t kept_eve
 {
 	uint64_t kept_states;
 
+	if (judge->by_cuts) {
+		judge_go_back(judge, &judge->start);
+		judge->findings.stay = false;
+		judge->by_cuts = false;
+		judge->processed = 0;
+	}
 	if (kept_events > judge->processed)
 		kept_events = judge->processed;
 	if (kept_events > log->count)
@@ -465,15 +95,15 @@ void judge_run(struct judge *judge, const struct event_log *log, size_t kept_eve
 	judge->log = log;
 	judge->live.sectors.log_bytes = log->bytes;
 	if (kept_events < judge->processed)
-		go_back(judge, &judge->marks[kept_events]);
+		judge_go_back(judge, &judge->marks[kept_events]);
 	judge->processed = kept_events;
 	kept_states = judge->initial_judged ? judge->states : 0;
 	judge->initial_judged = true;
 	judge->marks = heap_grow(judge->marks, &judge->mark_capacity, log->count + 1,
 				 sizeof(*judge->marks));
 	for (size_t i = kept_events; i < log->count; i++) {
-		judge->marks[i] = mark_now(judge);
-		step(judge, i);
+		judge->marks[i] = judge_mark(judge);
+		judge_apply(judge, i);
 		judge->processed = i + 1;
 	}
 	*report = (struct judge_report){ .verdict_count = findings_visible(&judge->findings),
@@ -484,7 +114,8 @@ void judge_run(struct judge *judge, const struct event_log *log, size_t kept_eve
 	report->counts.states = judge->states;
 	report->counts.judged = judge->states - kept_states;
 	report->counts.distinct = judge->distinct.count;
-	explain_skipped(judge, report);
+	report->counts.distinct_checksum = judge->distinct.checksum;
+	judge_explain_skipped(judge, report);
 }
 
 /** Understand the initial image and judge it: the state before the first event. */
@@ -492,16 +123,18 @@ static void begin(struct judge *judge, const struct content *image)
 {
 	live_init(&judge->live, &judge->journal, image, judge->options.count_distinct);
 	judge->initial = judge->live.header;
-	history_init(&judge->history, &judge->journal, &judge->initial);
+	history_init(&judge->history, &judge->journal, &judge->initial,
+		     judge->options.count_distinct);
 	judge->live.work.whole_guest = false;
 	judge->live.work.guest_count = 0;
 	judge->initial_leaks = UINT64_MAX / 2;
 	if (content_size(image) == 0)
-		begin_making(judge);
-	set_moment(judge, CRASH_PREFIX, 0);
+		judge_begin_making(judge);
+	judge_set_moment(judge, CRASH_PREFIX, 0);
 	judge_crash_state(judge);
 	judge->initial_leaks = judge->live.leaked;
 	judge->journal.count = 0;
+	judge->start = judge_mark(judge);
 }
 
 enum status judge_new(struct judge **made, const struct trace_file *files, size_t file_count,
@@ -546,7 +179,14 @@ void judge_free(struct judge *judge)
 	distinct_release(&judge->distinct);
 	journal_release(&judge->journal);
 	inflater_free(judge->inflater);
+	cut_walk_free(judge->cuts);
 	free(judge->marks);
 	free(judge->rechecks);
 	free(judge);
+}
+
+size_t judge_fingerprints(const struct judge *judge, const uint64_t **slots)
+{
+	*slots = judge->distinct.slots;
+	return judge->distinct.capacity;
 }

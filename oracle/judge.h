@@ -23,15 +23,32 @@ struct judge_options {
 };
 
 struct judge_counts {
-	uint64_t states; /* crash states that the run passed through (every model asked for) */
-	uint64_t judged; /* of these, looked at in this call: not shared with the previous run */
-	/* different (contents, promises) over all runs so far; 0 unless counted */
+	/* Crash states that the run passed through, in every model asked for. judge_cuts(): those
+	 * of the class that the class before does not share. */
+	uint64_t states;
+	/* Of these, looked at in this call: not shared with the previous run. judge_cuts(): not met
+	 * in any class before. */
+	uint64_t judged;
+	/* judge_cuts(): `states` over all calls so far. */
+	uint64_t built;
+	/* Different (contents, promises) over all runs so far; 0 unless counted. */
 	uint64_t distinct;
+	/* Sum over them of a mixed fingerprint: equal sets, equal sums; 0 unless counted. */
+	uint64_t distinct_checksum;
+};
+
+/** Where in a class a verdict shows: the run repeated up to these steps, in this order, shows it.
+ * The order is the run's, but that the step in which the crash falls is the last one. */
+struct judge_cut {
+	const uint32_t *steps; /* indices into judge_class.steps */
+	size_t step_count;
 };
 
 struct judge_report {
 	const struct verdict *verdicts; /* borrowed until the next call */
 	size_t verdict_count;
+	/* One for each verdict, borrowed until the next call; NULL after judge_run(). */
+	const struct judge_cut *cuts;
 	struct judge_counts counts;
 	/* Why a rule was not judged in this run, or not everywhere; NULL: it was. */
 	const char *skipped[RULE_COUNT];
@@ -57,5 +74,43 @@ void judge_free(struct judge *judge);
  * those of the previous call (0 when in doubt). `log` is borrowed until the next call. */
 void judge_run(struct judge *judge, const struct event_log *log, size_t kept_events,
 	       struct judge_report *report);
+
+/** One step of a run: its events, and what happens before it. */
+struct judge_step {
+	size_t first_event; /* in the log; steps in the run's order, disjoint */
+	size_t event_count;
+	uint32_t chain;  /* the actor, dense from 0; its steps are totally ordered */
+	uint32_t number; /* of the step in its chain, from 1, without gaps */
+	/* clock[c], c < chain_count: how many steps of chain c happen before this one, itself
+	 * included. Borrowed. */
+	const uint32_t *clock;
+	/* Identity of the step with all that happens before it: equal in every run that has it. */
+	uint64_t hash;
+};
+
+/** All runs that differ from one only in the order of steps that have nothing to do with each
+ * other. */
+struct judge_class {
+	const struct judge_step *steps; /* borrowed, in the order of the run in the log */
+	size_t step_count;
+	uint32_t chain_count;
+	/* The first of them, with their events, are those of the previous judge_cuts() call. */
+	size_t kept_steps;
+};
+
+/** Judge every crash state of every run of a class, each once: the down-closed sets of its steps,
+ * and what lies inside a step. The report has the verdicts that this class adds to those before it,
+ * and those on the initial image. Operations are counted, and requests named, as the cut of the
+ * verdict orders its steps. Events before the first step come before all of them and are the same
+ * in every call; those behind the last step are judged where all steps are done; nothing that
+ * matters stands between two steps. `log` is borrowed until the next call, `class` is not.
+ * judge_run() may be called in between, and begins anew then. */
+void judge_cuts(struct judge *judge, const struct event_log *log, const struct judge_class *class,
+		struct judge_report *report);
+
+/** The fingerprints of the distinct crash states, for merging with those of other judges of the
+ * same files: `*slots` (borrowed until the next call) in no order, 0 is an empty slot. Returns how
+ * many slots there are; 0 unless counted. */
+size_t judge_fingerprints(const struct judge *judge, const uint64_t **slots);
 
 #endif

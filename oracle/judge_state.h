@@ -10,6 +10,8 @@
 #include "oracle/layer.h"
 #include "oracle/live.h"
 
+struct cut_walk;
+
 /** Where the books stood before an event: what stepping back needs beside the journal. */
 struct mark {
 	size_t journal_count;
@@ -46,7 +48,11 @@ struct judge {
 	size_t recheck_count;
 	size_t recheck_capacity;
 	uint64_t states;
-	bool initial_judged; /* the state before the first event was counted as judged */
+	bool initial_judged;   /* the state before the first event was counted as judged */
+	bool quiet;            /* states are passed through, not held against the rules */
+	bool reads_known;      /* reads that complete now were judged before */
+	bool by_cuts;          /* the books stand where judge_cuts() left them */
+	struct cut_walk *cuts; /* owned; NULL until judge_cuts() was called */
 	/* Journaled words. */
 	uint64_t operations;    /* that changed the image so far */
 	uint64_t ended;         /* 1 + run_end of the END event */
@@ -71,6 +77,48 @@ struct view {
 /** Does anything keep contents from being judged? Returns why, or NULL. */
 const char *judge_content_skipped(const struct judge *judge);
 
+/* What a step does to the books (apply.c). */
+
+/** Bring event `index` of the log to the books, and judge what becomes a crash state by it. */
+void judge_apply(struct judge *judge, size_t index);
+
+/** If the event says that an I/O of the image failed, take note. */
+void judge_note_failure(struct judge *judge, const struct event *event);
+
+/** Pass through the torn states of the write at `index`, and leave it torn. */
+void judge_tear(struct judge *judge, size_t index);
+
+/** How many torn states judge_apply() passes through at `event`. */
+uint64_t judge_torn_states(const struct judge *judge, const struct event *event);
+
+/** Is every number of the event one that its kind can have? Others are passed over. */
+bool judge_event_is_sane(const struct event_log *log, const struct event *event);
+
+/** Hold the state as it is against the rules, and count it; if quiet, do neither. */
+void judge_crash_state(struct judge *judge);
+
+/** Count the state as it is. */
+void judge_count_state(struct judge *judge);
+
+/** The file is empty: what follows makes an image of it. */
+void judge_begin_making(struct judge *judge);
+
+/** Verdicts from now on fall here. */
+void judge_set_moment(struct judge *judge, enum crash_model model, uint32_t sector);
+
+/* Stepping back (judge.c). */
+
+/** Where the books stand. */
+struct mark judge_mark(const struct judge *judge);
+/** Put the books back to where they stood. */
+void judge_go_back(struct judge *judge, const struct mark *mark);
+
+/** Say in the report why rules were not judged, going by the books as they are. */
+void judge_explain_skipped(const struct judge *judge, struct judge_report *report);
+
+/** Free what judge_cuts() keeps; `walk` may be NULL. */
+void cut_walk_free(struct cut_walk *walk);
+
 /** Note that a rule saw something bad in a torn state. No-op in other states. */
 void judge_recheck(struct judge *judge, struct recheck recheck);
 
@@ -87,6 +135,9 @@ static inline const uint8_t *judge_log_bytes(const struct judge *judge, uint64_t
 void rule_opens(struct judge *judge);
 /** no-alias: touched clusters and malformed entries. */
 void rule_alias(struct judge *judge);
+/** Bring the flags and counts of touched clusters up to date; every state needs it, judged or not.
+ */
+void rule_refcounts_keep(struct judge *judge);
 /** refcount-covers, copied-exact: touched clusters. */
 void rule_refcounts(struct judge *judge);
 /** leak-bounded: the number of leaked clusters. */

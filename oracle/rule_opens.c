@@ -20,43 +20,66 @@ static const struct verdict corruption = { .rule = RULE_OPENS,
 					   .guest_offset = NOWHERE,
 					   .host_offset = 0 };
 
+static bool same_sectors(uint64_t a, uint64_t b)
+{
+	return (a + SECTOR_BYTES - 1) / SECTOR_BYTES == (b + SECTOR_BYTES - 1) / SECTOR_BYTES;
+}
+
 /** May the disk have this size: initial, or that of a truncate which was not overridden? Sizes are
  * compared as the sectors that hold them. */
 static bool size_is_allowed(const struct judge *judge, uint64_t size)
 {
 	const struct history *history = &judge->history;
-	uint64_t sectors = (size + SECTOR_BYTES - 1) / SECTOR_BYTES;
 
-	if (sectors == (history->initial_bytes + SECTOR_BYTES - 1) / SECTOR_BYTES)
+	if (same_sectors(size, history->initial_bytes))
 		return true;
 	for (uint64_t i = 0; i < history->count; i++) {
 		const struct request *request = history_request(history, i);
 
-		if (request->op == REQUEST_TRUNCATE &&
-		    sectors == (request->from + SECTOR_BYTES - 1) / SECTOR_BYTES)
+		if (request->op == REQUEST_TRUNCATE && same_sectors(size, request->from))
 			return true;
 	}
 	return false;
 }
 
-/** The promised size that `size` is too old for: a truncate that must have happened. */
+/** The promised truncate that was asked for when a version of the size had completed before `end`
+ * (NEVER: it has not); NULL: none. */
+static const struct request *overriding(const struct judge *judge, uint64_t end)
+{
+	const struct request *found = NULL;
+
+	for (uint64_t i = 0; end != NEVER && i < judge->history.count; i++) {
+		const struct request *d = history_request(&judge->history, i);
+
+		if (d->op == REQUEST_TRUNCATE && d->durable != NEVER && d->invoked >= end &&
+		    (found == NULL || d->id > found->id))
+			found = d;
+	}
+	return found;
+}
+
+/** The promised size that `size` is too old for: a truncate that must have happened, and came
+ * after everything that gave the disk this size. NULL: none. */
 static const struct request *newer_size(const struct judge *judge, uint64_t size)
 {
 	const struct history *history = &judge->history;
-	const struct request *promised = NULL;
+	const struct request *newer = NULL;
 
-	for (uint64_t i = 0; i < history->count; i++) {
-		const struct request *request = history_request(history, i);
-
-		if (request->op != REQUEST_TRUNCATE)
-			continue;
-		if ((request->from + SECTOR_BYTES - 1) / SECTOR_BYTES ==
-		    (size + SECTOR_BYTES - 1) / SECTOR_BYTES)
-			promised = NULL;
-		else if (request->durable != NEVER)
-			promised = request;
+	if (same_sectors(size, history->initial_bytes)) {
+		newer = overriding(judge, 0);
+		if (newer == NULL)
+			return NULL;
 	}
-	return promised;
+	for (uint64_t i = 0; i < history->count; i++) {
+		const struct request *w = history_request(history, i);
+
+		if (w->op != REQUEST_TRUNCATE || !same_sectors(size, w->from))
+			continue;
+		newer = overriding(judge, w->completed == NEVER ? NEVER : w->completed + 1);
+		if (newer == NULL)
+			return NULL;
+	}
+	return newer;
 }
 
 static void check_size(struct judge *judge)

@@ -28,6 +28,19 @@ static void check_answers(struct judge *judge)
 	}
 }
 
+/* How much of a report fits into a message: whole clauses, if it begins with one that fits. */
+static int whole_clauses(const uint8_t *text, uint32_t bytes)
+{
+	enum { TEXT_BYTES_MAX = VERDICT_MESSAGE_BYTES - 40 };
+
+	if (bytes <= TEXT_BYTES_MAX)
+		return (int)bytes;
+	for (int i = TEXT_BYTES_MAX; i > 0; i--)
+		if (text[i] == ';')
+			return i;
+	return TEXT_BYTES_MAX;
+}
+
 void rule_progress(struct judge *judge, const struct event *end)
 {
 	const char *what = NULL;
@@ -35,7 +48,7 @@ void rule_progress(struct judge *judge, const struct event *end)
 
 	switch (end->op) {
 	case RUN_FINISHED: check_answers(judge); return;
-	case RUN_DEADLOCK: what = "the run is deadlocked"; break;
+	case RUN_DEADLOCK: what = "the run stands still"; break;
 	case RUN_LIVELOCK: what = "the run does not end"; break;
 	case RUN_LEAKED: what = "the run left a coroutine behind"; break;
 	case RUN_DIED: what = "the run died"; break;
@@ -43,8 +56,7 @@ void rule_progress(struct judge *judge, const struct event *end)
 	}
 	if (text != NULL && end->data_bytes > 0)
 		findings_add(&judge->findings, UINT64_MAX, &stuck, "%s: %.*s", what,
-			     end->data_bytes < 240 ? (int)end->data_bytes : 240,
-			     (const char *)text);
+			     whole_clauses(text, end->data_bytes), (const char *)text);
 	else
 		findings_add(&judge->findings, UINT64_MAX, &stuck, "%s", what);
 }

@@ -50,7 +50,7 @@ uint64_t leak_cost_of(const struct judge *judge, const struct request *request)
 		l1_entries = request->from >> (header->cluster_bits + header->l2_bits);
 		return 2 * (clusters_for(judge, 8 * (l1_entries + 1)) + 1);
 	case REQUEST_OPEN:
-	case REQUEST_SNAPSHOT: return clusters_for(judge, judge->live.sectors.file_bytes) + 16;
+	case REQUEST_SNAPSHOT: return LEAKS_FILE;
 	}
 	return 0;
 }
@@ -127,6 +127,14 @@ static bool is_dirty(const struct judge *judge)
 	return (judge->live.header.incompatible & INCOMPATIBLE_DIRTY) != 0;
 }
 
+void rule_refcounts_keep(struct judge *judge)
+{
+	const struct live_work *work = &judge->live.work;
+
+	for (size_t i = 0; i < work->cluster_count; i++)
+		update_flags(judge, work->clusters[i]);
+}
+
 void rule_refcounts(struct judge *judge)
 {
 	const uint64_t bad = CLUSTER_UNCOVERED | CLUSTER_COPIED;
@@ -134,8 +142,6 @@ void rule_refcounts(struct judge *judge)
 	struct cluster **clusters;
 	size_t cluster_count;
 
-	for (size_t i = 0; i < work->cluster_count; i++)
-		update_flags(judge, work->clusters[i]);
 	if (is_dirty(judge) || judge->live.uncovered + judge->live.copied_wrong == 0)
 		return;
 	for (size_t i = 0; i < work->cluster_count; i++)
@@ -155,7 +161,10 @@ static uint64_t leak_bound(const struct judge *judge)
 	uint64_t tables = clusters_for(judge, 8 * header->l1_entries) +
 			  clusters_for(judge, 8 * header->reftable_entries);
 
-	return judge->initial_leaks + judge->history.leak_cost + 2 * tables + 8;
+	uint64_t file = clusters_for(judge, judge->live.sectors.file_bytes) + 16;
+
+	return judge->initial_leaks + judge->history.leak_cost + judge->history.leak_files * file +
+	       2 * tables + 8;
 }
 
 void rule_leaks(struct judge *judge)

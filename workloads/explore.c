@@ -12,6 +12,9 @@
  * interleaving. */
 #include "workloads/explore.h"
 
+#include "injector/estimate.h"
+#include "injector/strategy_follow.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,9 +31,17 @@ struct search {
 	struct explore_result *result;
 	struct judge *judge;
 	struct choice choice;
+	struct explore_sets sets; /* moved to the options' sets at the end */
+	struct distinct_estimate sampled;
+	struct tree_estimate tree;
+	struct judge_step *steps; /* owned; of the present run */
+	size_t step_capacity;
+	uint64_t *judged_steps; /* owned; hashes of the steps of the run judged last */
+	size_t judged_count, judged_capacity;
 	struct schedule previous; /* of the run judged last */
 	bool has_previous;
-	uint64_t runs; /* interleavings and pruned ones */
+	uint64_t runs;   /* interleavings and pruned ones */
+	uint64_t trials; /* of them, not counted in a slice */
 	size_t violation_capacity;
 	struct timespec started;
 };
@@ -46,13 +57,18 @@ static double seconds_since(const struct timespec *started)
 /* The bound that forbids another run, or NULL. */
 static const char *bound_reached(const struct search *search)
 {
-	const struct budget *budget = &search->options->budget;
+	const struct explore_options *options = search->options;
+	const struct budget *budget = &options->budget;
 	const struct explore_result *result = search->result;
+	if (options->stop && *options->stop)
+		return "interrupted";
+	if (options->slice && search->runs - search->trials >= options->slice)
+		return "the slice ended";
 	if (budget->runs && result->interleavings >= budget->runs)
 		return "the budget of runs ended";
 	if (budget->states && result->states >= budget->states)
 		return "the budget of crash states ended";
-	if (search->options->stop_after && result->violation_count >= search->options->stop_after)
+	if (options->stop_after && result->violation_count >= options->stop_after)
 		return "stopped at a violation";
 	if (budget->seconds > 0 && seconds_since(&search->started) >= budget->seconds)
 		return "the budget of time ended";
@@ -109,7 +125,28 @@ static bool same_place(const struct verdict *a, const struct verdict *b)
 	return a->guest_offset != NOWHERE || a->host_offset == b->host_offset;
 }
 
-static void add_violation(struct search *search, const struct verdict *verdict)
+/* The schedule of the run in which `cut` comes first: executed, because only that tells how many
+ * options there are at each point. */
+static char *schedule_of_cut(struct search *search, const struct judge_cut *cut)
+{
+	const struct order *order = search->options->order;
+	struct strategy *strategy = strategy_follow_new(order, cut->steps, cut->step_count);
+	struct choice choice;
+	choice_init(&choice, strategy, NULL);
+	if (!choice_begin(&choice))
+		abort();
+	(void)world_run(search->world, &choice);
+	const char *complaint = strategy->ops->complaint(strategy);
+	if (complaint && !search->result->complaint)
+		search->result->complaint = strdup(complaint);
+	char *text = schedule_print(&choice.taken);
+	choice_release(&choice);
+	strategy_free(strategy);
+	return text;
+}
+
+static void add_violation(struct search *search, const struct verdict *verdict,
+			  const struct judge_cut *cut)
 {
 	struct explore_result *result = search->result;
 	for (size_t i = 0; i < result->violation_count; i++) {
@@ -133,7 +170,8 @@ static void add_violation(struct search *search, const struct verdict *verdict)
 	struct violation *added = &result->violations[result->violation_count++];
 	*added = (struct violation){
 		.verdict = *verdict,
-		.schedule = schedule_print(&search->choice.taken),
+		.schedule =
+			cut ? schedule_of_cut(search, cut) : schedule_print(&search->choice.taken),
 		.run = search->runs,
 		.times = 1,
 		.last_run = search->runs,
@@ -142,21 +180,109 @@ static void add_violation(struct search *search, const struct verdict *verdict)
 		abort();
 }
 
+/* Lay the run's steps out for the judge. */
+static void lay_out_steps(struct search *search)
+{
+	const struct order *order = search->options->order;
+	if (order->count > search->step_capacity) {
+		search->step_capacity = 2 * order->count;
+		search->steps =
+			realloc(search->steps, search->step_capacity * sizeof(*search->steps));
+		if (!search->steps)
+			abort();
+	}
+	size_t from = 0;
+	for (size_t i = 0; i < order->count; i++) {
+		const struct order_step *step = &order->steps[i];
+		search->steps[i] = (struct judge_step){
+			.first_event = from,
+			.event_count = step->events_end - from,
+			.chain = step->chain,
+			.number = step->number,
+			.clock = order_clock(order, i),
+			.hash = step->hash,
+		};
+		from = step->events_end;
+	}
+}
+
+/* How many steps at its beginning the run shares with the one judged last; and remember the steps
+ * of this one. */
+static size_t kept_steps(struct search *search)
+{
+	const struct order *order = search->options->order;
+	size_t kept = 0;
+	while (kept < order->count && kept < search->judged_count &&
+	       search->judged_steps[kept] == order->steps[kept].hash)
+		kept++;
+	if (order->count > search->judged_capacity) {
+		search->judged_capacity = 2 * order->count;
+		search->judged_steps =
+			realloc(search->judged_steps, search->judged_capacity * sizeof(uint64_t));
+		if (!search->judged_steps)
+			abort();
+	}
+	for (size_t i = kept; i < order->count; i++)
+		search->judged_steps[i] = order->steps[i].hash;
+	search->judged_count = order->count;
+	return kept;
+}
+
+static void judge_class_of_last_run(struct search *search, struct judge_report *report)
+{
+	lay_out_steps(search);
+	const struct judge_class class = {
+		.steps = search->steps,
+		.step_count = search->options->order->count,
+		.chain_count = search->options->order->chain_count,
+		.kept_steps = kept_steps(search),
+	};
+	judge_cuts(search->judge, world_log(search->world), &class, report);
+}
+
 static void judge_last_run(struct search *search)
 {
 	struct explore_result *result = search->result;
 	struct judge_report report = { 0 };
-	judge_run(search->judge, world_log(search->world), kept_events(search), &report);
+	if (search->options->judge_classes)
+		judge_class_of_last_run(search, &report);
+	else
+		judge_run(search->judge, world_log(search->world), kept_events(search), &report);
 	result->states += report.counts.states;
 	result->judged += report.counts.judged;
 	result->distinct = report.counts.distinct;
+	result->distinct_checksum = report.counts.distinct_checksum;
 	for (size_t i = 0; i < report.verdict_count; i++)
-		add_violation(search, &report.verdicts[i]);
+		add_violation(search, &report.verdicts[i], report.cuts ? &report.cuts[i] : NULL);
 	for (int rule = 0; rule < RULE_COUNT; rule++)
 		if (report.skipped[rule] && !result->skipped[rule])
 			result->skipped[rule] = report.skipped[rule];
 	schedule_copy(&search->previous, &search->choice.taken);
 	search->has_previous = true;
+}
+
+/* Classes are told apart by 64-bit hashes: among ten million the chance that two are mistaken for
+ * one is below one in a hundred thousand. */
+static void count_class(struct search *search)
+{
+	const struct order *order = search->options->order;
+	if (!order)
+		return;
+	struct explore_result *result = search->result;
+	if (search->options->estimate_classes)
+		distinct_estimate_add(&search->sampled, order->class_hash);
+	if (distinct_add(&search->sets.classes, order->class_hash)) {
+		result->classes++;
+		result->class_checksum += order_mixed(order->class_hash);
+	} else {
+		result->duplicates++;
+	}
+	/* Runs of one class have one end, if the steps' footprints tell the truth. */
+	uint64_t end = world_end_hash(search->world);
+	if (!distinct_add(&search->sets.ends, end))
+		return;
+	result->ends++;
+	result->end_checksum += order_mixed(end);
 }
 
 /* The digest costs as much as a fifth of a run: only for strategies that look at it. */
@@ -165,23 +291,69 @@ static uint64_t digest_if_wanted(const struct search *search)
 	return search->strategy->ops->end ? event_log_digest(world_log(search->world)) : 0;
 }
 
-static void run_all(struct search *search)
+static void report_progress(struct search *search)
 {
 	const struct explore_options *options = search->options;
 	struct explore_result *result = search->result;
+	if (!options->progress || search->runs % PROGRESS_EVERY_RUNS)
+		return;
+	if (options->measure_tree)
+		result->done = tree_estimate_fraction(&search->tree);
+	result->elapsed_seconds = seconds_since(&search->started);
+	options->progress(options->progress_context, result);
+}
+
+static void count_run(struct search *search)
+{
+	const struct explore_options *options = search->options;
+	const struct schedule *taken = &search->choice.taken;
+	bool is_redundant = choice_is_redundant(&search->choice);
+	search->runs++;
+	search->trials += options->is_trial && options->is_trial(search->strategy);
+	if (options->measure_tree)
+		tree_estimate_add(&search->tree, taken->steps, taken->count);
+	if (is_redundant) {
+		search->result->pruned++;
+	} else {
+		search->result->interleavings++;
+		count_class(search);
+	}
+	if (!is_redundant || !options->judge_classes)
+		judge_last_run(search);
+}
+
+static void run_all(struct search *search)
+{
+	struct explore_result *result = search->result;
 	while (!(result->why_incomplete = bound_reached(search)) && choice_begin(&search->choice)) {
 		enum run_end end = world_run(search->world, &search->choice);
-		search->runs++;
-		if (end == RUN_PRUNED)
-			result->pruned++;
-		else
-			result->interleavings++;
-		judge_last_run(search);
+		count_run(search);
 		choice_end(&search->choice, end, digest_if_wanted(search));
-		if (options->progress && search->runs % PROGRESS_EVERY_RUNS == 0)
-			options->progress(options->progress_context, result->interleavings,
-					  result->states, result->violation_count);
+		report_progress(search);
 	}
+}
+
+/* Leave the sets, and what they tell, to whoever asked. */
+static void finish_sets(struct search *search)
+{
+	const struct explore_options *options = search->options;
+	struct explore_result *result = search->result;
+	const uint64_t *slots = NULL;
+	if (options->estimate_classes) {
+		result->classes_at_least = distinct_estimate_classes(&search->sampled);
+		result->unseen = distinct_estimate_unseen(&search->sampled);
+	}
+	if (options->sets) {
+		size_t count = judge_fingerprints(search->judge, &slots);
+		for (size_t i = 0; i < count; i++)
+			if (slots[i])
+				distinct_add(&search->sets.states, slots[i]);
+		*options->sets = search->sets;
+		search->sets = (struct explore_sets){ 0 };
+	}
+	explore_sets_release(&search->sets);
+	distinct_estimate_release(&search->sampled);
+	tree_estimate_release(&search->tree);
 }
 
 static void finish(struct search *search)
@@ -201,7 +373,9 @@ static void finish(struct search *search)
 		result->why_incomplete = NULL;
 	else if (complaint)
 		result->why_incomplete = "the search went wrong";
-	else if (!result->why_incomplete)
+	else if (!result->why_incomplete && strategy->ops->why_stopped)
+		result->why_incomplete = strategy->ops->why_stopped(strategy);
+	if (!result->complete && !result->why_incomplete)
 		result->why_incomplete = "the strategy does not run every interleaving";
 }
 
@@ -229,13 +403,26 @@ enum status explore(struct world *world, struct strategy *strategy,
 		return status;
 	clock_gettime(CLOCK_MONOTONIC, &search.started);
 	choice_init(&search.choice, strategy, NULL);
+	search.choice.order = options->order;
 	schedule_init(&search.previous);
+	distinct_estimate_init(&search.sampled);
+	tree_estimate_init(&search.tree);
 	run_all(&search);
 	finish(&search);
+	finish_sets(&search);
 	schedule_release(&search.previous);
+	free(search.steps);
+	free(search.judged_steps);
 	choice_release(&search.choice);
 	judge_free(search.judge);
 	return STATUS_OK;
+}
+
+void explore_sets_release(struct explore_sets *sets)
+{
+	distinct_release(&sets->classes);
+	distinct_release(&sets->ends);
+	distinct_release(&sets->states);
 }
 
 void explore_result_release(struct explore_result *result)

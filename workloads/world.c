@@ -5,8 +5,11 @@
 #include "workloads/world.h"
 
 #include "engine/scheduler/death.h"
+#include "injector/digest.h"
+#include "injector/order.h"
 #include "injector/session.h"
 #include "workloads/world_private.h"
+#include "workloads/world_snapshot.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -70,6 +73,10 @@ static enum status world_fill(struct world *world, struct why *why)
 	world->close_id = world_requests_fill(&world->requests, 2, world->options.stamps);
 	for (size_t i = 0; i < world->requests.count; i++)
 		world->requests.items[i].world = world;
+	/* Open and close are requests, too. */
+	world->told = calloc(2 * (world->requests.count + 2), sizeof(world->told[0]));
+	if (!world->told)
+		return why_set(why, STATUS_NO_MEMORY, "out of memory");
 	status = world->options.files ? copy_files(world, why) : world_build_files(world, why);
 	world->options.files = NULL;
 	return status == STATUS_OK ? watch_files(world, why) : status;
@@ -96,6 +103,9 @@ enum status world_new(struct world **world, const struct workload *workload,
 		world_free(made);
 		return status;
 	}
+	if (made->options.snapshot_every)
+		made->snapshots = world_snapshots_new(made, made->options.snapshot_every);
+	death_hold();
 	*world = made;
 	return STATUS_OK;
 }
@@ -104,8 +114,11 @@ void world_free(struct world *world)
 {
 	if (!world)
 		return;
+	death_let_go();
+	world_snapshots_free(world->snapshots);
 	session_unwatch_all();
 	world_requests_release(&world->requests);
+	free(world->told);
 	event_log_release(&world->log);
 	trace_release(&world->labels);
 	trace_release(&world->files);
@@ -124,6 +137,33 @@ const struct trace_file *world_files(const struct world *world, size_t *file_cou
 	return world->files.files;
 }
 
+struct run_context {
+	const struct world *world;
+	const struct choice *choice;
+};
+
+static void between_steps(void *context, uint64_t steps)
+{
+	const struct run_context *run = context;
+	world_snapshots_save(run->world->snapshots, steps, run->choice);
+}
+
+/* Put everything back to the beginning. */
+static void begin_run(struct world *world)
+{
+	if (world->snapshots)
+		world_snapshots_drop_all(world->snapshots);
+	event_log_reset(&world->log);
+	world->complaint[0] = 0;
+	world->told_count = 0;
+	arena_reset(world->arena);
+	session_rewind();
+	if (!sched_spawn(world->sched, "script", world_script, world)) {
+		fputs("cowtip: out of memory\n", stderr);
+		abort();
+	}
+}
+
 enum run_end world_run(struct world *world, struct choice *choice)
 {
 	struct trace *labels = world->options.stacks ? &world->labels : NULL;
@@ -131,36 +171,69 @@ enum run_end world_run(struct world *world, struct choice *choice)
 		trace_release(labels);
 		trace_init(labels);
 	}
-	event_log_reset(&world->log);
 	choice->log = &world->log;
-	world->complaint[0] = 0;
 	printed_world = world;
 	printed_schedule = &choice->taken;
 	death_set_schedule_printer(print_schedule);
-	arena_reset(world->arena);
-	session_rewind();
 	session_begin(&(struct session_options){
 		.log = &world->log,
 		.choice = choice,
 		.labels = labels,
 		.faults_max = world->options.faults_max,
 		.fault_points = world->fault_points,
+		.clears_stacks = world->snapshots != NULL,
 	});
-	if (!sched_spawn(world->sched, "script", world_script, world)) {
-		fputs("cowtip: out of memory\n", stderr);
-		abort();
-	}
-	enum run_end end = sched_run(world->sched, &(struct sched_options){
-							   .choice = choice,
-							   .arena = world->arena,
-							   .labels = labels,
-							   .points = world->options.points,
-							   .steps_max = world->options.steps_max,
-						   });
+	uint64_t step = 0;
+	/* What another choice's run has in common with its last one is of no use here. */
+	if (world->snapshots && world->snapshots_of != choice)
+		world_snapshots_drop_all(world->snapshots);
+	world->snapshots_of = choice;
+	bool goes_on = world->snapshots &&
+		       world_snapshots_best(world->snapshots, choice_kept_steps(choice), &step);
+	if (goes_on)
+		world_snapshots_load(world->snapshots, step, choice);
+	else
+		begin_run(world);
+	const struct sched_options options = {
+		.choice = choice,
+		.arena = world->arena,
+		.labels = labels,
+		.points = world->options.points,
+		.steps_max = world->options.steps_max,
+		.between_steps = world->snapshots ? between_steps : NULL,
+		.context = &(struct run_context){ world, choice },
+	};
+	enum run_end end = goes_on ? sched_continue(world->sched, &options)
+				   : sched_run(world->sched, &options);
 	session_end();
 	schedule_copy(&world->last_schedule, &choice->taken);
 	printed_schedule = &world->last_schedule;
 	return end;
+}
+
+/* What a request returned, its data included; in whatever order they completed. */
+static uint64_t hash_answer(const struct world *world, const struct event *event)
+{
+	const struct iovec data = {
+		.iov_base = (void *)(uintptr_t)event_data(&world->log, event),
+		.iov_len = event->data_bytes,
+	};
+	uint64_t hash = order_mixed((uint64_t)event->id << 32 | (uint32_t)event->result);
+	return event->data_bytes ? order_mixed(hash + digest_vector(&data, data.iov_len)) : hash;
+}
+
+uint64_t world_end_hash(const struct world *world)
+{
+	struct page_hash image = session_hash(0);
+	uint64_t hash = image.words[0] + order_mixed(image.words[1]);
+	for (size_t i = 0; i < world->log.count; i++) {
+		const struct event *event = &world->log.events[i];
+		if (event->kind == EVENT_REQUEST_COMPLETED)
+			hash += hash_answer(world, event);
+		else if (event->kind == EVENT_END)
+			hash += order_mixed(event->op);
+	}
+	return hash;
 }
 
 const struct event_log *world_log(const struct world *world)

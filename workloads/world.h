@@ -18,6 +18,9 @@ struct world_options {
 	bool stamps; /* written sectors carry (request, guest sector); false: plain patterns, as
 			qemu-io writes */
 	bool stacks; /* record a stack label with every I/O */
+	/** Take a snapshot of a run every so many steps, where that is possible, and begin the next
+	 * run at the last one that the strategy keeps; 0: none. */
+	uint32_t snapshot_every;
 	uint64_t steps_max; /* 0: the scheduler's default */
 	/* Borrowed while world_new() runs; the files of a recording, used instead of building them;
 	 * NULL: build. */
@@ -44,6 +47,9 @@ const char *world_complaint(const struct world *world);
 /** Execute once: rewind, open, run the commands, close. The choice must have begun a run; it
  * borrows the world's log. Events go to world_log(). */
 enum run_end world_run(struct world *world, struct choice *choice);
+
+/** A hash of how the last run ended: how, the image, and what each request returned. */
+uint64_t world_end_hash(const struct world *world);
 
 /** Events of the last run, borrowed until the next. */
 const struct event_log *world_log(const struct world *world);

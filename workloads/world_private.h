@@ -31,6 +31,8 @@ struct world_requests {
 	size_t count;
 };
 
+struct world_snapshots;
+
 struct world {
 	const struct workload *workload; /* borrowed */
 	struct world_options options;
@@ -46,7 +48,13 @@ struct world {
 	struct qcow2 *image;  /* open image of the run in progress */
 	struct co_queue idle; /* the script, waiting for outstanding requests */
 	uint32_t outstanding; /* asynchronous requests begun and not ended */
+	/* What the guest did and learnt: events of requests, by index in the log. Room for two of
+	 * each request. */
+	uint32_t *told; /* owned */
+	size_t told_count;
 	char complaint[160];
+	struct world_snapshots *snapshots; /* owned; NULL: every run starts at its beginning */
+	const struct choice *snapshots_of; /* whose last run they are of; only compared */
 };
 
 /** Lay out `count` commands. STATUS_BAD_INPUT: more data than
@@ -62,6 +70,9 @@ uint32_t world_requests_fill(struct world_requests *requests, uint32_t first_id,
 
 /** Do what the request says, without recording. Inside a task. 0 or -errno. */
 int world_request_execute(const struct world_request *request, struct qcow2 *image);
+
+/** Does the event tell of a request that concerns its guest range, and not the disk as a whole? */
+bool world_event_has_range(const struct event *event);
 
 /** The body of task 1: open, the commands, close. `argument` is the world. */
 void world_script(void *argument);

@@ -5,6 +5,7 @@
  * next one is thought of, or all may be begun at once. What the guest may know is recorded where it
  * learns it: a request is *invoked* just before the engine is called and *completed* right after it
  * returned, and both are steps whose order is observed. */
+#include "engine/scheduler/touch.h"
 #include "injector/session.h"
 #include "workloads/world_private.h"
 
@@ -16,9 +17,29 @@
 
 enum { UNREAD_BYTE = 0xa5 }; /* what a read's buffer holds before: never a stamp's beginning */
 
-static void record(const struct event *event, const void *data, size_t data_bytes)
+bool world_event_has_range(const struct event *event)
 {
-	task_touch_ordered();
+	return event->op == REQUEST_READ || event->op == REQUEST_WRITE ||
+	       event->op == REQUEST_WRITE_ZEROES || event->op == REQUEST_DISCARD;
+}
+
+/* The guest learns which of two requests came first when one has completed before the other is
+ * invoked, and it cares when both concern the same bytes; a flush concerns all. */
+static void touch_history(const struct event *event)
+{
+	bool is_invoked = event->kind == EVENT_REQUEST_INVOKED;
+	bool has_range = world_event_has_range(event);
+	footprint_touch(session_footprint(), footprint_object(OBJECT_HISTORY, 0),
+			has_range ? event->guest_offset : 0,
+			has_range ? event->guest_offset + event->length : UINT64_MAX,
+			is_invoked ? ACCESS_ADD : ACCESS_READ);
+}
+
+static void record(struct world *world, const struct event *event, const void *data,
+		   size_t data_bytes)
+{
+	touch_history(event);
+	world->told[world->told_count++] = (uint32_t)world->log.count;
 	session_record(event, data, data_bytes);
 }
 
@@ -59,12 +80,14 @@ static void execute(struct world *world, const struct world_request *request)
 	struct event event = request_event(request, EVENT_REQUEST_INVOKED);
 	if (is_read)
 		memset(request->buffer, UNREAD_BYTE, (size_t)command->length);
-	record(&event, is_write ? request->buffer : NULL, is_write ? (size_t)command->length : 0);
+	record(world, &event, is_write ? request->buffer : NULL,
+	       is_write ? (size_t)command->length : 0);
 	int result = world_request_execute(request, world->image);
 	bool has_data = is_read && result >= 0;
 	event = request_event(request, EVENT_REQUEST_COMPLETED);
 	event.result = result;
-	record(&event, has_data ? request->buffer : NULL, has_data ? (size_t)command->length : 0);
+	record(world, &event, has_data ? request->buffer : NULL,
+	       has_data ? (size_t)command->length : 0);
 	if (has_data)
 		verify(world, request);
 }
@@ -74,16 +97,29 @@ static void execute_task(void *argument)
 	const struct world_request *request = argument;
 	struct world *world = request->world;
 	execute(world, request);
-	task_touch_shared();
+	if (task_has_all_points()) {
+		footprint_unlock(session_footprint(), footprint_object(TOUCH_WORLD, 0));
+		world->outstanding--;
+		return;
+	}
+	touch(TOUCH_WORLD, 0, ACCESS_ADD);
 	if (--world->outstanding == 0)
 		co_queue_wake_all(&world->idle);
 }
 
 static void wait_for_all(struct world *world)
 {
-	task_touch_shared();
-	while (world->outstanding)
+	if (task_has_all_points()) {
+		task_await_zero(&world->outstanding, world->idle.name, world->idle.id);
+		touch(TOUCH_WORLD, 0, ACCESS_READ);
+		return;
+	}
+	for (;;) {
+		touch(TOUCH_WORLD, 0, ACCESS_READ);
+		if (!world->outstanding)
+			return;
 		co_queue_wait(&world->idle);
+	}
 }
 
 static void take_command(struct world *world, struct world_request *request)
@@ -93,7 +129,7 @@ static void take_command(struct world *world, struct world_request *request)
 	} else if (!request->command->is_async) {
 		execute(world, request);
 	} else {
-		task_touch_shared();
+		touch(TOUCH_WORLD, 0, ACCESS_ADD);
 		world->outstanding++;
 		if (!sched_spawn(world->sched, request->name, execute_task, request)) {
 			fputs("cowtip: out of memory\n", stderr);
@@ -126,11 +162,11 @@ static int open_image(struct world *world)
 					 .policy = world->options.policy,
 					 .allocate_from = world->workload->image.allocate_from };
 	struct event event = { .kind = EVENT_REQUEST_INVOKED, .op = REQUEST_OPEN, .id = 1 };
-	record(&event, NULL, 0);
+	record(world, &event, NULL, 0);
 	enum status status = qcow2_open(&world->image, world->files.files[0].path, &options, NULL);
 	event.kind = EVENT_REQUEST_COMPLETED;
 	event.result = open_errno(status);
-	record(&event, NULL, 0);
+	record(world, &event, NULL, 0);
 	return event.result;
 }
 
@@ -141,11 +177,11 @@ static void close_image(struct world *world)
 		.op = REQUEST_CLOSE,
 		.id = world->close_id,
 	};
-	record(&event, NULL, 0);
+	record(world, &event, NULL, 0);
 	int result = qcow2_close(world->image);
 	event.kind = EVENT_REQUEST_COMPLETED;
 	event.result = result;
-	record(&event, NULL, 0);
+	record(world, &event, NULL, 0);
 }
 
 void world_script(void *argument)
@@ -153,10 +189,12 @@ void world_script(void *argument)
 	struct world *world = argument;
 	co_queue_init(&world->idle, "outstanding requests", 0);
 	world->outstanding = 0;
+	TOUCH_BIND(world->outstanding, TOUCH_WORLD, 0, TOUCH_ALL);
 	if (open_image(world) < 0)
 		return;
+	TOUCH_BIND_CONSTANT(world->image);
 	for (size_t i = 0; i < world->requests.count; i++) {
-		task_yield();
+		task_yield_if_touched();
 		take_command(world, &world->requests.items[i]);
 	}
 	wait_for_all(world);

@@ -8,12 +8,13 @@
 /** Embedded; initialise with co_mutex_init(). A freed or overwritten one is noticed by its mark. */
 struct co_mutex {
 	uint32_t mark;
+	uint32_t object;       /* instance in footprints */
 	struct task *owner;    /* NULL: free */
 	struct co_queue queue; /* waiters, oldest first */
 };
 
-/** `name` (a literal) is used in reports. */
-void co_mutex_init(struct co_mutex *mutex, const char *name);
+/** `name` (a literal) and `id` are used in reports; together they are the mutex's own. */
+void co_mutex_init(struct co_mutex *mutex, const char *name, uint32_t id);
 
 /** Take the mutex; may wait. Asserts that the caller does not hold it. */
 void co_mutex_lock(struct co_mutex *mutex);

@@ -2,6 +2,7 @@
 #include "engine/coroutine/co_queue.h"
 
 #include "engine/scheduler/sched.h"
+#include "engine/scheduler/touch.h"
 
 #include <assert.h>
 
@@ -22,7 +23,13 @@ static bool is_live(const struct co_queue *queue)
 
 void co_queue_init(struct co_queue *queue, const char *name, uint32_t id)
 {
-	*queue = (struct co_queue){ .mark = MARK_LIVE, .id = id, .name = name };
+	*queue = (struct co_queue){ .mark = MARK_LIVE,
+				    .id = id,
+				    .object = footprint_instance(name, id) & 0xffffff,
+				    .name = name };
+	touch_bind_constant(queue, sizeof(*queue));
+	TOUCH_BIND(queue->first, TOUCH_QUEUE, queue->object, TOUCH_ALL);
+	TOUCH_BIND(queue->last, TOUCH_QUEUE, queue->object, TOUCH_ALL);
 }
 
 void co_queue_wait(struct co_queue *queue)
@@ -33,22 +40,26 @@ void co_queue_wait(struct co_queue *queue)
 void co_queue_wait_as(struct co_queue *queue, enum wait_kind kind, const struct task *holder)
 {
 	assert(is_live(queue));
-	task_touch_shared();
 	struct co_queue_waiter waiter = { .task = task_current(), .kind = kind };
 	assert(waiter.task && "only inside a task");
+	task_blame(waiter.task, holder);
+	touch(TOUCH_QUEUE, queue->object, ACCESS_WRITE);
+	TOUCH_BIND(waiter, TOUCH_QUEUE, queue->object, TOUCH_ALL);
 	if (queue->last)
 		queue->last->next = &waiter;
 	else
 		queue->first = &waiter;
 	queue->last = &waiter;
-	task_wait(kind, queue->name, queue->id, holder);
+	task_wait(kind, queue->name, queue->id);
+	touch_unbind(&waiter, sizeof(waiter));
 }
 
 struct task *co_queue_wake_one(struct co_queue *queue)
 {
 	assert(is_live(queue));
-	task_touch_shared();
 	struct co_queue_waiter *waiter = queue->first;
+	touch(TOUCH_QUEUE, queue->object, waiter ? ACCESS_WRITE : ACCESS_READ);
+	task_note_wake(queue->name, queue->id, waiter != NULL);
 	if (!waiter)
 		return NULL;
 	queue->first = waiter->next;
@@ -68,24 +79,32 @@ size_t co_queue_wake_all(struct co_queue *queue)
 	return count;
 }
 
+void co_queue_blame(const struct co_queue *queue, const struct task *holder)
+{
+	assert(is_live(queue));
+	for (const struct co_queue_waiter *waiter = queue->first; waiter; waiter = waiter->next)
+		task_blame(waiter->task, holder);
+}
+
 bool co_queue_is_empty(const struct co_queue *queue)
 {
 	assert(is_live(queue));
-	task_touch_shared();
+	touch(TOUCH_QUEUE, queue->object, ACCESS_READ);
 	return !queue->first;
 }
 
 bool co_queue_first_waits_as(const struct co_queue *queue, enum wait_kind kind)
 {
 	assert(is_live(queue));
-	task_touch_shared();
+	touch(TOUCH_QUEUE, queue->object, ACCESS_READ);
 	return queue->first && queue->first->kind == kind;
 }
 
 void co_queue_destroy(struct co_queue *queue)
 {
 	assert(is_live(queue));
-	task_touch_shared();
+	touch(TOUCH_QUEUE, queue->object, ACCESS_WRITE);
 	assert(!queue->first && "nobody waits on a destroyed queue");
+	touch_own(queue, sizeof(*queue), TOUCH_QUEUE, queue->object, TOUCH_ALL);
 	queue->mark = MARK_DEAD;
 }

@@ -13,8 +13,9 @@ struct task;
 
 /** Embedded; initialise with co_queue_init(). Waiters are linked through their own stack frames. */
 struct co_queue {
-	uint32_t mark; /* tells a live queue from freed or overwritten memory */
-	uint32_t id;   /* given by the user, for reports */
+	uint32_t mark;   /* tells a live queue from freed or overwritten memory */
+	uint32_t id;     /* given by the user, for reports */
+	uint32_t object; /* instance in footprints */
 	const char *name;
 	struct co_queue_waiter *first, *last;
 };
@@ -33,6 +34,9 @@ struct task *co_queue_wake_one(struct co_queue *queue);
 
 /** Wake all. Returns how many. */
 size_t co_queue_wake_all(struct co_queue *queue);
+
+/** What those wait for who are left in the queue is held by `holder` (may be NULL) now. */
+void co_queue_blame(const struct co_queue *queue, const struct task *holder);
 
 /** Does nobody wait? */
 bool co_queue_is_empty(const struct co_queue *queue);

@@ -13,8 +13,17 @@
  * coroutine that changes the rounding mode changes it for all.
  *
  * Stacks are recycled in a pool, because mapping one costs a thousand times what preparing one
- * does. The pool hands out its lowest free number, so that a repeated run puts every coroutine on
- * the stack it had before. Stacks beyond the pool are mapped and unmapped each time.
+ * does. The creator says which stack of the pool it wants, its slot, so that a coroutine's
+ * addresses can be made to depend on what it is and not on when it was created. Stacks beyond the
+ * pool are mapped and unmapped each time.
+ *
+ * A suspended coroutine is its stack from the parked stack pointer up, the registers being there,
+ * and a few words in struct coro. Stacks of the pool stay where they are while the process lives,
+ * so putting those bytes back continues the coroutine from where it was, any number of times, with
+ * all pointers into its stack still good. What lies below the stack pointer is dead: it is not
+ * saved, and coro_clear_dead() wipes it when bytes of uninitialised variables must not tell what
+ * ran there before. With AddressSanitizer this does not work: part of the variables are on its side
+ * stack, and the marks between the others would have to be saved too.
  *
  * AddressSanitizer keeps its own idea of where the stack is and marks the gaps between variables.
  * So every switch is announced to it; when a coroutine ends, it is told that the stack it leaves is
@@ -25,6 +34,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #if !defined(__x86_64__) && !defined(__aarch64__)
@@ -50,9 +60,7 @@
 enum {
 	GUARD_BYTES = 64 * 1024,
 	MAPPING_BYTES = GUARD_BYTES + CORO_STACK_BYTES,
-	POOL_STACKS = 512,
-	POOL_WORDS = POOL_STACKS / 64,
-	NOT_POOLED = POOL_STACKS,
+	POOL_WORDS = CORO_SLOTS / 64,
 #if defined(__x86_64__)
 	SAVED_WORDS = 7, /* r15 r14 r13 r12 rbx rbp, return address: as coro_x86_64.S pops them */
 	RETURN_WORD = 6,
@@ -68,7 +76,7 @@ struct coro {
 	void (*body)(void *argument);
 	void *argument;
 	uint8_t *mapping; /* owned; guard area, then the stack */
-	uint32_t number;  /* in the pool; NOT_POOLED */
+	uint32_t slot;    /* in the pool; CORO_SLOTS: in none */
 	bool is_alive;
 	void *fake_stack;          /* AddressSanitizer's side stack, while suspended */
 	const void *resumer_stack; /* bounds of the resumer's stack, as AddressSanitizer told */
@@ -78,7 +86,7 @@ struct coro {
 /* Globals, because the running coroutine is a fact of the machine, not of an object; and because a
  * signal handler has nothing else to go by. */
 static struct coro *current;
-static struct coro *pool[POOL_STACKS];
+static struct coro *pool[CORO_SLOTS];
 static uint64_t pool_busy[POOL_WORDS];
 
 /** Park the stack pointer in `*parked` and continue where `stack_pointer` was parked. */
@@ -138,7 +146,7 @@ static void unmap(struct coro *co)
 	free(co);
 }
 
-static struct coro *map(uint32_t number)
+static struct coro *map(uint32_t slot)
 {
 	struct coro *co = calloc(1, sizeof(*co));
 	if (!co)
@@ -150,7 +158,7 @@ static struct coro *map(uint32_t number)
 		return NULL;
 	}
 	co->mapping = mapping;
-	co->number = number;
+	co->slot = slot;
 	if (mprotect(mapping, GUARD_BYTES, PROT_NONE)) {
 		unmap(co);
 		return NULL;
@@ -158,21 +166,23 @@ static struct coro *map(uint32_t number)
 	return co;
 }
 
-/** A stack from the pool, or a new one. */
-static struct coro *take_stack(void)
+/** The bit of `slot` in its word of pool_busy. */
+static uint64_t slot_bit(uint32_t slot)
 {
-	for (uint32_t word = 0; word < POOL_WORDS; word++) {
-		if (pool_busy[word] == UINT64_MAX)
-			continue;
-		uint32_t bit = (uint32_t)__builtin_ctzll(~pool_busy[word]);
-		uint32_t number = word * 64 + bit;
-		if (!pool[number])
-			pool[number] = map(number);
-		if (pool[number])
-			pool_busy[word] |= UINT64_C(1) << bit;
-		return pool[number];
-	}
-	return map(NOT_POOLED);
+	return UINT64_C(1) << slot % 64;
+}
+
+/** The stack of `slot`, now busy, or one that is in no pool. */
+static struct coro *take_stack(uint32_t slot)
+{
+	if (slot >= CORO_SLOTS)
+		return map(CORO_SLOTS);
+	assert(!(pool_busy[slot / 64] & slot_bit(slot)) && "a free slot");
+	if (!pool[slot])
+		pool[slot] = map(slot);
+	if (pool[slot])
+		pool_busy[slot / 64] |= slot_bit(slot);
+	return pool[slot];
 }
 
 void coro_main(void)
@@ -183,9 +193,9 @@ void coro_main(void)
 	coro_abandon();
 }
 
-struct coro *coro_new(void (*body)(void *argument), void *argument)
+struct coro *coro_new(void (*body)(void *argument), void *argument, uint32_t slot)
 {
-	struct coro *co = take_stack();
+	struct coro *co = take_stack(slot);
 	if (!co)
 		return NULL;
 	/* After the pop the stack pointer is at the mapping's end, aligned to 16 as a call needs.
@@ -244,10 +254,10 @@ void coro_free(struct coro *co)
 		return;
 	assert(co != current);
 	forget_frames(co);
-	if (co->number == NOT_POOLED)
+	if (co->slot == CORO_SLOTS)
 		unmap(co);
 	else
-		pool_busy[co->number / 64] &= ~(UINT64_C(1) << co->number % 64);
+		pool_busy[co->slot / 64] &= ~slot_bit(co->slot);
 }
 
 bool coro_owns_address(const struct coro *co, const void *address)
@@ -260,4 +270,78 @@ bool coro_guards_address(const struct coro *co, const void *address)
 {
 	const uint8_t *byte = address;
 	return byte >= co->mapping && byte < stack_of(co);
+}
+
+/** The first byte behind the stack of `co`. */
+static uint8_t *stack_end(const struct coro *co)
+{
+	return co->mapping + MAPPING_BYTES;
+}
+
+const uint8_t *coro_live_stack(const struct coro *co, size_t *count)
+{
+	assert(co != current && co->is_alive);
+	const uint8_t *first = co->stack_pointer;
+	*count = (size_t)(stack_end(co) - first);
+	return first;
+}
+
+void coro_clear_dead(const struct coro *co)
+{
+	uint8_t *end = co->stack_pointer;
+	size_t free_bytes = (size_t)(end - stack_of(co));
+	size_t count = free_bytes < CORO_DEAD_BYTES ? free_bytes : CORO_DEAD_BYTES;
+	assert(co != current && coro_can_snapshot());
+	memset(end - count, 0, count);
+}
+
+bool coro_can_snapshot(void)
+{
+#ifdef CORO_ASAN
+	return false;
+#else
+	return true;
+#endif
+}
+
+bool coro_is_pooled(const struct coro *co)
+{
+	return co->slot < CORO_SLOTS;
+}
+
+/** What of a suspended coroutine is not on its stack. */
+struct coro_state {
+	void *stack_pointer;
+	void (*body)(void *argument);
+	void *argument;
+	uint32_t slot;
+};
+
+void coro_save(const struct coro *co, struct snapshot_buffer *buffer)
+{
+	assert(coro_can_snapshot() && coro_is_pooled(co));
+	size_t count = 0;
+	const uint8_t *live = coro_live_stack(co, &count);
+	const struct coro_state state = { .stack_pointer = co->stack_pointer,
+					  .body = co->body,
+					  .argument = co->argument,
+					  .slot = co->slot };
+	snapshot_buffer_put(buffer, &state, sizeof(state));
+	snapshot_buffer_put(buffer, live, count);
+}
+
+struct coro *coro_load(struct snapshot_buffer *buffer)
+{
+	struct coro_state state;
+	snapshot_buffer_get(buffer, &state, sizeof(state));
+	struct coro *co = take_stack(state.slot);
+	assert(co && "a stack that was there before is there still");
+	co->stack_pointer = state.stack_pointer;
+	co->body = state.body;
+	co->argument = state.argument;
+	co->is_alive = true;
+	size_t count = 0;
+	coro_live_stack(co, &count);
+	snapshot_buffer_get(buffer, co->stack_pointer, count);
+	return co;
 }

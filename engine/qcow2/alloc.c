@@ -24,8 +24,7 @@ void allocator_init(struct qcow2 *image, uint64_t from)
 {
 	uint64_t hint = from / image->cluster_bytes;
 	/* Cluster 0 is the header's, whatever the refcounts of a damaged image say. */
-	image->allocator = (struct allocator){ .hint = hint ? hint : 1 };
-	co_queue_init(&image->allocator.unheld, "end of in-place writes", 0);
+	image->allocator.hint = hint ? hint : 1;
 }
 
 void allocator_release(struct qcow2 *image)
@@ -70,6 +69,7 @@ static uint64_t skip_freed(const struct allocator *allocator, uint64_t cluster)
 static int find_free(struct qcow2 *image, uint64_t from, uint64_t *found)
 {
 	for (uint64_t cluster = from;; cluster++) {
+		touch(TOUCH_CLUSTERS, image->depth, ACCESS_READ);
 		cluster = skip_freed(&image->allocator, cluster);
 		bool taken;
 		int result = refcount_cover(image, cluster, &taken);
@@ -91,6 +91,7 @@ static int is_usable(struct qcow2 *image, uint64_t cluster, bool *usable)
 {
 	uint16_t refcount;
 	*usable = false;
+	touch(TOUCH_CLUSTERS, image->depth, ACCESS_READ);
 	if (skip_freed(&image->allocator, cluster) != cluster)
 		return 0;
 	int result = refcount_get(image, cluster, &refcount);
@@ -102,6 +103,7 @@ static int is_usable(struct qcow2 *image, uint64_t cluster, bool *usable)
  * first cluster of its range, so no run beyond the covered area is as long as a range. */
 static int find_run(struct qcow2 *image, uint64_t length, uint64_t *first)
 {
+	touch(TOUCH_CLUSTERS, image->depth, ACCESS_WRITE);
 	uint64_t from = image->allocator.hint;
 	if (length >= image->block_entries)
 		return -EFBIG;
@@ -109,6 +111,7 @@ static int find_run(struct qcow2 *image, uint64_t length, uint64_t *first)
 		int result = find_free(image, from, first);
 		if (result < 0)
 			return result;
+		touch(TOUCH_CLUSTERS, image->depth, ACCESS_WRITE);
 		if (is_first)
 			image->allocator.hint = *first;
 		uint64_t found = 1;
@@ -134,6 +137,7 @@ static int take_run(struct qcow2 *image, uint64_t first, uint64_t length, uint64
 	int result = refcount_add(image, first, length, 1);
 	if (result < 0)
 		return result;
+	touch(TOUCH_CLUSTERS, image->depth, ACCESS_WRITE);
 	if (image->allocator.hint == first)
 		image->allocator.hint = first + length;
 	*host_offset = first * image->cluster_bytes;
@@ -197,6 +201,7 @@ static bool freed_grow(struct qcow2 *image)
 	if (allocator->freed_count)
 		memcpy(freed, allocator->freed, allocator->freed_count * sizeof(*freed));
 	arena_give(image->arena, allocator->freed);
+	touch_bind(freed, capacity * sizeof(*freed), TOUCH_CLUSTERS, image->depth, TOUCH_ALL);
 	allocator->freed = freed;
 	allocator->freed_capacity = capacity;
 	return true;
@@ -244,6 +249,7 @@ void allocator_note_free(struct qcow2 *image, uint64_t cluster)
 
 static bool is_held(const struct qcow2 *image, const struct freed_range *range)
 {
+	touch(TOUCH_HOLDS, image->depth, ACCESS_READ);
 	uint64_t from = range->first * image->cluster_bytes;
 	uint64_t to = from + range->clusters * image->cluster_bytes;
 	for (const struct io_hold *hold = image->allocator.holds; hold; hold = hold->next) {
@@ -257,7 +263,8 @@ void allocator_release_freed(struct qcow2 *image, uint64_t number)
 {
 	struct allocator *allocator = &image->allocator;
 	size_t kept = 0;
-	task_touch_shared();
+	/* Mostly there is nothing to do, and then this step concerns nobody. */
+	touch(TOUCH_CLUSTERS, image->depth, allocator->freed_count ? ACCESS_WRITE : ACCESS_READ);
 	for (size_t i = 0; i < allocator->freed_count; i++) {
 		struct freed_range *range = &allocator->freed[i];
 		if (range->number > number || is_held(image, range)) {
@@ -267,25 +274,30 @@ void allocator_release_freed(struct qcow2 *image, uint64_t number)
 		if (range->first < allocator->hint)
 			allocator->hint = range->first ? range->first : 1;
 	}
-	allocator->freed_count = kept;
+	if (kept < allocator->freed_count)
+		allocator->freed_count = kept;
 }
 
 void hold_begin(struct qcow2 *image, struct io_hold *hold, uint64_t host_offset, uint64_t bytes,
 		bool writes)
 {
-	task_touch_shared();
-	*hold = (struct io_hold){ .next = image->allocator.holds,
-				  .host_offset = host_offset,
-				  .bytes = bytes,
-				  .writes = writes };
+	struct io_hold **place = &image->allocator.holds;
+	touch(TOUCH_HOLDS, image->depth, ACCESS_ADD);
+	*hold = (struct io_hold){ .host_offset = host_offset, .bytes = bytes, .writes = writes };
+	touch_bind(hold, sizeof(*hold), TOUCH_HOLDS, image->depth, TOUCH_ALL);
+	while (*place && (uintptr_t)*place < (uintptr_t)hold) {
+		hold->previous = *place;
+		place = &(*place)->next;
+	}
+	hold->next = *place;
 	if (hold->next)
 		hold->next->previous = hold;
-	image->allocator.holds = hold;
+	*place = hold;
 }
 
 void hold_end(struct qcow2 *image, struct io_hold *hold)
 {
-	task_touch_shared();
+	touch(TOUCH_HOLDS, image->depth, ACCESS_ADD);
 	if (hold->previous)
 		hold->previous->next = hold->next;
 	else
@@ -294,10 +306,12 @@ void hold_end(struct qcow2 *image, struct io_hold *hold)
 		hold->next->previous = hold->previous;
 	if (hold->writes)
 		co_queue_wake_all(&image->allocator.unheld);
+	touch_unbind(hold, sizeof(*hold));
 }
 
 static bool has_writers(const struct qcow2 *image)
 {
+	touch(TOUCH_HOLDS, image->depth, ACCESS_READ);
 	for (const struct io_hold *hold = image->allocator.holds; hold; hold = hold->next) {
 		if (hold->writes)
 			return true;

@@ -18,6 +18,8 @@
 static bool must_hurry(const struct l2meta *meta)
 {
 	const struct background *background = &meta->image->background;
+	touch_one(TOUCH_URGENCY, meta->image->depth, meta->chain->id, ACCESS_READ);
+	touch(TOUCH_DRAINS, meta->image->depth, ACCESS_READ);
 	if (!co_queue_is_empty(&meta->waiters))
 		return true;
 	if (meta->is_child && KNOWN_BUG("late-child"))
@@ -27,7 +29,7 @@ static bool must_hurry(const struct l2meta *meta)
 
 static void park(struct l2meta *meta)
 {
-	task_touch_shared();
+	touch_one(TOUCH_URGENCY, meta->image->depth, meta->chain->id, ACCESS_WRITE);
 	meta->sleeping = true;
 	co_queue_wait_as(&meta->park, WAIT_PARKED, NULL);
 }
@@ -43,9 +45,16 @@ static bool kick_reaches(const struct l2meta *meta, const struct l2meta *member)
 	return true;
 }
 
+/* Whom reports blame for a wait; nothing else depends on it. */
+AUDIT_EXEMPT static const struct task *blamed(const struct l2meta *meta)
+{
+	return meta->task;
+}
+
 void l2meta_kick(struct qcow2 *image, struct l2meta *meta)
 {
-	task_touch_shared();
+	touch(TOUCH_LIST, image->depth, ACCESS_READ);
+	touch_one(TOUCH_URGENCY, image->depth, meta->chain->id, ACCESS_WRITE);
 	if (!KNOWN_BUG("kick-not-up") && !KNOWN_BUG("kick-not-down"))
 		meta->chain->urgent = true;
 	for (struct l2meta *member = image->background.first; member; member = member->next) {
@@ -63,6 +72,7 @@ void l2meta_kick(struct qcow2 *image, struct l2meta *meta)
 /* Tell everyone who waits for a member of the chain that an attempt failed. */
 static void wake_chain(struct qcow2 *image, const struct chain *chain)
 {
+	touch(TOUCH_LIST, image->depth, ACCESS_READ);
 	for (struct l2meta *meta = image->background.first; meta; meta = meta->next) {
 		if (meta->chain == chain)
 			co_queue_wake_all(&meta->waiters);
@@ -83,6 +93,7 @@ int background_copy_and_link(struct l2meta *meta)
 		co_rwlock_write_lock(&meta->children);
 		co_mutex_lock(&image->lock);
 	}
+	touch_one(TOUCH_URGENCY, image->depth, meta->chain->id, ACCESS_READ);
 	if (meta->chain->broken)
 		result = -EIO;
 	else if (!meta->is_child)
@@ -96,12 +107,12 @@ static int attempt(struct l2meta *meta)
 {
 	struct qcow2 *image = meta->image;
 	co_mutex_lock(&image->lock);
-	meta->error = 0;
 	int result = background_copy_and_link(meta);
 	co_mutex_unlock(&image->lock);
+	meta->error = result;
 	if (result == 0)
 		return 0;
-	meta->error = result; /* C12 */
+	touch(TOUCH_FAILURES, image->depth, ACCESS_WRITE); /* C12 */
 	image->background.error = result;
 	image->background.failures++;
 	wake_chain(image, meta->chain);
@@ -123,11 +134,18 @@ static void wait_for_parent(struct l2meta *meta)
  * nobody links them. */
 static void give_up(struct l2meta *meta)
 {
+	touch_one(TOUCH_URGENCY, meta->image->depth, meta->chain->id, ACCESS_WRITE);
 	meta->chain->broken = true;
 	co_rwlock_write_lock(&meta->children); /* children still refer to it */
 	co_rwlock_write_unlock(&meta->children);
 	if (meta->is_child)
 		l2meta_release_parent(meta);
+}
+
+static bool is_closing(const struct qcow2 *image)
+{
+	touch(TOUCH_DRAINS, image->depth, ACCESS_READ);
+	return image->background.closing;
 }
 
 static void background_run(void *argument)
@@ -136,13 +154,14 @@ static void background_run(void *argument)
 	struct qcow2 *image = meta->image;
 	if (!must_hurry(meta))
 		park(meta);
-	while (attempt(meta) < 0 && !image->background.closing)
+	while (attempt(meta) < 0 && !is_closing(image))
 		park(meta);
 	if (meta->error)
 		give_up(meta);
 	else if (meta->is_child)
 		wait_for_parent(meta);
 	l2meta_finish(meta);
+	touch(TOUCH_TASKS, image->depth, ACCESS_ADD);
 	image->background.tasks--;
 	co_queue_wake_all(&image->background.finished);
 }
@@ -150,13 +169,18 @@ static void background_run(void *argument)
 void background_start(struct l2meta *meta)
 {
 	struct qcow2 *image = meta->image;
-	task_touch_shared();
+	touch(TOUCH_TASKS, image->depth, ACCESS_ADD);
 	image->background.tasks++;
 	meta->task = sched_spawn(sched_current(), meta->is_child ? "child" : "l2meta",
 				 background_run, meta);
-	if (meta->task)
+	if (meta->task) {
+		const uint8_t *from = (const uint8_t *)&meta->error;
+		size_t bytes = (size_t)((const uint8_t *)&meta->park - from);
+		touch_hand_over(from, bytes, task_number(meta->task));
 		return;
+	}
 	/* No memory for a task: do its work here, at once. */
+	touch_one(TOUCH_URGENCY, image->depth, meta->chain->id, ACCESS_WRITE);
 	meta->chain->urgent = true;
 	meta->task = task_current();
 	background_run(meta);
@@ -165,6 +189,7 @@ void background_start(struct l2meta *meta)
 static struct l2meta *find_by_id(const struct qcow2 *image, uint32_t id)
 {
 	struct l2meta *meta = image->background.first;
+	touch(TOUCH_LIST, image->depth, ACCESS_READ);
 	while (meta && meta->id != id)
 		meta = meta->next;
 	return meta;
@@ -178,16 +203,25 @@ int l2meta_wait(struct qcow2 *image, struct l2meta *meta)
 	co_mutex_unlock(&image->lock);
 	if (KNOWN_BUG("sync-kick"))
 		task_yield();
-	co_queue_wait_as(&meta->waiters, WAIT_QUEUE, meta->task);
+	co_queue_wait_as(&meta->waiters, WAIT_QUEUE, blamed(meta));
 	co_mutex_lock(&image->lock);
-	return find_by_id(image, id) ? image->background.error : 0;
+	if (!find_by_id(image, id))
+		return 0;
+	touch(TOUCH_FAILURES, image->depth, ACCESS_READ);
+	return image->background.error;
+}
+
+static void touch_list(const struct qcow2 *image)
+{
+	touch(TOUCH_LIST, image->depth, ACCESS_READ);
+	touch(TOUCH_EXTENT, image->depth, ACCESS_READ);
 }
 
 int l2meta_wait_range(struct qcow2 *image, uint64_t from, uint64_t to)
 {
 	struct l2meta *meta = image->background.first;
 	int waited = 0;
-	task_touch_shared();
+	touch_list(image);
 	while (meta) {
 		if (to <= meta->head.from || from >= meta->tail.to) {
 			meta = meta->next;
@@ -197,6 +231,7 @@ int l2meta_wait_range(struct qcow2 *image, uint64_t from, uint64_t to)
 		if (result < 0)
 			return result;
 		waited = 1;
+		touch_list(image);
 		meta = image->background.first;
 	}
 	return waited;
@@ -204,15 +239,18 @@ int l2meta_wait_range(struct qcow2 *image, uint64_t from, uint64_t to)
 
 static void kick_all(struct qcow2 *image)
 {
+	touch(TOUCH_LIST, image->depth, ACCESS_READ);
 	for (struct l2meta *meta = image->background.first; meta; meta = meta->next)
 		l2meta_kick(image, meta);
 }
 
-/* An allocation whose data was written at or before `done_number`. */
-static struct l2meta *find_done(const struct qcow2 *image, uint64_t done_number)
+/* An allocation that drain number `drain` must finish. */
+static struct l2meta *find_done(const struct qcow2 *image, uint64_t drain)
 {
 	struct l2meta *meta = image->background.first;
-	while (meta && (meta->done_number == 0 || meta->done_number > done_number))
+	touch(TOUCH_LIST, image->depth, ACCESS_READ);
+	touch(TOUCH_PROGRESS, image->depth, ACCESS_READ);
+	while (meta && (meta->done_before == 0 || meta->done_before > drain))
 		meta = meta->next;
 	return meta;
 }
@@ -220,32 +258,43 @@ static struct l2meta *find_done(const struct qcow2 *image, uint64_t done_number)
 int l2meta_drain(struct qcow2 *image)
 {
 	struct background *background = &image->background;
-	uint64_t done_number = background->done_number;
+	touch(TOUCH_DRAINS, image->depth, ACCESS_WRITE);
+	touch(TOUCH_FAILURES, image->depth, ACCESS_READ);
+	uint64_t drain = ++background->drains;
 	uint64_t failures = background->failures;
 	int result = 0;
-	task_touch_shared();
 	background->draining++;
 	kick_all(image);
 	for (;;) {
-		struct l2meta *meta = find_done(image, done_number);
+		struct l2meta *meta = find_done(image, drain);
+		touch(TOUCH_FAILURES, image->depth, ACCESS_READ);
 		if (meta && background->failures != failures)
 			result = background->error;
 		if (!meta || result < 0)
 			break;
-		co_queue_wait_as(&meta->waiters, WAIT_QUEUE, meta->task);
+		co_queue_wait_as(&meta->waiters, WAIT_QUEUE, blamed(meta));
 	}
+	touch(TOUCH_DRAINS, image->depth, ACCESS_WRITE);
 	background->draining--;
 	return result;
+}
+
+static bool has_tasks(const struct qcow2 *image)
+{
+	touch(TOUCH_TASKS, image->depth, ACCESS_READ);
+	return image->background.tasks > 0;
 }
 
 int l2meta_shut_down(struct qcow2 *image)
 {
 	struct background *background = &image->background;
+	touch(TOUCH_DRAINS, image->depth, ACCESS_WRITE);
+	touch(TOUCH_FAILURES, image->depth, ACCESS_READ);
 	uint64_t failures = background->failures;
-	task_touch_shared();
 	background->closing = true;
 	kick_all(image);
-	while (background->tasks > 0)
+	while (has_tasks(image))
 		co_queue_wait(&background->finished);
+	touch(TOUCH_FAILURES, image->depth, ACCESS_READ);
 	return background->failures != failures ? background->error : 0;
 }

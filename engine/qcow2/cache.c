@@ -32,6 +32,7 @@ int cache_init(struct cache *cache, struct qcow2 *image, uint32_t slots)
 {
 	assert(slots >= 2);
 	*cache = (struct cache){ .image = image, .slot_count = slots };
+	cache->instance = 2 * image->depth + (cache == &image->refcount_cache);
 	cache->slots = arena_take(image->arena, slots * sizeof(cache->slots[0]));
 	return cache->slots ? 0 : -ENOMEM;
 }
@@ -46,12 +47,24 @@ void cache_release(struct cache *cache)
 	cache->slots = NULL;
 }
 
+/* Pins last no longer than the engine lock is held: who looks at them sees none but its own. */
+AUDIT_EXEMPT static bool slot_is_pinned(const struct cache_slot *slot)
+{
+	return slot->pins > 0;
+}
+
+AUDIT_EXEMPT static void slot_count_pin(struct cache_slot *slot, int change)
+{
+	slot->pins += (uint32_t)change;
+}
+
 static bool slot_is_dirty(const struct cache_slot *slot)
 {
 	return slot->dirty_to > slot->dirty_from;
 }
 
-static struct cache_slot *slot_of_table(struct cache *cache, const void *table)
+/* The caller pins the table, so it stays where it is, whatever others do. */
+AUDIT_EXEMPT static struct cache_slot *slot_of_table(struct cache *cache, const void *table)
 {
 	for (uint32_t i = 0; i < cache->slot_count; i++) {
 		if (cache->slots[i].table == table)
@@ -63,6 +76,7 @@ static struct cache_slot *slot_of_table(struct cache *cache, const void *table)
 
 static struct cache_slot *slot_find(struct cache *cache, uint64_t host_offset)
 {
+	touch(TOUCH_SLOTS, cache->instance, ACCESS_READ);
 	for (uint32_t i = 0; i < cache->slot_count; i++) {
 		if (cache->slots[i].host_offset == host_offset)
 			return &cache->slots[i];
@@ -74,7 +88,9 @@ static struct cache_slot *slot_find(struct cache *cache, uint64_t host_offset)
  * cycle, so this ends. */
 static int pay_debts(struct cache *cache)
 {
+	touch(TOUCH_DEBTS, cache->instance, ACCESS_WRITE);
 	if (cache->after) {
+		touch(TOUCH_DEBTS, cache->after->instance, ACCESS_READ);
 		assert(cache->after->after != cache);
 		int result = cache_flush(cache->after);
 		if (result < 0)
@@ -84,18 +100,29 @@ static int pay_debts(struct cache *cache)
 		if (result < 0)
 			return result;
 	}
+	touch(TOUCH_DEBTS, cache->instance, ACCESS_WRITE);
 	cache->after = NULL;
 	cache->after_flush = false;
 	return 0;
 }
 
+/* Which object the tables' bytes are. */
+static enum touch_kind contents_of(const struct cache *cache)
+{
+	return cache == &cache->image->l2_cache ? TOUCH_L2 : TOUCH_CLUSTERS;
+}
+
 static int slot_write_back(struct cache *cache, struct cache_slot *slot)
 {
+	touch(TOUCH_DIRTY, cache->instance, ACCESS_READ);
 	if (!slot_is_dirty(slot))
 		return 0;
 	int result = pay_debts(cache);
 	if (result < 0)
 		return result;
+	touch(TOUCH_SLOTS, cache->instance, ACCESS_READ);
+	touch(TOUCH_DIRTY, cache->instance, ACCESS_READ);
+	touch(contents_of(cache), cache->image->depth, ACCESS_READ);
 	uint32_t unit = cache->image->cluster_bytes;
 	if (unit > CACHE_WRITE_BYTES)
 		unit = CACHE_WRITE_BYTES;
@@ -105,36 +132,57 @@ static int slot_write_back(struct cache *cache, struct cache_slot *slot)
 			    slot->host_offset + from);
 	if (result < 0)
 		return result;
+	touch(TOUCH_DIRTY, cache->instance, ACCESS_WRITE);
 	slot->dirty_from = slot->dirty_to = 0;
 	return 0;
 }
 
-/* An unpinned slot with memory, empty: the least recently used one, written back first. */
-static int slot_make_room(struct cache *cache, struct cache_slot **room)
+/* An empty slot, or the first unpinned one that was not used since the last time round: a table in
+ * use is marked, not counted, so that two users leave the same marks in whatever order they come.
+ */
+static struct cache_slot *find_room(struct cache *cache)
 {
-	struct cache_slot *oldest = NULL;
+	touch(TOUCH_SLOTS, cache->instance, ACCESS_WRITE);
 	for (uint32_t i = 0; i < cache->slot_count; i++) {
 		struct cache_slot *slot = &cache->slots[i];
-		if (slot->pins == 0 && (!oldest || slot->used < oldest->used))
-			oldest = slot;
+		if (!slot_is_pinned(slot) && slot->host_offset == 0)
+			return slot;
 	}
-	assert(oldest); /* nobody pins more than one other table, and there are two */
+	touch(TOUCH_RECENT, cache->instance, ACCESS_WRITE);
+	for (uint32_t i = 0; i < 2 * cache->slot_count; i++) {
+		struct cache_slot *slot = &cache->slots[cache->hand++ % cache->slot_count];
+		if (!slot_is_pinned(slot) && !slot->recent)
+			return slot;
+		slot->recent = false;
+	}
+	assert(!"nobody pins more than one other table, and there are two");
+	return NULL;
+}
+
+/* An unpinned slot with memory, empty; what it held is written back first. */
+static int slot_make_room(struct cache *cache, struct cache_slot **room)
+{
+	struct cache_slot *oldest = find_room(cache);
 	int result = slot_write_back(cache, oldest);
 	if (result < 0)
 		return result;
+	touch(TOUCH_SLOTS, cache->instance, ACCESS_WRITE);
 	oldest->host_offset = 0;
 	if (!oldest->table)
 		oldest->table = arena_take(cache->image->arena, cache->image->cluster_bytes);
 	if (!oldest->table)
 		return -ENOMEM;
+	touch_own(oldest->table, cache->image->cluster_bytes, TOUCH_SLOTS, cache->instance,
+		  TOUCH_ALL);
 	*room = oldest;
 	return 0;
 }
 
 static void slot_pin(struct cache *cache, struct cache_slot *slot, void **table)
 {
-	slot->pins++;
-	slot->used = ++cache->uses;
+	touch(TOUCH_RECENT, cache->instance, ACCESS_ADD);
+	slot_count_pin(slot, 1);
+	slot->recent = true;
 	*table = slot->table;
 }
 
@@ -149,6 +197,8 @@ int cache_get(struct cache *cache, uint64_t host_offset, void **table)
 		if (result < 0)
 			return result;
 		result = file_read(&image->file, slot->table, image->cluster_bytes, host_offset);
+		touch(TOUCH_SLOTS, cache->instance, ACCESS_WRITE);
+		cache_share(cache, slot->table);
 		if (result < 0)
 			return result;
 		slot->host_offset = host_offset;
@@ -165,7 +215,11 @@ int cache_get_new(struct cache *cache, uint64_t host_offset, void **table)
 		if (result < 0)
 			return result;
 	}
+	touch(TOUCH_SLOTS, cache->instance, ACCESS_WRITE);
+	touch(TOUCH_DIRTY, cache->instance, ACCESS_WRITE);
 	slot->host_offset = host_offset;
+	touch_own(slot->table, cache->image->cluster_bytes, TOUCH_SLOTS, cache->instance,
+		  TOUCH_ALL);
 	memset(slot->table, 0, cache->image->cluster_bytes);
 	slot->dirty_from = 0;
 	slot->dirty_to = cache->image->cluster_bytes;
@@ -173,17 +227,24 @@ int cache_get_new(struct cache *cache, uint64_t host_offset, void **table)
 	return 0;
 }
 
+void cache_share(struct cache *cache, const void *table)
+{
+	touch_bind(table, cache->image->cluster_bytes, contents_of(cache), cache->image->depth,
+		   TOUCH_ALL);
+}
+
 void cache_put(struct cache *cache, const void *table)
 {
 	struct cache_slot *slot = slot_of_table(cache, table);
-	assert(slot->pins > 0);
-	slot->pins--;
+	assert(slot_is_pinned(slot));
+	slot_count_pin(slot, -1);
 }
 
 void cache_dirty(struct cache *cache, const void *table, size_t from, size_t bytes)
 {
 	struct cache_slot *slot = slot_of_table(cache, table);
-	assert(slot->pins > 0 && from + bytes <= cache->image->cluster_bytes);
+	assert(slot_is_pinned(slot) && from + bytes <= cache->image->cluster_bytes);
+	touch(TOUCH_DIRTY, cache->instance, ACCESS_ADD);
 	uint32_t first = (uint32_t)from;
 	uint32_t end = (uint32_t)(from + bytes);
 	if (!slot_is_dirty(slot)) {
@@ -199,8 +260,9 @@ void cache_dirty(struct cache *cache, const void *table, size_t from, size_t byt
 
 bool cache_is_pinned(const struct cache *cache, uint64_t host_offset)
 {
+	touch(TOUCH_SLOTS, cache->instance, ACCESS_READ);
 	for (uint32_t i = 0; i < cache->slot_count; i++) {
-		if (cache->slots[i].host_offset == host_offset && cache->slots[i].pins > 0)
+		if (cache->slots[i].host_offset == host_offset && slot_is_pinned(&cache->slots[i]))
 			return true;
 	}
 	return false;
@@ -211,10 +273,11 @@ void cache_forget(struct cache *cache, uint64_t host_offset)
 	struct cache_slot *slot = slot_find(cache, host_offset);
 	if (!slot)
 		return;
-	assert(slot->pins == 0);
+	assert(!slot_is_pinned(slot));
+	touch(TOUCH_SLOTS, cache->instance, ACCESS_WRITE);
+	touch(TOUCH_DIRTY, cache->instance, ACCESS_WRITE);
 	slot->host_offset = 0;
 	slot->dirty_from = slot->dirty_to = 0;
-	slot->used = 0;
 }
 
 int cache_write_back(struct cache *cache)
@@ -237,21 +300,26 @@ int cache_flush(struct cache *cache)
 int cache_depend(struct cache *cache, struct cache *first)
 {
 	assert(first != cache);
+	touch(TOUCH_DEBTS, cache->instance, ACCESS_WRITE);
+	touch(TOUCH_DEBTS, first->instance, ACCESS_READ);
 	if (first->after) {
 		int result = pay_debts(first);
 		if (result < 0)
 			return result;
 	}
+	touch(TOUCH_DEBTS, cache->instance, ACCESS_WRITE);
 	if (cache->after && cache->after != first) {
 		int result = pay_debts(cache);
 		if (result < 0)
 			return result;
 	}
+	touch(TOUCH_DEBTS, cache->instance, ACCESS_WRITE);
 	cache->after = first;
 	return 0;
 }
 
 void cache_depend_on_flush(struct cache *cache)
 {
+	touch(TOUCH_DEBTS, cache->instance, ACCESS_ADD);
 	cache->after_flush = true;
 }

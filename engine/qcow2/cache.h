@@ -14,7 +14,7 @@ struct cache_slot {
 	uint64_t host_offset; /* 0: empty */
 	uint8_t *table;       /* owned; allocated with first use */
 	uint32_t pins;        /* users that hold a pointer into `table` */
-	uint64_t used;        /* when last used, in uses of the cache */
+	bool recent;          /* used since the search for room last came by */
 	uint32_t dirty_from;  /* bytes not written back yet: [dirty_from, dirty_to) */
 	uint32_t dirty_to;
 };
@@ -23,7 +23,8 @@ struct cache {
 	struct qcow2 *image; /* borrowed */
 	struct cache_slot *slots;
 	uint32_t slot_count;
-	uint64_t uses;
+	uint32_t hand;       /* where the search for room goes on */
+	uint32_t instance;   /* in footprints */
 	struct cache *after; /* its dirty tables, and a device flush, come before any of ours (O1);
 				NULL: none */
 	bool after_flush;    /* a device flush comes before any of our dirty tables (O2) */
@@ -40,8 +41,12 @@ void cache_release(struct cache *cache);
  * no cluster begins at `host_offset`, as a damaged entry may say. */
 int cache_get(struct cache *cache, uint64_t host_offset, void **table);
 
-/** As cache_get() for a table that is new: zeros, dirty all over, not read. */
+/** As cache_get() for a table that is new: zeros, dirty all over, not read. Until cache_share() it
+ * is the caller's alone. */
 int cache_get_new(struct cache *cache, uint64_t host_offset, void **table);
+
+/** The new table is filled. */
+void cache_share(struct cache *cache, const void *table);
 
 /** Unpin. */
 void cache_put(struct cache *cache, const void *table);

@@ -27,6 +27,7 @@ static int copy_piece(struct qcow2 *image, const struct l2meta *meta, uint64_t g
 
 int cow_region(struct qcow2 *image, struct l2meta *meta, struct cow_region *region)
 {
+	touch_one(TOUCH_EXTENT, image->depth, meta->id, ACCESS_WRITE);
 	uint64_t from = region->from;
 	uint64_t to = region->to;
 	region->final = true; /* C6 */

@@ -8,17 +8,21 @@
 #include "engine/qcow2/alloc.h"
 #include "engine/qcow2/l2meta.h"
 #include "injector/fault_point.h"
+#include "injector/session.h"
 
 #include <assert.h>
 #include <errno.h>
 
 int image_device_flush(struct qcow2 *image)
 {
+	touch(TOUCH_HEADER, image->depth, ACCESS_READ);
 	if (image->broken)
 		return image->broken;
 	int result = file_flush(&image->file);
-	if (result < 0)
-		image->broken = result;
+	if (result == 0)
+		return 0;
+	touch(TOUCH_HEADER, image->depth, ACCESS_WRITE);
+	image->broken = result;
 	return result;
 }
 
@@ -33,6 +37,7 @@ static int write_incompatible(struct qcow2 *image, uint64_t incompatible)
 	uint64_t raw;
 	be64_put(&raw, incompatible);
 	int result = image_write_header(image, &raw, sizeof(raw), FORMAT_AT_INCOMPATIBLE);
+	touch(TOUCH_HEADER, image->depth, ACCESS_WRITE);
 	if (result == 0)
 		image->header.incompatible = incompatible;
 	return result;
@@ -69,6 +74,7 @@ int qcow2_flush(struct qcow2 *image)
 		return 0;
 	int background = l2meta_drain(image);
 	co_mutex_lock(&image->lock);
+	touch(TOUCH_CLUSTERS, image->depth, ACCESS_READ);
 	uint64_t freed = image->allocator.freed_number;
 	int result = write_caches(image, false);
 	co_mutex_unlock(&image->lock);
@@ -92,9 +98,12 @@ static int close_writable(struct qcow2 *image)
 	return background < 0 ? background : result;
 }
 
-/* Free one image; its backing file is the caller's. */
+/* Free one image; its backing file is the caller's. Whoever still uses it, by mistake, uses freed
+ * memory from here on, whatever of it that is: so the step conflicts with every other. */
 static int release_layer(struct qcow2 *image)
 {
+	session_footprint()->everything = true;
+	image_own(image);
 	int result = file_close(&image->file);
 	file_close(&image->raw.file);
 	cache_release(&image->l2_cache);

@@ -13,6 +13,7 @@
 #include "engine/qcow2/file.h"
 #include "engine/qcow2/format.h"
 #include "engine/qcow2/qcow2.h"
+#include "engine/scheduler/touch.h"
 
 enum { IMAGE_CHAIN_MAX = 64 }; /* images in a backing chain */
 
@@ -37,7 +38,7 @@ struct allocator {
 	struct freed_range *freed; /* owned; in order of `first`, disjoint */
 	size_t freed_count, freed_capacity;
 	uint64_t freed_number;  /* of the last free */
-	struct io_hold *holds;  /* doubly linked; changed without the lock */
+	struct io_hold *holds;  /* doubly linked, in order of address; changed without the lock */
 	struct co_queue unheld; /* woken whenever a hold that writes is let go */
 };
 
@@ -45,7 +46,7 @@ struct allocator {
 struct background {
 	struct l2meta *first;     /* list A, newest first */
 	uint32_t created;         /* allocations made so far */
-	uint64_t done_number;     /* of the last allocation whose guest data was written */
+	uint64_t drains;          /* flushes begun so far */
 	uint64_t failures;        /* attempts of background work that failed, ever */
 	uint32_t draining;        /* flushes under way: nobody parks */
 	uint32_t tasks;           /* background tasks alive */
@@ -67,6 +68,7 @@ struct qcow2 {
 		header; /* as on disk; `incompatible` includes the dirty bit while it is set */
 	enum qcow2_policy policy;
 	bool read_only;
+	uint32_t depth; /* in its backing chain, 0: the top; its instance in footprints */
 
 	uint32_t cluster_bytes;
 	uint32_t l2_entries;    /* in a table */
@@ -108,6 +110,7 @@ static inline uint64_t in_cluster(const struct qcow2 *image, uint64_t at)
 /** Is the dirty bit on disk, so that refcounts need not be accurate there? */
 static inline bool image_is_lazy_dirty(const struct qcow2 *image)
 {
+	touch(TOUCH_HEADER, image->depth, ACCESS_READ);
 	return image->header.incompatible & FORMAT_INCOMPATIBLE_DIRTY;
 }
 
@@ -122,6 +125,17 @@ int image_mark_dirty(struct qcow2 *image);
 /** Clear the dirty bit; the caches must have been written back and flushed (O9). Needs the lock. 0
  * or -errno. */
 int image_mark_clean(struct qcow2 *image);
+
+/** The image is open: say for the audit which object each of its fields is. What is not named is
+ * constant. */
+void image_share(const struct qcow2 *image);
+
+/** Say so of a table just read or grown. */
+void image_share_l1(const struct qcow2 *image);
+void image_share_refcount_table(const struct qcow2 *image);
+
+/** Nobody uses the image any more: all of it is the closing task's. */
+void image_own(const struct qcow2 *image);
 
 /** A device flush whose failure breaks the image for good. 0 or -errno. */
 int image_device_flush(struct qcow2 *image);

@@ -64,7 +64,8 @@ static bool can_attach(const struct qcow2 *image, const struct l2meta *meta, uin
 
 struct overlap l2meta_overlap(struct qcow2 *image, uint64_t from, uint64_t *to)
 {
-	task_touch_shared();
+	touch(TOUCH_LIST, image->depth, ACCESS_READ);
+	touch(TOUCH_EXTENT, image->depth, ACCESS_READ);
 	for (struct l2meta *meta = image->background.first; meta; meta = meta->next) {
 		if (*to <= meta->head.from || from >= meta->tail.to)
 			continue;
@@ -81,9 +82,11 @@ struct overlap l2meta_overlap(struct qcow2 *image, uint64_t from, uint64_t *to)
 
 struct l2meta *l2meta_for_read(struct qcow2 *image, uint64_t guest_offset, uint64_t *bytes)
 {
-	task_touch_shared();
+	touch(TOUCH_LIST, image->depth, ACCESS_READ);
+	touch(TOUCH_EXTENT, image->depth, ACCESS_READ);
+	touch(TOUCH_PROGRESS, image->depth, ACCESS_READ);
 	for (struct l2meta *meta = image->background.first; meta; meta = meta->next) {
-		bool readable = meta->done_number != 0 || KNOWN_BUG("read-early");
+		bool readable = meta->done_before != 0 || KNOWN_BUG("read-early");
 		if (!readable || meta->data_to <= guest_offset)
 			continue;
 		if (meta->data_from <= guest_offset) {
@@ -100,7 +103,7 @@ struct l2meta *l2meta_for_read(struct qcow2 *image, uint64_t guest_offset, uint6
 
 static void list_insert(struct qcow2 *image, struct l2meta *meta)
 {
-	task_touch_shared();
+	touch(TOUCH_LIST, image->depth, ACCESS_WRITE);
 	meta->next = image->background.first;
 	if (meta->next)
 		meta->next->previous = meta;
@@ -109,7 +112,7 @@ static void list_insert(struct qcow2 *image, struct l2meta *meta)
 
 static void list_remove(struct qcow2 *image, struct l2meta *meta)
 {
-	task_touch_shared();
+	touch(TOUCH_LIST, image->depth, ACCESS_WRITE);
 	if (meta->previous)
 		meta->previous->next = meta->next;
 	else
@@ -118,15 +121,43 @@ static void list_remove(struct qcow2 *image, struct l2meta *meta)
 		meta->next->previous = meta->previous;
 }
 
+/* Everything that l2meta_new() has not set is. Only the audit asks which object it is. */
+static void share(const struct l2meta *meta)
+{
+	uint32_t depth = meta->image->depth;
+	TOUCH_BIND_CONSTANT(meta->image);
+	TOUCH_BIND_CONSTANT(meta->id);
+	TOUCH_BIND_CONSTANT(meta->chain);
+	TOUCH_BIND_CONSTANT(meta->parent);
+	TOUCH_BIND_CONSTANT(meta->guest_offset);
+	TOUCH_BIND_CONSTANT(meta->host_offset);
+	TOUCH_BIND_CONSTANT(meta->clusters);
+	TOUCH_BIND_CONSTANT(meta->is_child);
+	TOUCH_BIND(meta->previous, TOUCH_LIST, depth, TOUCH_ALL);
+	TOUCH_BIND(meta->next, TOUCH_LIST, depth, TOUCH_ALL);
+	TOUCH_BIND(meta->head, TOUCH_EXTENT, depth, meta->id);
+	TOUCH_BIND(meta->tail, TOUCH_EXTENT, depth, meta->id);
+	TOUCH_BIND(meta->data_from, TOUCH_EXTENT, depth, meta->id);
+	TOUCH_BIND(meta->data_to, TOUCH_EXTENT, depth, meta->id);
+	TOUCH_BIND(meta->done_before, TOUCH_PROGRESS, depth, meta->id);
+	TOUCH_BIND(meta->sleeping, TOUCH_URGENCY, depth, meta->chain->id);
+}
+
 static struct l2meta *l2meta_new(struct qcow2 *image, struct chain *chain)
 {
 	struct l2meta *meta = arena_take(image->arena, sizeof(*meta));
 	if (!meta)
 		return NULL;
+	touch(TOUCH_LIST, image->depth, ACCESS_WRITE);
 	meta->image = image;
 	meta->id = ++image->background.created;
 	meta->chain = chain;
-	chain->members++;
+	if (chain->members++ == 0) {
+		chain->id = meta->id;
+		touch_bind(chain, sizeof(*chain), TOUCH_URGENCY, image->depth, chain->id);
+		TOUCH_BIND_CONSTANT(chain->id);
+	}
+	touch_one(TOUCH_URGENCY, image->depth, chain->id, ACCESS_WRITE);
 	co_queue_init(&meta->park, "kick of allocation", meta->id);
 	co_queue_init(&meta->waiters, "allocation", meta->id);
 	co_queue_init(&meta->offspring, "link of allocation", meta->id);
@@ -153,6 +184,7 @@ struct l2meta *l2meta_new_root(struct qcow2 *image, uint64_t from, uint64_t to,
 	meta->tail =
 		(struct cow_region){ .from = to,
 				     .to = meta->guest_offset + clusters * image->cluster_bytes };
+	share(meta);
 	list_insert(image, meta);
 	return meta;
 }
@@ -187,6 +219,7 @@ struct l2meta *l2meta_new_child(struct qcow2 *image, struct l2meta *parent, uint
 	uint64_t end = meta->guest_offset + image->cluster_bytes;
 	if (*to > end)
 		*to = end; /* C5 */
+	touch_one(TOUCH_EXTENT, image->depth, parent->id, ACCESS_READ);
 	meta->is_child = true;
 	meta->parent = parent;
 	meta->clusters = 1;
@@ -197,7 +230,9 @@ struct l2meta *l2meta_new_child(struct qcow2 *image, struct l2meta *parent, uint
 	meta->data_from = from;
 	meta->data_to = *to;
 	meta->tail = (struct cow_region){ .from = *to, .to = end }; /* C4 */
-	parent->tail.to = from;                                     /* C2 */
+	touch_one(TOUCH_EXTENT, image->depth, parent->id, ACCESS_WRITE);
+	parent->tail.to = from; /* C2 */
+	share(meta);
 	list_insert(image, meta);
 	hold_parent(meta);
 	return meta;
@@ -207,14 +242,19 @@ void l2meta_finish(struct l2meta *meta)
 {
 	struct arena *arena = meta->image->arena;
 	list_remove(meta->image, meta);
+	touch_own(meta, sizeof(*meta), TOUCH_LIST, meta->image->depth, TOUCH_ALL);
 	co_queue_wake_all(&meta->waiters);
 	co_queue_wake_all(&meta->offspring);
 	co_queue_destroy(&meta->waiters);
 	co_queue_destroy(&meta->offspring);
 	co_queue_destroy(&meta->park);
 	co_rwlock_destroy(&meta->children);
-	if (--meta->chain->members == 0)
+	touch_one(TOUCH_URGENCY, meta->image->depth, meta->chain->id, ACCESS_WRITE);
+	if (--meta->chain->members == 0) {
+		touch_own(meta->chain, sizeof(*meta->chain), TOUCH_URGENCY, meta->image->depth,
+			  meta->chain->id);
 		arena_give(arena, meta->chain);
+	}
 	arena_give(arena, meta);
 }
 
@@ -224,17 +264,25 @@ void l2meta_finish(struct l2meta *meta)
 static void undo(struct l2meta *meta)
 {
 	struct qcow2 *image = meta->image;
+	touch_one(TOUCH_EXTENT, image->depth, meta->id, ACCESS_WRITE);
 	meta->tail.final = true; /* nobody attaches while the refcount block is read */
 	if (meta->owns_clusters) /* a failure leaks them */
 		(void)!free_unlinked(image, meta->host_offset,
 				     meta->clusters * image->cluster_bytes);
 }
 
+/* The order among those that a drain finds done is nobody's matter; only which drain finds them. */
+static void note_done(struct qcow2 *image, struct l2meta *meta)
+{
+	touch(TOUCH_DRAINS, image->depth, ACCESS_READ);
+	touch_one(TOUCH_PROGRESS, image->depth, meta->id, ACCESS_WRITE);
+	meta->done_before = image->background.drains + 1;
+}
+
 int l2meta_data_done(struct qcow2 *image, struct l2meta *meta)
 {
 	if (image->policy != QCOW2_EAGER) {
-		task_touch_shared();
-		meta->done_number = ++image->background.done_number;
+		note_done(image, meta);
 		background_start(meta);
 		return 0;
 	}
@@ -263,16 +311,17 @@ void l2meta_data_failed(struct qcow2 *image, struct l2meta *meta)
 		l2meta_finish(meta);
 		return;
 	}
-	bool is_needed = meta->is_child || meta->children.readers > 0;
+	bool is_needed = meta->is_child || co_rwlock_has_readers(&meta->children);
 	if (!is_needed || (!meta->is_child && KNOWN_BUG("parent-dies"))) {
 		undo(meta);
 		co_mutex_unlock(&image->lock);
 		l2meta_finish(meta);
 		return;
 	}
+	touch_one(TOUCH_EXTENT, image->depth, meta->id, ACCESS_WRITE);
 	meta->head.to = meta->data_to;
 	meta->data_from = meta->data_to;
-	meta->done_number = ++image->background.done_number;
+	note_done(image, meta);
 	co_mutex_unlock(&image->lock);
 	background_start(meta);
 }

@@ -16,6 +16,7 @@ struct cow_region {
  * before. Urgency belongs to the whole chain: who hurries one member hurries all, and those that
  * come later. */
 struct chain {
+	uint32_t id; /* of its root */
 	bool urgent;
 	bool broken; /* a member gave its range up: the root must not link */
 	uint32_t members;
@@ -25,8 +26,9 @@ struct chain {
  * (C3) lives in the last cluster of its root. The guest range that it occupies is [head.from,
  * tail.to): head COW, data, tail COW. */
 struct l2meta {
-	struct qcow2 *image;            /* borrowed */
-	uint32_t id;                    /* from 1, in order of creation; never used again */
+	struct qcow2 *image; /* borrowed */
+	uint32_t id;         /* from 1, in order of creation; never used again */
+	bool is_child;
 	struct l2meta *previous, *next; /* list A */
 	struct chain *chain;            /* shared, counted by `members` */
 	struct l2meta *parent;          /* whose tail it shortened; NULL for a root */
@@ -35,11 +37,12 @@ struct l2meta {
 	uint64_t clusters;
 	struct cow_region head, tail;
 	uint64_t data_from, data_to; /* guest bytes that the request writes */
-	uint64_t done_number;        /* when the data had been written; 0: not yet */
-	bool owns_clusters;          /* allocated them, so that giving up frees them */
+	uint64_t done_before;        /* drain number: the first that must finish it; 0: its data is
+					not written yet */
 	bool sleeping;               /* parked: a kick makes it go on */
-	int error;                   /* of its last attempt; 0: none */
-	bool is_child;
+	/* The request's, and then the background task's: */
+	int error;            /* of its last attempt; 0: none */
+	bool owns_clusters;   /* allocated them, so that giving up frees them */
 	struct task *task;    /* its background task; NULL before that exists */
 	struct co_queue park; /* where the background task sleeps */
 	struct co_queue

@@ -77,9 +77,18 @@ static bool continues(const struct mapping *mapping, const struct mapping *next)
 	return false;
 }
 
+/* The table's entries are those of the guest clusters around `guest_offset`. */
+static void share_entries(const struct qcow2 *image, const void *table, uint64_t guest_offset)
+{
+	uint64_t covered = (uint64_t)image->cluster_bytes * image->l2_entries;
+	touch_bind_entries(table, image->l2_entries, TOUCH_L2, image->depth,
+			   guest_offset / covered * image->l2_entries);
+}
+
 int map_lookup(struct qcow2 *image, uint64_t guest_offset, uint64_t bytes, struct mapping *mapping)
 {
 	assert(co_mutex_is_mine(&image->lock) && bytes > 0);
+	touch_one(TOUCH_L1, image->depth, l1_index(image, guest_offset), ACCESS_READ);
 	uint64_t l1_entry = image->l1[l1_index(image, guest_offset)] & ENTRY_HOST_MASK;
 	uint64_t table_bytes =
 		map_clusters_to_table_end(image, guest_offset) * image->cluster_bytes -
@@ -96,6 +105,7 @@ int map_lookup(struct qcow2 *image, uint64_t guest_offset, uint64_t bytes, struc
 	int result = cache_get(&image->l2_cache, l1_entry, &table);
 	if (result < 0)
 		return result;
+	share_entries(image, table, guest_offset);
 	uint8_t *at = (uint8_t *)table + (size_t)l2_index(image, guest_offset) * ENTRY_BYTES;
 	result = map_decode(image, be64_get(at), guest_offset, mapping);
 	while (result == 0 && mapping->bytes < bytes) {
@@ -108,6 +118,9 @@ int map_lookup(struct qcow2 *image, uint64_t guest_offset, uint64_t bytes, struc
 		}
 		mapping->bytes += next.bytes;
 	}
+	/* Up to the entry that ended the search. */
+	touch_range(TOUCH_L2, image->depth, guest_offset / image->cluster_bytes,
+		    (guest_offset + mapping->bytes) / image->cluster_bytes + 1, ACCESS_READ);
 	if (mapping->bytes > bytes)
 		mapping->bytes = bytes;
 	cache_put(&image->l2_cache, table);
@@ -118,12 +131,33 @@ int map_write_l1_entry(struct qcow2 *image, uint32_t index, uint64_t entry)
 {
 	uint64_t raw;
 	be64_put(&raw, entry);
+	touch_one(TOUCH_L1, image->depth, index, ACCESS_READ);
 	int result = file_write(&image->file, &raw, sizeof(raw),
 				image->header.l1_host_offset + (uint64_t)index * ENTRY_BYTES);
+	touch_one(TOUCH_L1, image->depth, index, ACCESS_WRITE);
 	if (result == 0) {
 		image->l1[index] = entry;
 		result = image_device_flush(image);
 	}
+	return result;
+}
+
+/* Make a new L2 table in the cache, with the contents of the one at `old` (0: none). */
+static int fill_l2(struct qcow2 *image, uint64_t host_offset, uint64_t old)
+{
+	void *table, *from;
+	int result = cache_get_new(&image->l2_cache, host_offset, &table);
+	if (result < 0)
+		return result;
+	if (old != 0)
+		result = cache_get(&image->l2_cache, old, &from);
+	if (old != 0 && result == 0) {
+		touch(TOUCH_L2, image->depth, ACCESS_READ);
+		memcpy(table, from, image->cluster_bytes);
+		cache_put(&image->l2_cache, from);
+	}
+	cache_share(&image->l2_cache, table);
+	cache_put(&image->l2_cache, table);
 	return result;
 }
 
@@ -132,24 +166,13 @@ int map_write_l1_entry(struct qcow2 *image, uint32_t index, uint64_t entry)
  * then the old table's refcount. */
 static int create_l2(struct qcow2 *image, uint32_t index)
 {
+	touch_one(TOUCH_L1, image->depth, index, ACCESS_READ);
 	uint64_t old = image->l1[index] & ENTRY_HOST_MASK;
 	uint64_t host_offset;
 	int result = alloc_clusters(image, 1, &host_offset);
 	if (result < 0)
 		return result;
-	void *table;
-	result = cache_get_new(&image->l2_cache, host_offset, &table);
-	if (result == 0 && old != 0) {
-		void *from;
-		result = cache_get(&image->l2_cache, old, &from);
-		if (result == 0) {
-			memcpy(table, from, image->cluster_bytes);
-			cache_put(&image->l2_cache, from);
-		}
-		cache_put(&image->l2_cache, table);
-	} else if (result == 0) {
-		cache_put(&image->l2_cache, table);
-	}
+	result = fill_l2(image, host_offset, old);
 	if (result == 0 && !image_is_lazy_dirty(image))
 		result = cache_depend(&image->l2_cache, &image->refcount_cache); /* O1 */
 	if (result == 0)
@@ -158,6 +181,7 @@ static int create_l2(struct qcow2 *image, uint32_t index)
 		result = map_write_l1_entry(image, index, host_offset | ENTRY_COPIED);
 	if (result < 0) {
 		cache_forget(&image->l2_cache, host_offset);
+		touch_one(TOUCH_L1, image->depth, index, ACCESS_READ);
 		if (image->l1[index] != (host_offset | ENTRY_COPIED))
 			(void)!free_unlinked(image, host_offset, image->cluster_bytes);
 		return result;
@@ -170,17 +194,20 @@ int map_l2_for_update(struct qcow2 *image, uint64_t guest_offset, uint64_t **tab
 	assert(co_mutex_is_mine(&image->lock));
 	uint32_t l1 = l1_index(image, guest_offset);
 	int result = image_mark_dirty(image); /* O8 */
+	touch_one(TOUCH_L1, image->depth, l1, ACCESS_READ);
 	if (result == 0 && !(image->l1[l1] & ENTRY_COPIED))
 		result = create_l2(image, l1);
 	if (result < 0)
 		return result;
 	void *raw;
+	touch_one(TOUCH_L1, image->depth, l1, ACCESS_READ);
 	uint64_t host_offset = image->l1[l1] & ENTRY_HOST_MASK;
 	if (host_offset == 0 || in_cluster(image, host_offset) != 0)
 		return -EIO;
 	result = cache_get(&image->l2_cache, host_offset, &raw);
 	if (result < 0)
 		return result;
+	share_entries(image, raw, guest_offset);
 	*table = raw;
 	*index = l2_index(image, guest_offset);
 	return 0;
@@ -219,6 +246,8 @@ int map_link(struct qcow2 *image, uint64_t guest_offset, uint64_t host_offset, u
 	if (!image_is_lazy_dirty(image))
 		result = cache_depend(&image->l2_cache, &image->refcount_cache); /* O1 */
 	for (uint64_t i = 0; i < clusters && result == 0; i++) {
+		touch_one(TOUCH_L2, image->depth, guest_offset / image->cluster_bytes + i,
+			  ACCESS_WRITE);
 		uint64_t entry = (host_offset + i * image->cluster_bytes) | ENTRY_COPIED;
 		uint64_t old = exchange_entry(image, table, index + (uint32_t)i, entry);
 		if ((old & ~ENTRY_ZERO) != entry)
@@ -235,6 +264,7 @@ int map_set_entry(struct qcow2 *image, uint64_t guest_offset, uint64_t entry, bo
 	int result = map_l2_for_update(image, guest_offset, &table, &index);
 	if (result < 0)
 		return result;
+	touch_one(TOUCH_L2, image->depth, guest_offset / image->cluster_bytes, ACCESS_WRITE);
 	uint64_t old = exchange_entry(image, table, index, entry);
 	if (!keeps_host)
 		free_entry(image, old);

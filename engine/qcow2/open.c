@@ -25,7 +25,7 @@ static enum status fail_io(struct why *why, const char *what, const char *path, 
 static enum status read_table(struct qcow2 *image, uint64_t **table, uint64_t host_offset,
 			      uint64_t entries, struct why *why)
 {
-	*table = arena_take(image->arena, (size_t)(entries + 1) * sizeof(uint64_t));
+	*table = arena_take(image->arena, (size_t)entries * sizeof(uint64_t));
 	if (!*table)
 		return why_set(why, STATUS_NO_MEMORY, "out of memory");
 	int result =
@@ -167,7 +167,7 @@ static enum status open_raw(struct qcow2 *image, struct backing_name *name, stru
 	return STATUS_OK;
 }
 
-static struct qcow2 *layer_new(const struct qcow2_options *options, bool read_only)
+static struct qcow2 *layer_new(const struct qcow2_options *options, bool read_only, uint32_t depth)
 {
 	struct qcow2 *image = arena_take(options->arena, sizeof(*image));
 	if (!image)
@@ -177,9 +177,10 @@ static struct qcow2 *layer_new(const struct qcow2_options *options, bool read_on
 	image->read_only = read_only;
 	image->file.descriptor = -1;
 	image->raw.file.descriptor = -1;
-	co_mutex_init(&image->lock, "engine lock");
-	co_queue_init(&image->background.finished, "end of background work", 0);
-	co_queue_init(&image->allocator.unheld, "end of in-place writes", 0);
+	image->depth = depth;
+	co_mutex_init(&image->lock, "engine lock", depth);
+	co_queue_init(&image->background.finished, "end of background work", depth);
+	co_queue_init(&image->allocator.unheld, "end of in-place writes", depth);
 	return image;
 }
 
@@ -222,7 +223,7 @@ static enum status open_below(struct qcow2 *image, struct backing_name *name,
 		status = open_raw(image, name, why);
 	if (status != STATUS_OK || !name->is_qcow2)
 		return status;
-	image->backing = layer_new(options, true);
+	image->backing = layer_new(options, true, image->depth + 1);
 	if (!image->backing)
 		return why_set(why, STATUS_NO_MEMORY, "out of memory");
 	return open_layer(image->backing, name->path, options, why);
@@ -268,7 +269,7 @@ static enum status open_chain(struct qcow2 *image, const char *path,
 enum status qcow2_open(struct qcow2 **image, const char *path, const struct qcow2_options *options,
 		       struct why *why)
 {
-	struct qcow2 *opened = layer_new(options, options->read_only);
+	struct qcow2 *opened = layer_new(options, options->read_only, 0);
 	if (!opened)
 		return why_set(why, STATUS_NO_MEMORY, "out of memory");
 	enum status status = open_chain(opened, path, options, why);
@@ -279,6 +280,8 @@ enum status qcow2_open(struct qcow2 **image, const char *path, const struct qcow
 		(void)!qcow2_close(opened);
 		return status;
 	}
+	for (const struct qcow2 *layer = opened; layer; layer = layer->backing)
+		image_share(layer);
 	*image = opened;
 	return STATUS_OK;
 }

@@ -38,6 +38,7 @@ static void source_raw(struct source *source, struct qcow2 *layer, uint64_t gues
 static int find_in_layer(struct qcow2 *layer, uint64_t guest_offset, uint64_t bytes,
 			 struct mapping *mapping)
 {
+	touch(TOUCH_HEADER, layer->depth, ACCESS_READ);
 	if (guest_offset >= layer->size_bytes) {
 		*mapping = (struct mapping){ .kind = MAPPING_ZERO, .bytes = bytes };
 		return 0;
@@ -153,6 +154,7 @@ static int read_piece(struct qcow2 *image, uint64_t guest_offset, uint64_t *byte
 int qcow2_readv(struct qcow2 *image, uint64_t guest_offset, const struct iovec *vector, int count)
 {
 	size_t bytes = vector_bytes(vector, count);
+	touch(TOUCH_HEADER, image->depth, ACCESS_READ);
 	if (count > VECTOR_PIECES_MAX || guest_offset > image->size_bytes ||
 	    bytes > image->size_bytes - guest_offset)
 		return -EINVAL;

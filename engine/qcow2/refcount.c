@@ -36,6 +36,7 @@ static size_t byte_in_block(const struct qcow2 *image, uint64_t cluster)
 
 int refcount_get(struct qcow2 *image, uint64_t cluster, uint16_t *refcount)
 {
+	touch(TOUCH_CLUSTERS, image->depth, ACCESS_READ);
 	uint64_t host_offset = block_of(image, cluster);
 	*refcount = 0;
 	if (host_offset == 0)
@@ -44,6 +45,7 @@ int refcount_get(struct qcow2 *image, uint64_t cluster, uint16_t *refcount)
 	int result = cache_get(&image->refcount_cache, host_offset, &block);
 	if (result < 0)
 		return result;
+	touch(TOUCH_CLUSTERS, image->depth, ACCESS_READ);
 	*refcount = be16_get((uint8_t *)block + byte_in_block(image, cluster));
 	cache_put(&image->refcount_cache, block);
 	return 0;
@@ -60,6 +62,7 @@ static bool is_in_use(const struct qcow2 *image, uint64_t cluster)
 
 static int add_one(struct qcow2 *image, uint64_t cluster, int delta)
 {
+	touch(TOUCH_CLUSTERS, image->depth, ACCESS_WRITE);
 	uint64_t host_offset = block_of(image, cluster);
 	if (host_offset == 0)
 		return -ERANGE;
@@ -67,6 +70,7 @@ static int add_one(struct qcow2 *image, uint64_t cluster, int delta)
 	int result = cache_get(&image->refcount_cache, host_offset, &block);
 	if (result < 0)
 		return result;
+	touch(TOUCH_CLUSTERS, image->depth, ACCESS_WRITE);
 	size_t at = byte_in_block(image, cluster);
 	int refcount = be16_get((uint8_t *)block + at) + delta;
 	if (refcount < 0 || refcount > REFCOUNT_MAX) {
@@ -102,8 +106,10 @@ static int set_table_entry(struct qcow2 *image, uint64_t index, uint64_t block_h
 {
 	uint64_t entry;
 	be64_put(&entry, block_host_offset);
+	touch(TOUCH_CLUSTERS, image->depth, ACCESS_READ);
 	int result = file_write(&image->file, &entry, sizeof(entry),
 				image->header.refcount_table_host_offset + index * sizeof(entry));
+	touch(TOUCH_CLUSTERS, image->depth, ACCESS_WRITE);
 	if (result == 0)
 		image->refcount_table[index] = block_host_offset;
 	return result;
@@ -117,6 +123,7 @@ static int create_block(struct qcow2 *image, uint64_t cluster)
 	if (result < 0)
 		return result;
 	be16_put((uint8_t *)block + byte_in_block(image, cluster), 1);
+	cache_share(&image->refcount_cache, block);
 	cache_put(&image->refcount_cache, block);
 	result = cache_flush(&image->refcount_cache); /* O5 */
 	if (result == 0)
@@ -175,6 +182,7 @@ static int write_new_blocks(struct qcow2 *image, const struct new_table *plan)
 			if (c / image->block_entries == index)
 				be16_put((uint8_t *)block + byte_in_block(image, c), 1);
 		}
+		cache_share(&image->refcount_cache, block);
 		cache_put(&image->refcount_cache, block);
 	}
 	return cache_write_back(&image->refcount_cache);
@@ -196,6 +204,7 @@ static int write_new_table(struct qcow2 *image, const struct new_table *plan)
 /* Make the header point to the new table, then let the old one go. */
 static int switch_table(struct qcow2 *image, struct new_table *plan)
 {
+	touch(TOUCH_CLUSTERS, image->depth, ACCESS_READ);
 	uint64_t old_first = image->header.refcount_table_host_offset / image->cluster_bytes;
 	uint64_t old_clusters = image->header.refcount_table_clusters;
 	uint64_t host_offset = (plan->first + plan->blocks) * image->cluster_bytes;
@@ -205,11 +214,13 @@ static int switch_table(struct qcow2 *image, struct new_table *plan)
 	int result = image_write_header(image, raw, sizeof(raw), FORMAT_AT_REFCOUNT_TABLE);
 	if (result < 0)
 		return result;
+	touch(TOUCH_CLUSTERS, image->depth, ACCESS_WRITE);
 	image->header.refcount_table_host_offset = host_offset;
 	image->header.refcount_table_clusters = (uint32_t)plan->clusters;
 	arena_give(image->arena, image->refcount_table);
 	image->refcount_table = plan->memory;
 	image->refcount_entries = plan->entries;
+	image_share_refcount_table(image);
 	plan->memory = NULL;
 	return refcount_add(image, old_first, old_clusters, -1);
 }
@@ -239,6 +250,7 @@ static int grow_table(struct qcow2 *image, uint64_t cluster)
 int refcount_cover(struct qcow2 *image, uint64_t cluster, bool *taken)
 {
 	assert(co_mutex_is_mine(&image->lock));
+	touch(TOUCH_CLUSTERS, image->depth, ACCESS_WRITE);
 	*taken = false;
 	if (block_of(image, cluster) != 0)
 		return 0;

@@ -74,12 +74,15 @@ static int read_entry(struct qcow2 *image, uint64_t host_offset, uint8_t *to, ui
 static int measure(struct qcow2 *image, uint64_t *byte_count)
 {
 	*byte_count = 0;
+	touch(TOUCH_HEADER, image->depth, ACCESS_READ);
 	for (uint32_t i = 0; i < image->header.snapshots; i++) {
 		uint8_t fixed[SNAPSHOT_FIXED_BYTES];
+		touch(TOUCH_HEADER, image->depth, ACCESS_READ);
 		uint64_t bytes;
 		int result = read_entry(image, image->header.snapshots_host_offset + *byte_count,
 					fixed, &bytes);
 		*byte_count += result == 0 ? bytes : 0;
+		touch(TOUCH_HEADER, image->depth, ACCESS_READ);
 		if (result < 0 || *byte_count > SNAPSHOT_TABLE_MAX)
 			return result < 0 ? result : -EFBIG;
 	}
@@ -114,6 +117,7 @@ static int read_snapshots(struct qcow2 *image, struct table *table, const char *
 	int result = measure(image, &table->byte_count);
 	if (result < 0)
 		return result;
+	touch(TOUCH_HEADER, image->depth, ACCESS_READ);
 	table->bytes = arena_take(image->arena, (size_t)(table->byte_count + room));
 	if (!table->bytes)
 		return -ENOMEM;
@@ -125,6 +129,8 @@ static int read_snapshots(struct qcow2 *image, struct table *table, const char *
 static void append_entry(struct qcow2 *image, struct table *table, const char *name,
 			 uint64_t l1_host_offset)
 {
+	touch(TOUCH_HEADER, image->depth, ACCESS_READ);
+	touch(TOUCH_L1, image->depth, ACCESS_READ);
 	uint8_t *at = table->bytes + table->byte_count;
 	char id[SNAPSHOT_ID_BYTES];
 	int id_bytes = snprintf(id, sizeof(id), "%u", (unsigned)(table->id_max + 1));
@@ -151,6 +157,7 @@ static int clear_copied_below(struct qcow2 *image, uint64_t l2_host_offset)
 	int result = cache_get(&image->l2_cache, l2_host_offset, &table);
 	if (result < 0)
 		return result;
+	touch(TOUCH_L2, image->depth, ACCESS_WRITE);
 	uint64_t *entries = table;
 	for (uint32_t i = 0; i < image->l2_entries; i++) {
 		uint64_t entry = be64_get(&entries[i]);
@@ -166,16 +173,20 @@ static int clear_copied_below(struct qcow2 *image, uint64_t l2_host_offset)
 /* Step 1. */
 static int clear_copied(struct qcow2 *image)
 {
+	touch(TOUCH_L1, image->depth, ACCESS_READ);
 	for (uint32_t i = 0; i < image->header.l1_entries; i++) {
 		uint64_t host_offset = image->l1[i] & ENTRY_HOST_MASK;
 		int result = host_offset ? clear_copied_below(image, host_offset) : 0;
+		touch(TOUCH_L1, image->depth, ACCESS_READ);
 		if (result < 0)
 			return result;
 	}
 	int result = cache_write_back(&image->l2_cache);
+	touch(TOUCH_L1, image->depth, ACCESS_READ);
 	for (uint32_t i = 0; i < image->header.l1_entries && result == 0; i++) {
 		if (image->l1[i] & ENTRY_COPIED)
 			result = map_write_l1_entry(image, i, image->l1[i] & ~ENTRY_COPIED);
+		touch(TOUCH_L1, image->depth, ACCESS_READ);
 	}
 	return result < 0 ? result : image_device_flush(image);
 }
@@ -200,8 +211,10 @@ static int reference_below(struct qcow2 *image, uint64_t l2_host_offset, int del
 	if (result < 0)
 		return result;
 	const uint64_t *entries = table;
-	for (uint32_t i = 0; i < image->l2_entries && result == 0; i++)
+	for (uint32_t i = 0; i < image->l2_entries && result == 0; i++) {
+		touch(TOUCH_L2, image->depth, ACCESS_READ);
 		result = reference_entry(image, be64_get(&entries[i]), delta);
+	}
 	cache_put(&image->l2_cache, table);
 	if (result == 0)
 		result = refcount_add(image, l2_host_offset / image->cluster_bytes, 1, delta);
@@ -211,9 +224,11 @@ static int reference_below(struct qcow2 *image, uint64_t l2_host_offset, int del
 /* Step 2. */
 static int reference_all(struct qcow2 *image, int delta)
 {
+	touch(TOUCH_L1, image->depth, ACCESS_READ);
 	for (uint32_t i = 0; i < image->header.l1_entries; i++) {
 		uint64_t host_offset = image->l1[i] & ENTRY_HOST_MASK;
 		int result = host_offset ? reference_below(image, host_offset, delta) : 0;
+		touch(TOUCH_L1, image->depth, ACCESS_READ);
 		if (result < 0)
 			return result;
 	}
@@ -224,6 +239,7 @@ static int reference_all(struct qcow2 *image, int delta)
 
 static int write_l1_copy(struct qcow2 *image, uint64_t host_offset)
 {
+	touch(TOUCH_L1, image->depth, ACCESS_READ);
 	size_t bytes = (size_t)whole_clusters(image, image->header.l1_entries * UINT64_C(8)) *
 		       image->cluster_bytes;
 	uint64_t *raw = arena_take(image->arena, bytes);
@@ -239,6 +255,8 @@ static int write_l1_copy(struct qcow2 *image, uint64_t host_offset)
 /* Steps 3 to 5. */
 static int publish(struct qcow2 *image, struct table *table, const char *name)
 {
+	touch(TOUCH_HEADER, image->depth, ACCESS_READ);
+	touch(TOUCH_L1, image->depth, ACCESS_READ);
 	uint64_t old_host_offset = image->header.snapshots_host_offset;
 	uint64_t old_bytes = table->byte_count;
 	uint64_t l1_host_offset, table_host_offset;
@@ -259,12 +277,14 @@ static int publish(struct qcow2 *image, struct table *table, const char *name)
 	if (result == 0)
 		result = image_device_flush(image);
 	uint8_t raw[12];
+	touch(TOUCH_HEADER, image->depth, ACCESS_READ);
 	be32_put(raw, image->header.snapshots + 1);
 	be64_put(raw + 4, table_host_offset);
 	if (result == 0)
 		result = image_write_header(image, raw, sizeof(raw), FORMAT_AT_SNAPSHOTS);
 	if (result < 0)
 		return result;
+	touch(TOUCH_HEADER, image->depth, ACCESS_WRITE);
 	image->header.snapshots++;
 	image->header.snapshots_host_offset = table_host_offset;
 	return old_bytes ? free_unlinked(image, old_host_offset, old_bytes) : 0;
@@ -273,11 +293,14 @@ static int publish(struct qcow2 *image, struct table *table, const char *name)
 /* Nothing in flight, with the lock held from then on. */
 static int come_to_rest(struct qcow2 *image)
 {
+	touch(TOUCH_LIST, image->depth, ACCESS_READ);
 	if (KNOWN_BUG("snapshot-no-drain"))
 		return 0;
 	int result = 0;
-	while (result == 0 && image->background.first)
+	while (result == 0 && image->background.first) {
 		result = l2meta_wait(image, image->background.first);
+		touch(TOUCH_LIST, image->depth, ACCESS_READ);
+	}
 	if (result == 0)
 		hold_wait_for_writers(image);
 	return result;

@@ -48,11 +48,12 @@ static int write_l1(struct qcow2 *image, const uint64_t *l1, uint64_t entries, u
 /* Make the L1 table `entries` long. With the lock. */
 static int grow_l1(struct qcow2 *image, uint64_t entries)
 {
+	touch(TOUCH_L1, image->depth, ACCESS_READ);
 	if (entries <= image->header.l1_entries)
 		return 0;
 	if (entries > L1_ENTRIES_MAX)
 		return -EFBIG;
-	uint64_t *l1 = arena_take(image->arena, (size_t)(entries + 1) * ENTRY_BYTES);
+	uint64_t *l1 = arena_take(image->arena, (size_t)entries * ENTRY_BYTES);
 	if (!l1)
 		return -ENOMEM;
 	memcpy(l1, image->l1, image->header.l1_entries * (size_t)ENTRY_BYTES);
@@ -71,10 +72,12 @@ static int grow_l1(struct qcow2 *image, uint64_t entries)
 		arena_give(image->arena, l1); /* what was allocated is leaked, not lost */
 		return result;
 	}
+	touch(TOUCH_L1, image->depth, ACCESS_WRITE);
 	arena_give(image->arena, image->l1);
 	image->l1 = l1;
 	image->header.l1_entries = (uint32_t)entries;
 	image->header.l1_host_offset = host_offset;
+	image_share_l1(image);
 	return free_unlinked(image, old_host_offset, old_clusters * image->cluster_bytes);
 }
 
@@ -83,6 +86,7 @@ static int set_size(struct qcow2 *image, uint64_t size_bytes)
 	uint64_t raw;
 	be64_put(&raw, size_bytes);
 	int result = image_write_header(image, &raw, sizeof(raw), FORMAT_AT_SIZE);
+	touch(TOUCH_HEADER, image->depth, ACCESS_WRITE);
 	if (result == 0) {
 		image->header.size_bytes = size_bytes;
 		image->size_bytes = size_bytes;
@@ -92,8 +96,10 @@ static int set_size(struct qcow2 *image, uint64_t size_bytes)
 
 static bool is_shown_through(const struct qcow2 *image, uint64_t guest_offset)
 {
-	if (image->backing)
+	if (image->backing) {
+		touch(TOUCH_HEADER, image->backing->depth, ACCESS_READ);
 		return guest_offset < image->backing->size_bytes;
+	}
 	return guest_offset < image->raw.size_bytes;
 }
 
@@ -101,6 +107,7 @@ static bool is_shown_through(const struct qcow2 *image, uint64_t guest_offset)
  * long enough. */
 static int hide_backing(struct qcow2 *image, uint64_t size_bytes)
 {
+	touch(TOUCH_HEADER, image->depth, ACCESS_READ);
 	uint64_t at = cluster_end(image, image->size_bytes);
 	for (; at < size_bytes && is_shown_through(image, at); at += image->cluster_bytes) {
 		if (image->header.version < 3)
@@ -131,6 +138,7 @@ static int zero_rest_of_last(struct qcow2 *image, uint64_t old_size, uint64_t si
 
 int qcow2_truncate(struct qcow2 *image, uint64_t size_bytes)
 {
+	touch(TOUCH_HEADER, image->depth, ACCESS_READ);
 	uint64_t old_size = image->size_bytes;
 	if (image->read_only)
 		return -EACCES;

@@ -119,6 +119,7 @@ static int perform(struct qcow2 *image, struct round *round, const struct iovec 
 int qcow2_writev(struct qcow2 *image, uint64_t guest_offset, const struct iovec *vector, int count)
 {
 	size_t bytes = vector_bytes(vector, count);
+	touch(TOUCH_HEADER, image->depth, ACCESS_READ);
 	if (count > VECTOR_PIECES_MAX || guest_offset > image->size_bytes ||
 	    bytes > image->size_bytes - guest_offset)
 		return -EINVAL;

@@ -29,6 +29,7 @@ static struct whole whole_clusters(const struct qcow2 *image, uint64_t guest_off
 
 static bool is_in_range(const struct qcow2 *image, uint64_t guest_offset, uint64_t bytes)
 {
+	touch(TOUCH_HEADER, image->depth, ACCESS_READ);
 	return guest_offset <= image->size_bytes && bytes <= image->size_bytes - guest_offset;
 }
 
@@ -82,6 +83,7 @@ static int zero_cluster_v2(struct qcow2 *image, uint64_t guest_offset)
 	int result = map_lookup(image, guest_offset, image->cluster_bytes, &mapping);
 	if (result < 0 || (mapping.kind == MAPPING_UNALLOCATED && !has_backing(image)))
 		return result;
+	touch(TOUCH_HEADER, image->depth, ACCESS_READ);
 	uint64_t bytes = image->size_bytes - guest_offset;
 	if (bytes > image->cluster_bytes)
 		bytes = image->cluster_bytes;

@@ -63,6 +63,7 @@ enum { SIGNALS = sizeof(signals) / sizeof(signals[0]) };
 /* Global because a signal handler and __assert_fail() get no argument of ours. */
 static struct {
 	bool is_armed;
+	bool is_held;         /* handlers stay between runs */
 	bool is_dying;        /* the death is being written down */
 	bool has_died;        /* `last` is valid */
 	bool has_context;     /* `context` is to be labelled */
@@ -210,7 +211,9 @@ static void describe(int number, const siginfo_t *info, const ucontext_t *contex
 /** One tick of the timer: has the step in progress been seen too often? */
 static bool step_is_endless(const ucontext_t *context)
 {
-	if (!can_abandon() || !was_on_its_stack(context) || death.seen_step != *death.steps) {
+	if (!can_abandon())
+		return false;
+	if (!was_on_its_stack(context) || death.seen_step != *death.steps) {
 		death.seen_step = *death.steps;
 		death.still_ticks = 0;
 		return false;
@@ -254,18 +257,10 @@ static void map_signal_stack(void)
 	death.signal_stack = stack;
 }
 
-void death_arm(struct trace *labels, const uint64_t *steps)
+static void install_handlers(void)
 {
-	assert(!death.is_armed);
 	if (!death.signal_stack)
 		map_signal_stack();
-	death.has_died = false;
-	death.has_context = false;
-	death.last.stack = 0;
-	death.labels = labels;
-	death.steps = steps;
-	death.seen_step = *steps;
-	death.still_ticks = 0;
 	const stack_t stack = { .ss_sp = death.signal_stack, .ss_size = SIGNAL_STACK_BYTES };
 	sigaltstack(&stack, &death.old_stack);
 	struct sigaction action = { .sa_sigaction = on_signal,
@@ -273,9 +268,33 @@ void death_arm(struct trace *labels, const uint64_t *steps)
 	sigemptyset(&action.sa_mask);
 	for (size_t i = 0; i < SIGNALS; i++)
 		sigaction(signals[i], &action, &death.old_actions[i]);
+	getitimer(ITIMER_VIRTUAL, &death.old_timer);
+}
+
+static void put_handlers_back(void)
+{
+	setitimer(ITIMER_VIRTUAL, &death.old_timer, NULL);
+	for (size_t i = 0; i < SIGNALS; i++)
+		sigaction(signals[i], &death.old_actions[i], NULL);
+	sigaltstack(&death.old_stack, NULL);
+}
+
+void death_arm(struct trace *labels, const uint64_t *steps)
+{
+	assert(!death.is_armed);
+	if (!death.is_held)
+		install_handlers();
+	death.has_died = false;
+	death.has_context = false;
+	death.last.stack = 0;
+	death.labels = labels;
+	death.steps = steps;
+	death.seen_step = *steps;
+	death.still_ticks = 0;
+	/* Set anew also when it runs: a process that was forked since has none. */
 	const struct timeval tick = { .tv_usec = TICK_MICROSECONDS };
 	const struct itimerval timer = { .it_interval = tick, .it_value = tick };
-	setitimer(ITIMER_VIRTUAL, &timer, &death.old_timer);
+	setitimer(ITIMER_VIRTUAL, &timer, NULL);
 	death.is_armed = true;
 }
 
@@ -283,10 +302,23 @@ void death_disarm(void)
 {
 	assert(death.is_armed);
 	death.is_armed = false;
-	setitimer(ITIMER_VIRTUAL, &death.old_timer, NULL);
-	for (size_t i = 0; i < SIGNALS; i++)
-		sigaction(signals[i], &death.old_actions[i], NULL);
-	sigaltstack(&death.old_stack, NULL);
+	if (!death.is_held)
+		put_handlers_back();
+}
+
+void death_hold(void)
+{
+	assert(!death.is_armed && !death.is_held);
+	install_handlers();
+	death.is_held = true;
+}
+
+void death_let_go(void)
+{
+	assert(!death.is_armed);
+	if (death.is_held)
+		put_handlers_back();
+	death.is_held = false;
 }
 
 const struct death *death_last(void)

@@ -26,6 +26,13 @@ void death_arm(struct trace *labels, const uint64_t *steps);
 /** Put the signal handlers back that death_arm() replaced. */
 void death_disarm(void);
 
+/** Keep the handlers installed between runs, until death_let_go(): twenty system calls are a good
+ * part of a short run. Outside runs faults still do what they did before. Not while armed. */
+void death_hold(void);
+
+/** Put the handlers back; nothing when they are not held. Not while armed. */
+void death_let_go(void);
+
 /** Did a task die since death_arm()? Borrowed until the next death_arm(); NULL: none did. */
 const struct death *death_last(void);
 

@@ -6,30 +6,43 @@
  * A task runs until it leaves its step (task.c), ends, or dies (death.c). Between steps no task
  * runs, so every decision is taken here, on the stack of sched_run()'s caller.
  *
- * Determinism: options stand in the order of task numbers, numbers in the order of spawns, and
- * coroutines get the lowest free stack. Nothing else enters a decision, so equal picks give equal
- * runs.
+ * Determinism: options stand in the order of task numbers, and numbers, slots and stacks depend on
+ * nothing but who spawned whom. Nothing else enters a decision, so equal picks give equal runs; and
+ * the same task is found in the same place whatever the others did before.
  *
  * A decision costs one pass over the live tasks and allocates nothing: task structs stay from run
  * to run, as do stacks.
  *
- * Footprints: the loop clears the injector's footprint before a step and reports it after. Locks,
- * queues and the injector note what they touch. The loop adds two things that they cannot know. The
- * last step of a task changes what task_is_done() says, so it touches shared memory. And a step
- * that died depends on everything.
+ * Footprints: the loop clears the injector's footprint before a step and reports it after. Those
+ * who touch what tasks share say so (touch.h). The loop adds what they cannot know. The last step
+ * of a task changes what task_is_done() says. A step that died depends on everything. And a task
+ * that was spawned or woken runs behind the step that did it, whatever either touched.
  */
 #include "engine/scheduler/sched.h"
 
 #include "engine/scheduler/death.h"
 #include "engine/scheduler/sched_private.h"
+#include "engine/scheduler/touch.h"
 #include "injector/session.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { STEPS_MAX_DEFAULT = 100000, TASKS_IN_ALL_MAX = 1 << 20 };
+enum {
+	STEPS_MAX_DEFAULT = 100000,
+	UNSLOTTED_MAX = 1 << 20,
+	/* Numbers and slots: see sched_spawn(). */
+	FLAT_MAX = 256,    /* numbers without a thousand */
+	PARENTS_MAX = 32,  /* tasks whose children have numbers of their own */
+	CHILDREN_MAX = 8,  /* how many of them */
+	CHILD_STEP = 1000, /* between their numbers */
+	UNSLOTTED_FROM = 100000,
+};
+
+_Static_assert(FLAT_MAX + PARENTS_MAX * CHILDREN_MAX == SCHED_SLOTS, "a slot for each number");
 
 struct sched *sched_running;
 
@@ -49,7 +62,10 @@ static void drop_tasks(struct sched *sched)
 	for (uint32_t i = 0; i < sched->live_count; i++)
 		coro_free(sched->live[i]->coro);
 	sched->live_count = 0;
-	sched->task_count = 0;
+	sched->unslotted = 0;
+	sched->roots = 0;
+	sched->first = NULL;
+	sched->newest = NULL;
 	sched->switched = NULL;
 }
 
@@ -67,29 +83,65 @@ void sched_free(struct sched *sched)
 	free(sched);
 }
 
-/** Where task `number` (from 1) of any run lives. */
-static struct task *task_slot(const struct sched *sched, uint32_t number)
+/** The next task without a slot. NULL when memory is short. */
+static struct task *next_unslotted(struct sched *sched)
 {
-	return &sched->chunks[(number - 1) / TASKS_PER_CHUNK][(number - 1) % TASKS_PER_CHUNK];
-}
-
-/** Make room for one more task struct. False when memory is short. */
-static bool reserve_task(struct sched *sched)
-{
-	if (sched->task_count < sched->chunk_count * TASKS_PER_CHUNK)
-		return true;
-	if (sched->task_count >= TASKS_IN_ALL_MAX)
-		return false;
+	uint32_t index = sched->unslotted;
+	if (index < sched->chunk_count * TASKS_PER_CHUNK)
+		return &sched->chunks[index / TASKS_PER_CHUNK][index % TASKS_PER_CHUNK];
+	if (index >= UNSLOTTED_MAX)
+		return NULL;
 	struct task **chunks =
 		realloc(sched->chunks, (sched->chunk_count + 1) * sizeof(struct task *));
 	if (!chunks)
-		return false;
+		return NULL;
 	sched->chunks = chunks;
 	chunks[sched->chunk_count] = calloc(TASKS_PER_CHUNK, sizeof(struct task));
-	if (!chunks[sched->chunk_count])
-		return false;
-	sched->chunk_count++;
-	return true;
+	return chunks[sched->chunk_count] ? chunks[sched->chunk_count++] : NULL;
+}
+
+/** Number and slot of the next task that the running one spawns; without room for it, slot
+ * SCHED_SLOTS. */
+static void number_task(const struct sched *sched, uint32_t *number, uint32_t *slot)
+{
+	const struct task *parent = sched->current;
+	*slot = SCHED_SLOTS;
+	if (!parent || parent == sched->first) {
+		*number = sched->roots + (parent ? parent->children : 0) + 1;
+		if (*number <= FLAT_MAX)
+			*slot = *number - 1;
+	} else if (parent->number <= PARENTS_MAX && parent->children < CHILDREN_MAX) {
+		*number = parent->number + (parent->children + 1) * CHILD_STEP;
+		*slot = FLAT_MAX + parent->children * PARENTS_MAX + parent->number - 1;
+	}
+	if (*slot == SCHED_SLOTS)
+		*number = UNSLOTTED_FROM + sched->unslotted + 1;
+}
+
+/** Put `task` on the list of those that are not done, in order of number. */
+static void enlist(struct sched *sched, struct task *task)
+{
+	uint32_t place = sched->live_count++;
+	for (; place > 0 && sched->live[place - 1]->number > task->number; place--)
+		sched->live[place] = sched->live[place - 1];
+	sched->live[place] = task;
+}
+
+/** Count the new task where the numbers of the next ones come from. */
+static void count_task(struct sched *sched, struct task *task)
+{
+	if (sched->current)
+		sched->current->children++;
+	else
+		sched->roots++;
+	if (!sched->first)
+		sched->first = task;
+	task->older = sched->newest;
+	sched->newest = task;
+	if (task->slot < SCHED_SLOTS)
+		return;
+	sched->unslotted++;
+	touch(TOUCH_SPAWN, 0, ACCESS_WRITE);
 }
 
 /** A coroutine's whole life. */
@@ -102,11 +154,12 @@ static void run_body(void *argument)
 struct task *sched_spawn(struct sched *sched, const char *name, void (*body)(void *argument),
 			 void *argument)
 {
-	if (sched->live_count == SCHED_TASKS_MAX || !reserve_task(sched))
+	uint32_t number = 0, slot = SCHED_SLOTS;
+	number_task(sched, &number, &slot);
+	struct task *task = slot < SCHED_SLOTS ? &sched->slots[slot] : next_unslotted(sched);
+	if (!task || sched->live_count == SCHED_TASKS_MAX)
 		return NULL;
-	uint32_t number = sched->task_count + 1;
-	struct task *task = task_slot(sched, number);
-	struct coro *coro = coro_new(run_body, task);
+	struct coro *coro = coro_new(run_body, task, slot);
 	if (!coro)
 		return NULL;
 	*task = (struct task){ .sched = sched,
@@ -115,12 +168,23 @@ struct task *sched_spawn(struct sched *sched, const char *name, void (*body)(voi
 			       .body = body,
 			       .argument = argument,
 			       .number = number,
-			       .state = TASK_READY };
-	sched->task_count = number;
-	sched->live[sched->live_count++] = task;
-	/* Who spawns first gets the lower number. */
-	task_touch_shared();
+			       .slot = slot,
+			       .state = TASK_READY,
+			       .enabled_by = sched->current ? sched->steps : 0 };
+	enlist(sched, task);
+	count_task(sched, task);
 	return task;
+}
+
+bool task_is_enabled(const struct task *task)
+{
+	if (task->retry.is_blocked)
+		return false;
+	if (task->state == TASK_AT_LOCK)
+		return !*task->awaited;
+	if (task->state == TASK_AT_LATCH)
+		return !*task->awaited_count;
+	return task->state == TASK_READY || task->state == TASK_AT_GATE;
 }
 
 /** List the enabled tasks. Returns how many. */
@@ -129,7 +193,7 @@ static uint32_t collect_enabled(struct sched *sched)
 	uint32_t count = 0;
 	for (uint32_t i = 0; i < sched->live_count; i++) {
 		struct task *task = sched->live[i];
-		if (task->state != TASK_READY && task->state != TASK_AT_GATE)
+		if (!task_is_enabled(task))
 			continue;
 		sched->enabled[count] = task;
 		sched->actors[count] = task->number;
@@ -175,42 +239,77 @@ static void retire(struct sched *sched, struct task *task)
 	task->state = TASK_DONE;
 }
 
+/** Let those look again who look at something that the step with this footprint has changed. */
+static void release_retries(struct sched *sched, const struct footprint *footprint)
+{
+	for (uint32_t i = 0; i < sched->live_count; i++) {
+		struct task *task = sched->live[i];
+		if (!task->retry.place || !footprint_conflict(&task->retry.reads, footprint))
+			continue;
+		if (task->retry.is_blocked)
+			task->enabled_by = sched->steps;
+		retry_reset(&task->retry);
+	}
+}
+
+/** Follow up a step of `task`. `spawned`: so many tasks. */
+static void watch_retries(struct sched *sched, struct task *task, uint32_t spawned)
+{
+	const struct footprint *footprint = session_footprint();
+	bool goes_on = task->state != TASK_DONE && task->state != TASK_SLEEPING;
+	if (!goes_on || spawned || !retry_is_quiet(footprint)) {
+		retry_reset(&task->retry);
+		release_retries(sched, footprint);
+		return;
+	}
+	size_t stack_bytes = 0;
+	const uint8_t *stack = coro_live_stack(task->coro, &stack_bytes);
+	retry_note_step(&task->retry, sched->steps, footprint, stack, stack_bytes);
+}
+
 /** Run one step of `task`. False when it died. */
 static bool step(struct sched *sched, struct task *task)
 {
 	struct footprint *footprint = session_footprint();
-	*footprint = (struct footprint){ 0 };
+	uint64_t enabled_by = task->enabled_by;
+	uint32_t children = task->children;
+	footprint_clear(footprint);
+	task->enabled_by = 0;
 	record_switch(sched, task);
-	sched->steps++;
+	task->ran_at = ++sched->steps;
+	if (sched->options.arena)
+		arena_select(sched->options.arena, task->slot + 1);
+	if (sched->options.between_steps)
+		coro_clear_dead(task->coro);
 	task->state = TASK_RUNNING;
 	sched->current = task;
+	errno = 0; /* what others' calls left there is not the task's */
 	bool is_alive = coro_resume(task->coro);
 	sched->current = NULL;
+	if (sched->options.arena)
+		arena_select(sched->options.arena, 0);
 	const struct death *death = is_alive ? NULL : death_last();
 	if (death) {
-		footprint->ordered = true;
+		footprint->everything = true;
 		sched_report_death(sched, task, death->text);
 	}
 	if (!is_alive) {
-		footprint->shared = true;
+		touch(TOUCH_TASK, task->number, ACCESS_WRITE);
 		retire(sched, task);
 	}
+	watch_retries(sched, task, task->children - children);
 	if (sched->options.choice)
-		choice_step_done(sched->options.choice, footprint);
+		choice_step_done(sched->options.choice, footprint, (uint32_t)enabled_by);
 	return !death;
 }
 
-/** How a run ends in which nobody is enabled. */
-static enum run_end end_of_work(struct sched *sched)
+/** Let tasks that are blocked in retry loops go round once more. Returns whether there are any. */
+static bool try_again(struct sched *sched)
 {
-	if (!sched->live_count)
-		return RUN_FINISHED;
-	if (task_slot(sched, 1)->state == TASK_DONE) {
-		sched_report_tasks(sched, "the script ended and left tasks behind");
-		return RUN_LEAKED;
-	}
-	sched_report_tasks(sched, "deadlock");
-	return RUN_DEADLOCK;
+	bool any = false;
+	for (uint32_t i = 0; i < sched->live_count; i++)
+		any |= retry_try_again(&sched->live[i]->retry) && task_is_enabled(sched->live[i]);
+	return any;
 }
 
 static enum run_end run_steps(struct sched *sched)
@@ -222,11 +321,15 @@ static enum run_end run_steps(struct sched *sched)
 		/* A fault's choice may have been abandoned inside the last step. */
 		if (sched->options.choice && sched->options.choice->abandoned)
 			return RUN_PRUNED;
+		if (sched->options.between_steps)
+			sched->options.between_steps(sched->options.context, sched->steps);
 		uint32_t count = collect_enabled(sched);
+		if (!count && try_again(sched))
+			continue;
 		if (!count)
-			return end_of_work(sched);
+			return sched->live_count ? sched_report_stuck(sched) : RUN_FINISHED;
 		if (sched->steps >= steps_max) {
-			sched_report_tasks(sched, "the bound on steps was reached");
+			sched_report_endless(sched, steps_max);
 			return RUN_LIVELOCK;
 		}
 		struct task *task = choose(sched, count);
@@ -255,23 +358,42 @@ static void record_end(const struct sched *sched, enum run_end end)
 	uint32_t stack = 0;
 	if (end == RUN_DIED && death)
 		stack = death->stack;
-	else if (end == RUN_DEADLOCK || end == RUN_LEAKED)
-		stack = sched->live[0]->stack;
+	else if (end == RUN_DEADLOCK || end == RUN_LEAKED || end == RUN_LIVELOCK)
+		stack = sched->blamed->stack;
 	const struct event event = { .kind = EVENT_END, .op = (uint8_t)end, .stack = stack };
 	session_record(&event, sched->report, strlen(sched->report));
 }
 
+/** Tell the search of those who stand in front of a held mutex. */
+static void tell_stuck(struct sched *sched)
+{
+	if (!sched->options.choice)
+		return;
+	for (uint32_t i = 0; i < sched->live_count; i++) {
+		const struct task *task = sched->live[i];
+		if (task->state == TASK_AT_LOCK && *task->awaited)
+			choice_stuck(sched->options.choice, task->number,
+				     footprint_object(TOUCH_MUTEX, task->awaited_object));
+	}
+}
+
 enum run_end sched_run(struct sched *sched, const struct sched_options *options)
+{
+	sched->steps = 0;
+	return sched_continue(sched, options);
+}
+
+enum run_end sched_continue(struct sched *sched, const struct sched_options *options)
 {
 	assert(!sched_running && "one run at a time");
 	sched_running = sched;
 	sched->options = *options;
-	sched->steps = 0;
 	sched->report[0] = '\0';
 	gate_install(&sched->gate);
 	death_arm(options->labels, &sched->steps);
 	enum run_end end = run_steps(sched);
 	death_disarm();
+	tell_stuck(sched);
 	end = check_arena(sched, end);
 	record_end(sched, end);
 	drop_tasks(sched);

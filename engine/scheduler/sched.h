@@ -3,8 +3,9 @@
  * next.
  *
  *  A step runs from one scheduling point to the next. Enabled at any time are the ready tasks and
- * the tasks whose I/O call waits at the gate; with two or more the choice point is asked
- * (CHOICE_RUN; options in order of task number). Waking never switches: it makes ready. */
+ * the tasks whose I/O call waits at the gate, but for those in retry loops (retry.h); with two or
+ * more the choice point is asked (CHOICE_RUN; options in order of task number). Waking never
+ * switches: it makes ready. */
 #ifndef ENGINE_SCHEDULER_SCHED_H
 #define ENGINE_SCHEDULER_SCHED_H
 
@@ -23,7 +24,10 @@ enum { SCHED_TASKS_MAX = CHOICE_OPTIONS_MAX };
 enum sched_points {
 	/** When an I/O call takes effect, at real waits, at task_yield() and spawn. */
 	SCHED_POINTS_IO,
-	/** And after the effect before the caller goes on, and at every lock. */
+	/** And after the effect before the caller goes on, and at every lock. A task does not get
+	 * to a mutex while that is held: it is simply not enabled. That loses no order of holders,
+	 * for who queues could as well have come later. A point where the step has touched nothing
+	 * yet is none. */
 	SCHED_POINTS_ALL,
 };
 
@@ -36,6 +40,10 @@ struct sched_options {
 	struct trace *labels;
 	enum sched_points points;
 	uint64_t steps_max; /* livelock bound; 0: 100000 */
+	/** Called between two steps, before the next one is chosen, when `steps` were taken; NULL:
+	 * never. */
+	void (*between_steps)(void *context, uint64_t steps);
+	void *context; /* handed to it */
 };
 
 struct sched;
@@ -49,8 +57,12 @@ struct sched *sched_new(void);
 void sched_free(struct sched *sched);
 
 /** Add a ready task. `name` must outlive the run. Works before sched_run() and from inside tasks (a
- * scheduling point only in that the new task is ready). Tasks are numbered from 1. NULL when memory
- * is short or SCHED_TASKS_MAX tasks are not done. */
+ * scheduling point only in that the new task is ready). NULL when memory is short or
+ * SCHED_TASKS_MAX tasks are not done.
+ *
+ * Numbers do not depend on the interleaving. Tasks spawned outside of tasks are 1, 2, ...; those
+ * that task 1 spawns go on from there; the k-th that task p spawns is p + 1000 k. Only tasks for
+ * which that leaves no room are numbered in order of spawn, from 100001. */
 struct task *sched_spawn(struct sched *sched, const char *name, void (*body)(void *argument),
 			 void *argument);
 
@@ -58,13 +70,17 @@ struct task *sched_spawn(struct sched *sched, const char *name, void (*body)(voi
  * abandons. Records SWITCH, WAIT and END events in the session. Afterwards all tasks are freed:
  * call sched_spawn() and again.
  *
- * RUN_LEAKED: task 1 is done and others sleep for ever. RUN_PRUNED: the choice was abandoned, for
- * whichever reason. */
+ * RUN_LEAKED: task 1 is done and others sleep for ever. RUN_LIVELOCK: the bound was reached, or all
+ * that goes on are loops that look at what nobody changes. RUN_PRUNED: the choice was abandoned,
+ * for whichever reason. */
 enum run_end sched_run(struct sched *sched, const struct sched_options *options);
 
+/** As sched_run(), from where sched_load() put the run back to. */
+enum run_end sched_continue(struct sched *sched, const struct sched_options *options);
+
 /** One paragraph on how the last run ended when it did not finish: the assertion that failed, or
- * each stuck task, what it waits for, and who holds that. "" after RUN_FINISHED. Owned by the
- * scheduler. */
+ * the kind of standstill, and each stuck task, what it waits for, and who holds that. "" after
+ * RUN_FINISHED. Owned by the scheduler. */
 const char *sched_report(const struct sched *sched);
 
 /** The scheduler that runs the current task; NULL outside. */
@@ -81,22 +97,36 @@ bool task_is_done(const struct task *task);
 /** A scheduling point: the task stays ready, others may go first. */
 void task_yield(void);
 
+/** As task_yield(), but under SCHED_POINTS_ALL not when the step has touched nothing yet. */
+void task_yield_if_touched(void);
+
 /** A scheduling point under SCHED_POINTS_ALL only. */
 void task_yield_if_all_points(void);
 
+/** Does the running task's scheduler use SCHED_POINTS_ALL? */
+bool task_has_all_points(void);
+
+/** A scheduling point that the task leaves when `*holder` is NULL: nobody holds the mutex, whose
+ * instance in footprints is `object`. Names are as for task_wait(). */
+void task_await(const struct task *const *holder, uint32_t object, const char *object_name,
+		uint32_t object_id);
+
+/** A scheduling point that the task leaves when `*count` is zero. Names are as for task_wait(). */
+void task_await_zero(const uint32_t *count, const char *object_name, uint32_t object_id);
+
 /** Sleep until task_wake(). `object_name` (a literal) says what for; `object_id` tells equal names
- * apart (0: not printed); `holder` (may be NULL) is whom a report blames. */
-void task_wait(enum wait_kind kind, const char *object_name, uint32_t object_id,
-	       const struct task *holder);
+ * apart (0: not printed). */
+void task_wait(enum wait_kind kind, const char *object_name, uint32_t object_id);
 
 /** Make a sleeping task ready. Asserts that it sleeps. Never switches. */
 void task_wake(struct task *task);
 
-/** Say that the current step touches memory that tasks share. Locks and queues call it themselves.
- */
-void task_touch_shared(void);
+/** What a sleeping task waits for, or the running one is about to wait for, is held by `holder`
+ * (may be NULL) now: whom a report blames. */
+void task_blame(struct task *task, const struct task *holder);
 
-/** Say that the current step does something whose order is observed. */
-void task_touch_ordered(void);
+/** Note for reports that the running task served the queue of this name; `woke`: somebody waited
+ * there. Ignored outside of tasks. */
+void task_note_wake(const char *object_name, uint32_t object_id, bool woke);
 
 #endif

@@ -7,5 +7,7 @@ function(cli_test name)
 endfunction()
 
 cli_test(usage)
+cli_test(bench)
 cli_test(sweep)
+cli_test(certificate)
 cli_test(traces)

@@ -24,8 +24,11 @@ class Traces(CommandLine):
                          found["crash_states"])
 
     def test_several_bugs_are_recorded_and_switched_on_again(self):
-        self.run_program("run", "late-child", "--bug", "no-final", "--bug", "no-align",
-                         "--schedule", "s1:0*4.11", "--out", "t", code=1)
+        bugs = ["--bug", "no-final", "--bug", "no-align"]
+        found = self.run_json("sweep", "late-child", *bugs, "--budget", "500runs", code=1)
+        schedule = [item["schedule"] for item in found["violations"]
+                    if item["rule"] == "flush-durable"][0]
+        self.run_program("run", "late-child", *bugs, "--schedule", schedule, "--out", "t", code=1)
         out, _ = self.run_program("replay", "t/late-child.trace.zst", code=1)
         self.assertIn("all as recorded", out)
         self.assertIn("flush-durable", out)

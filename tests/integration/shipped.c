@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "tests/integration/shipped.h"
 
+#include "injector/strategy_dpor.h"
+
 #include <check.h>
 
 const enum qcow2_policy shipped_policies[3] = { QCOW2_CANCEL, QCOW2_DELAYED, QCOW2_EAGER };
@@ -31,10 +33,16 @@ void shipped_explore(struct shipped *shipped, const struct explore_options *opti
 		     struct explore_result *result)
 {
 	struct why why = { "" };
-	struct strategy *strategy = strategy_dfs_new(true);
-	enum status status = explore(shipped->world, strategy, options, result, &why);
+	struct order order;
+	struct explore_options classes = *options;
+	order_init(&order);
+	classes.order = &order;
+	classes.judge_classes = true;
+	struct strategy *strategy = strategy_dpor_new(&order, NULL);
+	enum status status = explore(shipped->world, strategy, &classes, result, &why);
 	ck_assert_msg(status == STATUS_OK, "%s: %s", shipped->workload.name, why.text);
 	strategy_free(strategy);
+	order_release(&order);
 }
 
 static void execute(struct shipped *shipped, struct random_run *run)

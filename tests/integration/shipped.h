@@ -19,7 +19,8 @@ void shipped_close(struct shipped *shipped);
 
 enum { SHIPPED_NO_FAULTS = 0xffff };
 
-/** Every interleaving, or as many as `options` allows. Release with explore_result_release(). */
+/** A run of each class, or as many as `options` allows, which need not say `order`. Release with
+ * explore_result_release(). */
 void shipped_explore(struct shipped *shipped, const struct explore_options *options,
 		     struct explore_result *result);
 

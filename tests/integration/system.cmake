@@ -4,6 +4,9 @@ add_library(suite_support STATIC integration/shipped.c)
 target_link_libraries(suite_support PRIVATE build_flags PkgConfig::check PUBLIC workloads)
 
 integration_test(known_bugs LINKS suite_support workloads engine oracle injector traces)
+integration_test(bug_table LINKS suite_support workloads engine oracle injector traces)
+target_compile_definitions(test_bug_table PRIVATE TESTS_README="${PROJECT_SOURCE_DIR}/tests/README.md")
+integration_test(standstill LINKS suite_support workloads engine oracle injector traces)
 integration_test(crash_states LINKS suite_support workloads engine oracle injector traces)
 integration_test(same_script LINKS suite_support workloads engine oracle injector traces)
 
@@ -16,3 +19,11 @@ add_dependencies(test_determinism cowtip)
 add_executable(make_corpus EXCLUDE_FROM_ALL integration/make_corpus.c)
 target_link_libraries(make_corpus PRIVATE cli workloads engine oracle injector traces build_flags)
 set_target_properties(make_corpus PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR})
+
+# The engine's accesses against its footprints: the audited files stand in for those of the layers.
+if(TARGET audit)
+  audited(world_audited ${PROJECT_SOURCE_DIR}/workloads/world_script.c)
+  integration_test(footprints_audit
+    LINKS engine_audited world_audited audit suite_support workloads engine oracle injector traces
+    LIBS PkgConfig::zlib)
+endif()

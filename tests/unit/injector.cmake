@@ -1,7 +1,13 @@
 # SPDX-License-Identifier: MIT
 unit_test(choice LINKS injector traces)
 unit_test(strategy LINKS injector traces)
+unit_test(order LINKS injector traces)
 unit_test(prune LINKS injector traces)
+unit_test(strategy_delay LINKS injector traces)
+unit_test(strategy_pct LINKS injector traces)
+unit_test(strategy_pos LINKS injector traces)
+unit_test(strategy_stateful LINKS injector traces)
+unit_test(estimate LINKS injector traces)
 unit_test(disk_memory LINKS injector traces)
 unit_test(intercept LINKS injector traces)
 unit_test(session LINKS injector traces)

@@ -7,6 +7,8 @@ target_link_libraries(oracle_world PUBLIC oracle traces PRIVATE build_flags PkgC
 unit_test(oracle_content LINKS oracle_world oracle traces)
 unit_test(oracle_structure LINKS oracle_world oracle traces)
 unit_test(oracle_reads LINKS oracle_world oracle traces)
+unit_test(oracle_cuts LINKS oracle_world oracle traces)
+unit_test(oracle_cut_examples LINKS oracle_world oracle traces)
 unit_test(oracle_random LINKS oracle_world oracle traces)
 unit_test(oracle_images LINKS oracle traces)
 unit_test(oracle_judge LINKS oracle_world oracle traces LIBS PkgConfig::zlib)

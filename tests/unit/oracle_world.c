@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "tests/unit/oracle_world.h"
 
+#include "oracle/bytes.h"
+
 #include <check.h>
 #include <endian.h>
 #include <stdio.h>
@@ -259,6 +261,81 @@ void world_end(struct world *world, enum run_end end, const char *text)
 void world_flush(struct world *world)
 {
 	world_ack(world, world_invoke(world, REQUEST_FLUSH, 0, 0), 0);
+}
+
+static bool ranges_overlap(uint64_t a, uint64_t a_bytes, uint64_t b, uint64_t b_bytes)
+{
+	return a < b + b_bytes && b < a + a_bytes;
+}
+
+static bool requests_conflict(const struct event *a, const struct event *b)
+{
+	uint64_t a_bytes = a->op == REQUEST_TRUNCATE ? INT32_MAX : a->length;
+	uint64_t b_bytes = b->op == REQUEST_TRUNCATE ? INT32_MAX : b->length;
+
+	return a->op == REQUEST_FLUSH || b->op == REQUEST_FLUSH ||
+	       ranges_overlap(a->guest_offset, a_bytes, b->guest_offset, b_bytes);
+}
+
+static bool events_conflict(const struct event *a, const struct event *b)
+{
+	uint64_t a_sector = a->host_offset / 512;
+	uint64_t b_sector = b->host_offset / 512;
+
+	if (a->kind == EVENT_REQUEST_INVOKED && b->kind == EVENT_REQUEST_COMPLETED)
+		return requests_conflict(a, b);
+	if (b->kind == EVENT_REQUEST_INVOKED && a->kind == EVENT_REQUEST_COMPLETED)
+		return requests_conflict(a, b);
+	if (a->kind != EVENT_IO_EFFECT || b->kind != EVENT_IO_EFFECT)
+		return false;
+	if (a->op == IO_RESIZE || b->op == IO_RESIZE)
+		return true;
+	if (a->op == IO_ALLOCATE || b->op == IO_ALLOCATE)
+		return false;
+	return ranges_overlap(a_sector, (a->host_offset + a->length + 511) / 512 - a_sector,
+			      b_sector, (b->host_offset + b->length + 511) / 512 - b_sector);
+}
+
+static bool steps_conflict(const struct event_log *log, const struct judge_step *a,
+			   const struct judge_step *b)
+{
+	for (size_t i = a->first_event; i < a->first_event + a->event_count; i++)
+		for (size_t k = b->first_event; k < b->first_event + b->event_count; k++)
+			if (events_conflict(&log->events[i], &log->events[k]))
+				return true;
+	return a->chain == b->chain;
+}
+
+void world_class_init(struct world_class *class, uint32_t chain_count)
+{
+	class->class = (struct judge_class){ .steps = class->steps, .chain_count = chain_count };
+}
+
+void world_class_add(struct world_class *class, const struct event_log *log, size_t event_count,
+		     uint32_t chain)
+{
+	size_t index = class->class.step_count;
+	struct judge_step *step = &class->steps[index];
+	uint32_t *clock = class->clocks[index];
+	uint64_t past = 0;
+
+	ck_assert_uint_lt(index, WORLD_STEPS_MAX);
+	*step = (struct judge_step){ .first_event = log->count - event_count,
+				     .event_count = event_count,
+				     .chain = chain,
+				     .clock = clock };
+	memset(clock, 0, sizeof(class->clocks[index]));
+	for (size_t i = 0; i < index; i++)
+		for (uint32_t c = 0; c < class->class.chain_count; c++)
+			if (class->clocks[i][c] > clock[c] &&
+			    steps_conflict(log, step, &class->steps[i]))
+				clock[c] = class->clocks[i][c];
+	step->number = ++clock[chain];
+	for (size_t i = 0; i < index; i++)
+		if (class->steps[i].number <= clock[class->steps[i].chain])
+			past += mix(class->steps[i].hash, 7);
+	step->hash = mix(mix(chain, step->number), past);
+	class->class.step_count = index + 1;
 }
 
 void world_judge(struct world *world)

@@ -82,6 +82,26 @@ void world_end(struct world *world, enum run_end end, const char *text);
 /** flush: invoked and acknowledged. */
 void world_flush(struct world *world);
 
+/* Classes of runs. */
+
+enum { WORLD_STEPS_MAX = 128, WORLD_CHAINS_MAX = 8 };
+
+/** The steps of a run, with their clocks. Does not move: `class` points into it. */
+struct world_class {
+	struct judge_class class;
+	struct judge_step steps[WORLD_STEPS_MAX];
+	uint32_t clocks[WORLD_STEPS_MAX][WORLD_CHAINS_MAX];
+};
+
+/** No steps yet. */
+void world_class_init(struct world_class *class, uint32_t chain_count);
+
+/** The last `event_count` events of the log are a step of `chain`. It happens after those before it
+ * that change the same sectors (or any, when one changes the file's size), and as to requests that
+ * overlap, after invocations if it completes and after completions if it invokes. */
+void world_class_add(struct world_class *class, const struct event_log *log, size_t event_count,
+		     uint32_t chain);
+
 /* The judgement. */
 
 /** Judge the log so far with a new judge, both models; the result is in world->report. */

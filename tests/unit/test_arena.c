@@ -255,6 +255,207 @@ START_TEST(random_use_never_mixes_objects_up)
 }
 END_TEST
 
+enum { TASKS = 4, CALLS = 300 };
+
+/** One task's calls: what it takes next, and what it has. */
+struct taker {
+	uint64_t state;
+	uint8_t *objects[CALLS];
+	size_t taken;
+	size_t given;
+};
+
+static void take_or_give(struct taker *taker, uint32_t pool)
+{
+	arena_select(arena, pool);
+	if (next_random(&taker->state) % 3 == 0 && taker->given < taker->taken) {
+		arena_give(arena, taker->objects[taker->given++]);
+		return;
+	}
+	size_t bytes = next_random(&taker->state) % 2000;
+	uint8_t *object = arena_take(arena, bytes);
+	ck_assert(all_are(object, bytes, 0));
+	memset(object, (int)pool, bytes);
+	taker->objects[taker->taken++] = object;
+}
+
+struct image {
+	uint32_t pools[TASKS + 1];
+	size_t counts[TASKS + 1];
+	uint8_t *bytes[TASKS + 1];
+	size_t count;
+};
+
+static void add_to_image(void *context, uint32_t pool, const uint8_t *bytes, size_t count)
+{
+	struct image *image = context;
+	ck_assert_uint_le(image->count, TASKS);
+	image->pools[image->count] = pool;
+	image->counts[image->count] = count;
+	image->bytes[image->count] = malloc(count);
+	memcpy(image->bytes[image->count++], bytes, count);
+}
+
+static void check_image(void *context, uint32_t pool, const uint8_t *bytes, size_t count)
+{
+	struct image *image = context;
+	ck_assert_uint_eq(image->pools[image->count], pool);
+	ck_assert_uint_eq(image->counts[image->count], count);
+	ck_assert_mem_eq(image->bytes[image->count], bytes, count);
+	image->count++;
+}
+
+static void free_image(struct image *image)
+{
+	for (size_t i = 0; i < image->count; i++)
+		free(image->bytes[i]);
+	image->count = 0;
+}
+
+START_TEST(a_task_s_bytes_depend_on_its_own_calls_whatever_the_interleaving)
+{
+	struct image image = { 0 };
+	for (uint64_t interleaving = 0; interleaving < 30; interleaving++) {
+		static struct taker takers[TASKS];
+		uint64_t state = interleaving;
+		size_t left[TASKS];
+		arena_reset(arena);
+		for (size_t i = 0; i < TASKS; i++) {
+			takers[i] = (struct taker){ .state = i };
+			left[i] = CALLS;
+		}
+		for (size_t calls = (size_t)TASKS * CALLS; calls > 0; calls--) {
+			size_t i = next_random(&state) % TASKS;
+			while (left[i] == 0)
+				i = (i + 1) % TASKS;
+			left[i]--;
+			take_or_give(&takers[i], (uint32_t)i + 1);
+		}
+		assert_intact();
+		if (interleaving == 0)
+			arena_visit(arena, add_to_image, &image);
+		image.count = 0;
+		arena_visit(arena, check_image, &image);
+	}
+	free_image(&image);
+}
+END_TEST
+
+START_TEST(what_another_task_frees_does_not_move_what_is_taken_later)
+{
+	const size_t bytes = (size_t)1 << 20;
+	uint8_t *without[6], *with[6];
+	for (int round = 0; round < 2; round++) {
+		uint8_t **seen = round ? with : without;
+		arena_reset(arena);
+		for (int i = 0; i < 6; i++) {
+			arena_select(arena, 1);
+			seen[i] = arena_take(arena, bytes);
+			arena_select(arena, 2);
+			if (round)
+				arena_give(arena, seen[i]);
+		}
+	}
+	ck_assert_mem_eq(without, with, sizeof(with));
+	assert_intact();
+	with[2][7] = 0;
+	assert_damaged(with[2], "somebody wrote to a freed object of 1048576 bytes");
+}
+END_TEST
+
+START_TEST(what_does_not_fit_in_a_pool_comes_from_the_common_one)
+{
+	const size_t bytes = (size_t)3 << 20;
+	arena_select(arena, 511);
+	uint8_t *first = arena_take(arena, bytes);
+	uint8_t *second = arena_take(arena, bytes);
+	uint8_t *third = arena_take(arena, bytes);
+	arena_select(arena, 0);
+	uint8_t *common = arena_take(arena, 16);
+	ck_assert_ptr_nonnull(third);
+	ck_assert(first < second && second < third && third < common);
+	ck_assert_uint_lt((size_t)(common - third), bytes + ((size_t)1 << 20));
+	ck_assert_uint_gt((size_t)(third - second), bytes + 512);
+	arena_select(arena, 511);
+	arena_give(arena, third);
+	arena_give(arena, common);
+	arena_give(arena, first);
+	assert_intact();
+	arena_reset(arena);
+	ck_assert(all_are(arena_take(arena, bytes), bytes, 0));
+}
+END_TEST
+
+START_TEST(a_loaded_arena_is_what_it_was_and_goes_on_like_it)
+{
+	struct snapshot_buffer buffer = { 0 };
+	struct image saved = { 0 }, ended = { 0 };
+	struct taker takers[TASKS], takers_saved[TASKS];
+	for (size_t i = 0; i < TASKS; i++)
+		takers[i] = (struct taker){ .state = i };
+	for (int call = 0; call < CALLS / 2; call++)
+		for (uint32_t i = 0; i < TASKS - 1; i++)
+			take_or_give(&takers[i], i);
+	size_t live_bytes = arena_live_bytes(arena);
+	arena_visit(arena, add_to_image, &saved);
+	arena_save(arena, &buffer);
+	memcpy(takers_saved, takers, sizeof(takers));
+	for (int round = 0; round < 3; round++) {
+		if (round > 0) {
+			/* Something else was done since, with other objects, in other pools. */
+			for (int call = 0; call < CALLS; call++) {
+				arena_select(arena, (uint32_t)call % 7);
+				memset(arena_take(arena, 900), 0xff, 900);
+			}
+			memcpy(takers, takers_saved, sizeof(takers));
+			snapshot_buffer_rewind(&buffer);
+			arena_load(arena, &buffer);
+			saved.count = 0;
+			arena_visit(arena, check_image, &saved);
+			ck_assert_uint_eq(arena_live_bytes(arena), live_bytes);
+			assert_intact();
+		}
+		for (int call = 0; call < CALLS / 2; call++)
+			for (uint32_t i = 0; i < TASKS; i++)
+				take_or_give(&takers[i], i);
+		if (round == 0)
+			arena_visit(arena, add_to_image, &ended);
+		ended.count = 0;
+		arena_visit(arena, check_image, &ended);
+		assert_intact();
+	}
+	free_image(&saved);
+	free_image(&ended);
+	snapshot_buffer_release(&buffer);
+}
+END_TEST
+
+START_TEST(a_loaded_arena_reuses_what_it_would_have_reused)
+{
+	const size_t bytes = (size_t)1 << 20;
+	struct snapshot_buffer buffer = { 0 };
+	uint8_t *seen[8];
+	arena_select(arena, 3);
+	for (int i = 0; i < 5; i++)
+		arena_give(arena, arena_take(arena, bytes));
+	arena_save(arena, &buffer);
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < 8; i++) {
+			uint8_t *object = arena_take(arena, bytes);
+			ck_assert(all_are(object, bytes, 0));
+			if (round == 0)
+				seen[i] = object;
+			ck_assert_ptr_eq(object, seen[i]);
+			arena_give(arena, object);
+		}
+		snapshot_buffer_rewind(&buffer);
+		arena_load(arena, &buffer);
+	}
+	assert_intact();
+	snapshot_buffer_release(&buffer);
+}
+END_TEST
+
 START_TEST(a_double_free_dies)
 {
 	void *object = arena_take(arena, 24);
@@ -296,6 +497,11 @@ int main(void)
 	tcase_add_test(tcase, what_leaves_the_quarantine_is_reused_as_zeros);
 	tcase_add_test(tcase, damage_is_still_known_when_the_quarantine_overflows);
 	tcase_add_test(tcase, a_full_arena_says_so_and_works_on);
+	tcase_add_test(tcase, a_task_s_bytes_depend_on_its_own_calls_whatever_the_interleaving);
+	tcase_add_test(tcase, what_another_task_frees_does_not_move_what_is_taken_later);
+	tcase_add_test(tcase, what_does_not_fit_in_a_pool_comes_from_the_common_one);
+	tcase_add_test(tcase, a_loaded_arena_is_what_it_was_and_goes_on_like_it);
+	tcase_add_test(tcase, a_loaded_arena_reuses_what_it_would_have_reused);
 	tcase_add_loop_test(tcase, random_use_never_mixes_objects_up, 0, 4);
 	tcase_add_test_raise_signal(tcase, a_double_free_dies, SIGABRT);
 	tcase_add_test_raise_signal(tcase, freeing_what_is_no_object_dies, SIGABRT);

@@ -41,7 +41,7 @@ START_TEST(picks_of_points_with_two_or_more_options_make_the_schedule)
 	free(text);
 	choice_end(&choice, RUN_FINISHED, 0);
 	ck_assert(!choice_begin(&choice));
-	ck_assert_uint_eq(choice.taken.count, 0);
+	ck_assert_msg(choice.taken.count == 4, "forgotten with the first pick of the next run");
 	choice_release(&choice);
 	strategy_free(strategy);
 }
@@ -138,10 +138,10 @@ START_TEST(a_step_belongs_to_the_actor_of_the_last_run_point)
 	ck_assert(choice_begin(&choice));
 	choice_pick(&choice, &three);
 	choice_pick(&choice, &fault);
-	choice_step_done(&choice, &nothing);
+	choice_step_done(&choice, &nothing, 0);
 	ck_assert_uint_eq(spy.actor, 8);
 	choice_pick(&choice, &one);
-	choice_step_done(&choice, &nothing);
+	choice_step_done(&choice, &nothing, 0);
 	ck_assert_uint_eq(spy.actor, 3);
 	choice_release(&choice);
 }

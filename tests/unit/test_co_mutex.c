@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "engine/coroutine/co_mutex.h"
 
+#include "engine/scheduler/touch.h"
 #include "tests/unit/tasks.h"
 
 static struct sched *sched;
@@ -10,7 +11,7 @@ static void setup(void)
 {
 	sched = sched_new();
 	ck_assert_ptr_nonnull(sched);
-	co_mutex_init(&mutex, "m");
+	co_mutex_init(&mutex, "m", 0);
 }
 
 static void teardown(void)
@@ -93,7 +94,8 @@ END_TEST
 struct program {
 	uint32_t tasks;
 	uint32_t sections;
-	bool yields; /* inside each section */
+	bool yields;  /* inside each section */
+	bool touches; /* each section says that it changes what tasks share */
 	uint32_t inside;
 	uint32_t entered;
 };
@@ -108,6 +110,8 @@ static void run_sections(void *argument)
 		program.inside++;
 		ck_assert_uint_eq(program.inside, 1);
 		program.entered++;
+		if (plan->touches)
+			touch(TOUCH_WORLD, 0, ACCESS_WRITE);
 		if (plan->yields)
 			task_yield();
 		program.inside--;
@@ -118,7 +122,7 @@ static void run_sections(void *argument)
 static void begin_program(struct sched *runner, void *context)
 {
 	program = *(struct program *)context;
-	co_mutex_init(&mutex, "m");
+	co_mutex_init(&mutex, "m", 0);
 	for (uint32_t i = 0; i < program.tasks; i++)
 		sched_spawn(runner, "t", run_sections, context);
 }
@@ -164,15 +168,28 @@ START_TEST(every_interleaving_of_lock_sections_is_run_exactly_once)
 }
 END_TEST
 
-START_TEST(pruned_search_runs_each_order_of_the_sections_once)
+static uint64_t count_pruned(struct program *plan)
 {
-	struct program plan = shapes[_i];
 	struct exploration pruned = { .points = SCHED_POINTS_ALL,
 				      .prune = true,
 				      .begin = begin_program,
 				      .end = end_program,
-				      .context = &plan };
-	ck_assert_uint_eq(explore(&pruned), interleavings(plan.tasks, plan.sections));
+				      .context = plan };
+	return explore(&pruned);
+}
+
+START_TEST(pruned_search_runs_each_order_of_the_sections_once)
+{
+	struct program plan = shapes[_i];
+	plan.touches = true;
+	ck_assert_uint_eq(count_pruned(&plan), interleavings(plan.tasks, plan.sections));
+}
+END_TEST
+
+START_TEST(pruned_search_runs_sections_once_that_touch_nothing)
+{
+	struct program plan = shapes[_i];
+	ck_assert_uint_eq(count_pruned(&plan), 1);
 }
 END_TEST
 
@@ -316,6 +333,8 @@ int main(void)
 	tcase_add_loop_test(tcase, every_interleaving_of_lock_sections_is_run_exactly_once, 0,
 			    shape_count);
 	tcase_add_loop_test(tcase, pruned_search_runs_each_order_of_the_sections_once, 0,
+			    shape_count);
+	tcase_add_loop_test(tcase, pruned_search_runs_sections_once_that_touch_nothing, 0,
 			    shape_count);
 	tcase_add_loop_test(tcase,
 			    contended_interleavings_are_as_many_as_a_model_of_the_lock_counts, 0,

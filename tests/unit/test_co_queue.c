@@ -79,7 +79,9 @@ START_TEST(wake_all_wakes_those_who_wait_now_not_those_who_wait_again)
 	sched_spawn(sched, "waker", wake_all, NULL);
 	ck_assert_int_eq(run_tasks(sched, SCHED_POINTS_IO), RUN_DEADLOCK);
 	ck_assert_str_eq(story, "a waits; 1 woken; waker ends; a goes on; a waits; ");
-	ck_assert_str_eq(sched_report(sched), "deadlock: task 1 'a' waits for queue 'q' 7");
+	ck_assert_str_eq(sched_report(sched),
+			 "lost wake-up: task 1 'a' waits for queue 'q' 7 since step 3 "
+			 "(which task 2 'waker' woke in step 2)");
 }
 END_TEST
 

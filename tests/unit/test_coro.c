@@ -29,7 +29,7 @@ static void tell_thrice(void *argument)
 START_TEST(a_coroutine_runs_from_yield_to_yield)
 {
 	char name[] = "a ";
-	struct coro *co = coro_new(tell_thrice, name);
+	struct coro *co = coro_new(tell_thrice, name, 0);
 	ck_assert_ptr_nonnull(co);
 	ck_assert_str_eq(story, "");
 	while (coro_resume(co))
@@ -44,7 +44,7 @@ START_TEST(coroutines_take_turns_on_stacks_of_their_own)
 	char names[3][3] = { "a ", "b ", "c " };
 	struct coro *co[3];
 	for (int i = 0; i < 3; i++)
-		co[i] = coro_new(tell_thrice, names[i]);
+		co[i] = coro_new(tell_thrice, names[i], (uint32_t)i);
 	for (int round = 0; round < 4; round++)
 		for (int i = 2; i >= 0; i--)
 			ck_assert_int_eq(coro_resume(co[i]), round < 3);
@@ -68,7 +68,7 @@ static void check_alignment(void *argument)
 START_TEST(the_stack_is_aligned_for_calls)
 {
 	uintptr_t remainder = 99;
-	struct coro *co = coro_new(check_alignment, &remainder);
+	struct coro *co = coro_new(check_alignment, &remainder, 0);
 	ck_assert(!coro_resume(co));
 	ck_assert_uint_eq(remainder, 0);
 	ck_assert_str_eq(story, "1.500");
@@ -101,7 +101,7 @@ START_TEST(values_in_registers_survive_switches)
 	struct sums sums[4] = { { 0 } };
 	struct coro *co[4];
 	for (int i = 0; i < 4; i++)
-		co[i] = coro_new(sum_up, &sums[i]);
+		co[i] = coro_new(sum_up, &sums[i], (uint32_t)i);
 	/* The first runs undisturbed, the others interleaved with each other. */
 	while (coro_resume(co[0])) {
 	}
@@ -130,7 +130,7 @@ START_TEST(the_running_coroutine_and_its_stack_are_known)
 {
 	int outside = 0;
 	struct coro *seen = NULL;
-	struct coro *co = coro_new(note_current, &seen);
+	struct coro *co = coro_new(note_current, &seen, 0);
 	ck_assert_ptr_null(coro_current());
 	ck_assert(coro_resume(co));
 	ck_assert_ptr_eq(seen, co);
@@ -163,12 +163,12 @@ static void abandon_after_yield(void *argument)
 START_TEST(an_abandoned_coroutine_is_over_and_its_stack_is_good_again)
 {
 	for (int i = 0; i < 100; i++) {
-		struct coro *co = coro_new(abandon_after_yield, NULL);
+		struct coro *co = coro_new(abandon_after_yield, NULL, 0);
 		ck_assert(coro_resume(co));
 		ck_assert(!coro_resume(co));
 		coro_free(co);
 		uintptr_t remainder = 99;
-		co = coro_new(check_alignment, &remainder);
+		co = coro_new(check_alignment, &remainder, 0);
 		ck_assert(!coro_resume(co));
 		coro_free(co);
 		story[0] = '\0';
@@ -181,14 +181,15 @@ static void note_stack(void *argument)
 	*(uintptr_t *)argument = (uintptr_t)__builtin_frame_address(0);
 }
 
-START_TEST(equal_sequences_of_calls_get_equal_stacks)
+START_TEST(equal_slots_are_equal_stacks_whatever_the_order)
 {
 	uintptr_t first[8] = { 0 };
 	for (int round = 0; round < 3; round++) {
 		struct coro *co[8];
-		for (int i = 0; i < 8; i++) {
+		for (int nth = 0; nth < 8; nth++) {
 			uintptr_t address = 0;
-			co[i] = coro_new(note_stack, &address);
+			int i = nth ^ round;
+			co[i] = coro_new(note_stack, &address, (uint32_t)i);
 			coro_resume(co[i]);
 			if (round == 0)
 				first[i] = address;
@@ -207,7 +208,7 @@ START_TEST(more_coroutines_than_the_pool_keeps_work_too)
 	static struct coro *co[COUNT];
 	char name[] = "";
 	for (int i = 0; i < COUNT; i++) {
-		co[i] = coro_new(tell_thrice, name);
+		co[i] = coro_new(tell_thrice, name, (uint32_t)i);
 		ck_assert_ptr_nonnull(co[i]);
 		ck_assert(coro_resume(co[i]));
 	}
@@ -237,7 +238,7 @@ START_TEST(ten_thousand_coroutines_one_after_the_other_take_no_more_memory_than_
 	char name[] = "";
 	long warm = 0;
 	for (int i = 0; i < 10000; i++) {
-		struct coro *co = coro_new(tell_thrice, name);
+		struct coro *co = coro_new(tell_thrice, name, 0);
 		for (int step = 0; step < i % 5; step++)
 			coro_resume(co);
 		coro_free(co);
@@ -275,13 +276,137 @@ static void unwind(void *argument)
 START_TEST(unwinding_stops_at_the_first_frame)
 {
 	struct unwound unwound = { 0 };
-	struct coro *co = coro_new(unwind, &unwound);
+	struct coro *co = coro_new(unwind, &unwound, 0);
 	ck_assert(!coro_resume(co));
 	ck_assert_int_eq(unwound.last_step, 0);
 	ck_assert_int_ge(unwound.frames, 2);
 	ck_assert_int_le(unwound.frames, 4);
 	ck_assert_str_eq(unwound.outermost, "coro_first_frame");
 	coro_free(co);
+}
+END_TEST
+
+/** Adds up, on its own stack only, what it is asked for. */
+struct adder {
+	int asked;
+	long total;
+};
+
+static void add_up(void *argument)
+{
+	struct adder *adder = argument;
+	long parts[300] = { 0 };
+	long *last = &parts[299];
+	for (;;) {
+		for (int i = 0; i < 299; i++)
+			parts[i] += adder->asked;
+		*last += adder->asked;
+		adder->total = 0;
+		for (int i = 0; i < 300; i++)
+			adder->total += parts[i];
+		coro_yield();
+	}
+}
+
+static long ask(struct coro *co, struct adder *adder, int number)
+{
+	adder->asked = number;
+	ck_assert(coro_resume(co));
+	return adder->total;
+}
+
+START_TEST(a_loaded_coroutine_goes_on_from_where_it_was_saved)
+{
+	struct snapshot_buffer early = { 0 }, late = { 0 };
+	struct adder adder = { 0 };
+	if (!coro_can_snapshot()) {
+		fputs("skipped: no snapshots of stacks with AddressSanitizer\n", stderr);
+		return;
+	}
+	struct coro *co = coro_new(add_up, &adder, 9);
+	ck_assert(coro_is_pooled(co));
+	ck_assert_int_eq(ask(co, &adder, 1), 300);
+	coro_save(co, &early);
+	ck_assert_int_eq(ask(co, &adder, 2), 900);
+	coro_save(co, &late);
+	ck_assert_int_eq(ask(co, &adder, 4), 2100);
+	for (int round = 0; round < 3; round++) {
+		coro_free(co);
+		/* Somebody else has the stack meanwhile. */
+		struct adder other = { 0 };
+		co = coro_new(add_up, &other, 9);
+		ck_assert_int_eq(ask(co, &other, 7), 2100);
+		coro_free(co);
+		struct snapshot_buffer *buffer = round % 2 ? &early : &late;
+		snapshot_buffer_rewind(buffer);
+		co = coro_load(buffer);
+		ck_assert_int_eq(ask(co, &adder, 10), round % 2 ? 3300 : 3900);
+	}
+	coro_free(co);
+	snapshot_buffer_release(&early);
+	snapshot_buffer_release(&late);
+}
+END_TEST
+
+START_TEST(a_fresh_coroutine_can_be_saved_and_loaded_too)
+{
+	char name[] = "a ";
+	struct snapshot_buffer buffer = { 0 };
+	if (!coro_can_snapshot()) {
+		fputs("skipped: no snapshots of stacks with AddressSanitizer\n", stderr);
+		return;
+	}
+	struct coro *co = coro_new(tell_thrice, name, 0);
+	coro_save(co, &buffer);
+	for (int round = 0; round < 2; round++) {
+		while (coro_resume(co))
+			tell("| ");
+		coro_free(co);
+		snapshot_buffer_rewind(&buffer);
+		co = coro_load(&buffer);
+	}
+	coro_free(co);
+	ck_assert_str_eq(story, "a | a | a | end a | a | a | end ");
+	snapshot_buffer_release(&buffer);
+}
+END_TEST
+
+static void leave_and_return(void *argument)
+{
+	volatile char below[4000];
+	for (size_t i = 0; i < sizeof(below); i++)
+		below[i] = *(char *)argument;
+}
+
+static void call_and_yield(void *argument)
+{
+	leave_and_return(argument);
+	coro_yield();
+}
+
+START_TEST(what_lies_below_the_stack_pointer_can_be_wiped)
+{
+	char mark = 0x77;
+	if (!coro_can_snapshot()) {
+		fputs("skipped: no snapshots of stacks with AddressSanitizer\n", stderr);
+		return;
+	}
+	struct coro *co = coro_new(call_and_yield, &mark, 3);
+	ck_assert(coro_resume(co));
+	size_t live_bytes = 0;
+	const uint8_t *live = coro_live_stack(co, &live_bytes);
+	ck_assert(coro_owns_address(co, live));
+	ck_assert_uint_lt(live_bytes, 1024);
+	uint8_t *copy = malloc(live_bytes);
+	memcpy(copy, live, live_bytes);
+	ck_assert_int_eq(live[-2000], mark);
+	coro_clear_dead(co);
+	for (int i = 1; i <= CORO_DEAD_BYTES; i++)
+		ck_assert_int_eq(live[-i], 0);
+	ck_assert_mem_eq(copy, live, live_bytes);
+	ck_assert(!coro_resume(co));
+	coro_free(co);
+	free(copy);
 }
 END_TEST
 
@@ -301,11 +426,14 @@ int main(void)
 	tcase_add_test(tcase, values_in_registers_survive_switches);
 	tcase_add_test(tcase, the_running_coroutine_and_its_stack_are_known);
 	tcase_add_test(tcase, an_abandoned_coroutine_is_over_and_its_stack_is_good_again);
-	tcase_add_test(tcase, equal_sequences_of_calls_get_equal_stacks);
+	tcase_add_test(tcase, equal_slots_are_equal_stacks_whatever_the_order);
 	tcase_add_test(tcase, more_coroutines_than_the_pool_keeps_work_too);
 	tcase_add_test(tcase,
 		       ten_thousand_coroutines_one_after_the_other_take_no_more_memory_than_ten);
 	tcase_add_test(tcase, unwinding_stops_at_the_first_frame);
+	tcase_add_test(tcase, a_loaded_coroutine_goes_on_from_where_it_was_saved);
+	tcase_add_test(tcase, a_fresh_coroutine_can_be_saved_and_loaded_too);
+	tcase_add_test(tcase, what_lies_below_the_stack_pointer_can_be_wiped);
 	tcase_add_test(tcase, a_free_of_nothing_is_allowed);
 	suite_add_tcase(suite, tcase);
 	return run_suite(suite);

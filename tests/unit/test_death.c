@@ -191,7 +191,7 @@ static enum run_end run_death(int which, struct trace *labelled)
 {
 	zero = 0;
 	arena_reset(arena);
-	co_mutex_init(&mutex, "m");
+	co_mutex_init(&mutex, "m", 0);
 	sched_spawn(sched, "victim", victim, &which);
 	sched_spawn(sched, "bystander", bystander, NULL);
 	struct sched_options options = { .arena = arena,
@@ -215,7 +215,7 @@ static void behave(void *argument)
 static enum run_end run_good(void)
 {
 	arena_reset(arena);
-	co_mutex_init(&mutex, "m");
+	co_mutex_init(&mutex, "m", 0);
 	for (int i = 0; i < 3; i++)
 		sched_spawn(sched, "good", behave, NULL);
 	struct sched_options options = { .arena = arena, .points = SCHED_POINTS_ALL };
@@ -429,7 +429,7 @@ START_TEST(a_fault_between_steps_is_the_program_s_own)
 	ck_assert_int_ge(child, 0);
 	if (child == 0) {
 		ck_assert_ptr_nonnull(freopen("/dev/null", "w", stderr));
-		co_mutex_init(&mutex, "m");
+		co_mutex_init(&mutex, "m", 0);
 		sched_spawn(sched, "a", bystander, NULL);
 		sched_spawn(sched, "b", bystander, NULL);
 		struct sched_options options = { .choice = &choice };

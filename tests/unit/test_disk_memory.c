@@ -121,6 +121,116 @@ START_TEST(any_sequence_of_changes_reads_like_the_model)
 }
 END_TEST
 
+START_TEST(a_rollback_undoes_whatever_was_done_since_the_mark)
+{
+	enum { DEPTH = 40, REPEATS = 25 };
+	struct content *initial = make_initial();
+	struct disk_memory *memory = disk_memory_new(initial);
+	struct disk *disk = disk_memory_disk(memory);
+	struct content *models[DEPTH + 1];
+	struct page_hash hashes[DEPTH + 1];
+	size_t marks[DEPTH + 1];
+	uint64_t seed = 7;
+	size_t depth = 0;
+
+	disk_memory_track(memory, true);
+	models[0] = content_clone(initial);
+	for (unsigned repeat = 0; repeat < REPEATS; repeat++) {
+		for (; depth < DEPTH; depth++) {
+			marks[depth] = disk_memory_mark(memory);
+			if (depth % 3 == 0)
+				hashes[depth] = disk_memory_hash(memory);
+			models[depth + 1] = content_clone(models[depth]);
+			change_both(disk, models[depth + 1], &seed);
+		}
+		for (size_t back = next_random(&seed) % DEPTH; depth > back; depth--)
+			content_free(models[depth]);
+		disk_memory_rollback(memory, marks[depth]);
+		check_same(disk, models[depth]);
+		struct page_hash hash = disk_memory_hash(memory);
+		if (depth % 3 == 0)
+			ck_assert_mem_eq(&hash, &hashes[depth], sizeof(hash));
+	}
+	disk_memory_rollback(memory, 0);
+	check_same(disk, initial);
+	do
+		content_free(models[depth]);
+	while (depth-- > 0);
+	disk_memory_free(memory);
+	content_free(initial);
+}
+END_TEST
+
+START_TEST(the_hash_tells_contents_apart_and_nothing_else)
+{
+	enum { STATES = 400 };
+	static struct content *models[STATES];
+	static struct page_hash hashes[STATES];
+	struct content *initial = make_initial();
+	struct disk_memory *memory = disk_memory_new(initial);
+	struct disk *disk = disk_memory_disk(memory);
+	uint64_t seed = 3;
+
+	for (size_t i = 0; i < STATES; i++) {
+		/* Back to the beginning now and then, so that equal contents come up by other ways.
+		 */
+		if (i % 20 == 0)
+			disk_memory_rewind(memory);
+		models[i] = content_clone(i % 20 ? models[i - 1] : initial);
+		uint8_t data[512];
+		memset(data, (int)(next_random(&seed) % 2), sizeof(data));
+		uint64_t host_offset = next_random(&seed) % 3 * 512;
+		if (next_random(&seed) % 3)
+			write_both(disk, models[i], data, sizeof(data), host_offset);
+		else
+			allocate_both(disk, models[i], FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+				      host_offset, 512);
+		if (next_random(&seed) % 8 == 0) {
+			ck_assert_int_eq(disk->ops->resize(disk, 20000), 0);
+			content_resize(models[i], 20000);
+		}
+		hashes[i] = disk_memory_hash(memory);
+		for (size_t other = 0; other < i; other++)
+			ck_assert_int_eq(content_equal(models[i], models[other], NULL),
+					 memcmp(&hashes[i], &hashes[other], sizeof(hashes[i])) ==
+						 0);
+	}
+	for (size_t i = 0; i < STATES; i++)
+		content_free(models[i]);
+	disk_memory_free(memory);
+	content_free(initial);
+}
+END_TEST
+
+static int compare_hashes(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct page_hash));
+}
+
+START_TEST(every_bit_of_a_page_makes_another_hash_and_so_does_its_place)
+{
+	enum { BITS = 8 * CONTENT_PAGE_BYTES, PLACES = 1000 };
+	static struct page_hash hashes[BITS + PLACES];
+	uint8_t page[CONTENT_PAGE_BYTES] = { 0 };
+
+	for (size_t bit = 0; bit < BITS; bit++) {
+		page[bit / 8] = (uint8_t)(1U << bit % 8);
+		hashes[bit] = page_hash_of(0, page);
+		page[bit / 8] = 0;
+	}
+	page[99] = 1;
+	for (size_t place = 0; place < PLACES; place++)
+		hashes[BITS + place] = page_hash_of(place + 1, page);
+	qsort(hashes, BITS + PLACES, sizeof(hashes[0]), compare_hashes);
+	for (size_t i = 1; i < BITS + PLACES; i++)
+		ck_assert_int_ne(compare_hashes(&hashes[i - 1], &hashes[i]), 0);
+	const struct page_hash zeros = { { 0 } };
+	page[99] = 0;
+	hashes[0] = page_hash_of(7, page);
+	ck_assert_mem_eq(&hashes[0], &zeros, sizeof(zeros));
+}
+END_TEST
+
 START_TEST(offsets_near_the_end_of_the_address_range_are_as_good_as_any)
 {
 	const uint64_t far = (uint64_t)INT64_MAX - 5000;
@@ -185,6 +295,9 @@ int main(void)
 
 	tcase_set_timeout(tests, 60);
 	tcase_add_test(tests, any_sequence_of_changes_reads_like_the_model);
+	tcase_add_test(tests, a_rollback_undoes_whatever_was_done_since_the_mark);
+	tcase_add_test(tests, the_hash_tells_contents_apart_and_nothing_else);
+	tcase_add_test(tests, every_bit_of_a_page_makes_another_hash_and_so_does_its_place);
 	tcase_add_test(tests, offsets_near_the_end_of_the_address_range_are_as_good_as_any);
 	tcase_add_test(tests, many_pages_are_found_after_the_table_has_grown);
 	suite_add_tcase(suite, tests);

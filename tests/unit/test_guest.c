@@ -85,6 +85,7 @@ int main(void)
 {
 	Suite *suite = suite_create("guest");
 	TCase *tests = tcase_create("guest");
+	tcase_set_timeout(tests, 60);
 	suite_add_tcase(suite, tests);
 	tcase_add_test(tests, no_two_stamped_sectors_are_equal);
 	tcase_add_test(tests, a_stamp_depends_on_the_place_not_on_the_request_s_start);

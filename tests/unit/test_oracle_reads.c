@@ -154,7 +154,7 @@ START_TEST(each_bad_end_of_a_run_is_a_verdict_with_its_text)
 	static const struct {
 		enum run_end end;
 		const char *text;
-	} ends[] = { { RUN_DEADLOCK, "deadlocked: co3 waits" },
+	} ends[] = { { RUN_DEADLOCK, "stands still: co3 waits" },
 		     { RUN_LIVELOCK, "does not end: co3 waits" },
 		     { RUN_LEAKED, "coroutine behind: co3 waits" },
 		     { RUN_DIED, "died: co3 waits" } };

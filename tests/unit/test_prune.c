@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
-/* Pruning must lose nothing. Random small programs are explored twice, with and without sleep sets,
- * and the sets of all states in which a run can end are compared.
+/* Pruning must lose nothing. Random small programs are explored in full, with sleep sets, and with
+ * partial-order reduction in one piece and cut into jobs. The sets of all states in which a run can
+ * end are compared, and so are the classes of runs.
  *
  * The programs have what makes pruning hard: steps whose footprint depends on what they read,
- * actors that wait for one another, faults decided inside steps with a bound on their number, steps
- * that end the run. Every value written depends on everything read before, so two runs end in the
- * same state only when they differ by exchanging independent steps. */
+ * mutexes held over several steps or within one, actors that wait for one another, faults decided
+ * inside steps with a bound on their number, steps that end the run. Every value written depends on
+ * everything read before, so two runs end in the same state only when they differ by exchanging
+ * independent steps. */
 #include "injector/choice.h"
-#include "injector/strategy.h"
+#include "injector/strategy_dpor.h"
 #include "tests/run_suite.h"
 
 #include <check.h>
@@ -24,7 +26,13 @@ enum {
 	ENDS_MAX = 1 << 16,
 	RUNS_MAX = 3000,
 	PROGRAMS = 3000,
+	NOBODY = -1,
 };
+
+/* Objects in footprints. */
+enum { OBJECT_BYTES = OBJECT_FIRST_OF_OTHERS, OBJECT_SHARED, OBJECT_ORDERED, OBJECT_MUTEX };
+
+enum search_kind { SEARCH_PLAIN, SEARCH_PRUNED, SEARCH_DPOR };
 
 enum step_kind {
 	STEP_READ,
@@ -49,6 +57,9 @@ struct program {
 		unsigned to;
 		unsigned flag;
 	} steps[ACTORS_MAX][STEPS_MAX];
+	/* The mutex is taken with the first of these steps and given back with the last. */
+	unsigned hold_first[ACTORS_MAX], hold_last[ACTORS_MAX];
+	bool holds[ACTORS_MAX];
 	unsigned faults_max;
 };
 
@@ -61,6 +72,9 @@ struct state {
 	unsigned next[ACTORS_MAX];
 	int waits[ACTORS_MAX]; /* flag, -1: none */
 	unsigned faults_left;
+	int holder;
+	uint32_t steps;
+	uint32_t flag_set_by[FLAGS]; /* step, from 1 */
 	bool died;
 };
 
@@ -69,6 +83,9 @@ struct ends {
 	uint64_t hashes[ENDS_MAX];
 	size_t count;
 	size_t runs;
+	size_t given_up;
+	uint64_t classes[ENDS_MAX]; /* hashes, sorted, each once */
+	size_t class_count;
 };
 
 static uint64_t next_random(uint64_t *seed)
@@ -90,6 +107,13 @@ static void generate(struct program *program, uint64_t *seed)
 	program->faults_max = (unsigned)(next_random(seed) % 3);
 	for (unsigned actor = 0; actor < program->actor_count; actor++) {
 		program->step_count[actor] = 1 + (unsigned)(next_random(seed) % STEPS_MAX);
+		program->holds[actor] = next_random(seed) % 2;
+		program->hold_first[actor] =
+			(unsigned)(next_random(seed) % program->step_count[actor]);
+		program->hold_last[actor] =
+			program->hold_first[actor] +
+			(unsigned)(next_random(seed) %
+				   (program->step_count[actor] - program->hold_first[actor]));
 		for (unsigned i = 0; i < program->step_count[actor]; i++) {
 			unsigned from = (unsigned)(next_random(seed) % BYTES);
 			program->steps[actor][i].kind =
@@ -106,6 +130,9 @@ static bool is_enabled(const struct program *program, const struct state *state,
 {
 	if (state->next[actor] == program->step_count[actor])
 		return false;
+	if (program->holds[actor] && program->hold_first[actor] == state->next[actor] &&
+	    state->holder != NOBODY)
+		return false;
 	return state->waits[actor] < 0 || state->flags[state->waits[actor]];
 }
 
@@ -119,12 +146,10 @@ static bool fails(struct choice *choice, struct state *state)
 	return true;
 }
 
-static void touch_range(struct footprint *footprint, bool write, unsigned from, unsigned to)
+static void touch(struct footprint *footprint, uint32_t kind, unsigned from, unsigned to,
+		  enum access_mode mode)
 {
-	const struct footprint more = {
-		.has_read = !write, .has_write = write, .host_from = from, .host_to = to
-	};
-	footprint_add(footprint, &more);
+	footprint_touch(footprint, footprint_object(kind, 0), from, to, mode);
 }
 
 static void read_bytes(struct state *state, unsigned actor, struct footprint *footprint,
@@ -132,7 +157,7 @@ static void read_bytes(struct state *state, unsigned actor, struct footprint *fo
 {
 	for (unsigned i = from; i < to; i++)
 		state->locals[actor] = mix(state->locals[actor], state->bytes[i] + i);
-	touch_range(footprint, false, from, to);
+	touch(footprint, OBJECT_BYTES, from, to, ACCESS_READ);
 }
 
 static void write_bytes(struct state *state, unsigned actor, struct footprint *footprint,
@@ -140,14 +165,14 @@ static void write_bytes(struct state *state, unsigned actor, struct footprint *f
 {
 	for (unsigned i = from; i < to; i++)
 		state->bytes[i] = mix(state->locals[actor], i);
-	touch_range(footprint, true, from, to);
+	touch(footprint, OBJECT_BYTES, from, to, ACCESS_WRITE);
 }
 
 static void use_shared(struct state *state, unsigned actor, struct footprint *footprint)
 {
 	state->shared = mix(state->shared, state->locals[actor]);
 	state->locals[actor] = mix(state->locals[actor], state->shared);
-	footprint->shared = true;
+	touch(footprint, OBJECT_SHARED, 0, 1, ACCESS_WRITE);
 }
 
 /* Run the next step of `actor`. */
@@ -160,6 +185,10 @@ static void step(const struct program *program, struct state *state, unsigned ac
 	unsigned flag = program->steps[actor][number].flag;
 
 	state->waits[actor] = -1;
+	if (program->holds[actor] && number == program->hold_first[actor]) {
+		touch(footprint, OBJECT_MUTEX, 0, 1, ACCESS_LOCK);
+		state->holder = (int)actor;
+	}
 	state->locals[actor] = mix(state->locals[actor], number + 1);
 	switch (program->steps[actor][number].kind) {
 	case STEP_READ: read_bytes(state, actor, footprint, from, to); break;
@@ -172,10 +201,12 @@ static void step(const struct program *program, struct state *state, unsigned ac
 	case STEP_SHARED: use_shared(state, actor, footprint); break;
 	case STEP_ORDERED_WRITE:
 		state->ordered = mix(state->ordered, state->locals[actor]);
-		footprint->ordered = true;
+		touch(footprint, OBJECT_ORDERED, 0, 1, ACCESS_WRITE);
 		write_bytes(state, actor, footprint, from, to);
 		break;
 	case STEP_SET_FLAG:
+		if (!state->flags[flag])
+			state->flag_set_by[flag] = state->steps;
 		state->flags[flag] = true;
 		use_shared(state, actor, footprint);
 		break;
@@ -201,6 +232,10 @@ static void step(const struct program *program, struct state *state, unsigned ac
 	case STEP_NOTHING:
 	case STEP_KINDS: break;
 	}
+	if (program->holds[actor] && number == program->hold_last[actor]) {
+		footprint_unlock(footprint, footprint_object(OBJECT_MUTEX, 0));
+		state->holder = NOBODY;
+	}
 }
 
 static uint64_t state_hash(const struct state *state)
@@ -215,10 +250,23 @@ static uint64_t state_hash(const struct state *state)
 	return hash;
 }
 
-/* Execute one run; false when it was abandoned. */
-static bool run(const struct program *program, struct choice *choice, struct state *state)
+/* The run is over: who waits for the mutex in vain? */
+static void tell_stuck(const struct program *program, const struct state *state,
+		       struct choice *choice)
 {
-	*state = (struct state){ .waits = { -1, -1, -1 }, .faults_left = program->faults_max };
+	for (unsigned actor = 0; actor < program->actor_count; actor++)
+		if (state->holder != NOBODY && program->holds[actor] &&
+		    state->next[actor] < program->step_count[actor] &&
+		    state->next[actor] == program->hold_first[actor])
+			choice_stuck(choice, actor + 1, footprint_object(OBJECT_MUTEX, 0));
+}
+
+/* Execute steps until nobody can go on; false when the run was abandoned. */
+static bool run_steps(const struct program *program, struct choice *choice, struct state *state)
+{
+	*state = (struct state){ .waits = { -1, -1, -1 },
+				 .faults_left = program->faults_max,
+				 .holder = NOBODY };
 	for (unsigned actor = 0; actor < program->actor_count; actor++)
 		state->locals[actor] = actor + 1;
 	for (;;) {
@@ -232,14 +280,26 @@ static bool run(const struct program *program, struct choice *choice, struct sta
 		uint32_t pick = choice_pick(choice, &point);
 		if (pick == CHOICE_ABANDON)
 			return false;
-		struct footprint footprint = { 0 };
+		struct footprint footprint;
+		int waits = state->waits[actors[pick] - 1];
+		footprint_clear(&footprint);
+		state->steps++;
 		step(program, state, actors[pick] - 1, choice, &footprint);
 		if (choice->abandoned)
 			return false;
+		footprint.everything |= state->died;
+		choice_step_done(choice, &footprint, waits < 0 ? 0 : state->flag_set_by[waits]);
 		if (state->died)
 			return true;
-		choice_step_done(choice, &footprint);
 	}
+}
+
+/* Execute one run; false when it was abandoned. */
+static bool run(const struct program *program, struct choice *choice, struct state *state)
+{
+	bool ended = run_steps(program, choice, state);
+	tell_stuck(program, state, choice);
+	return ended;
 }
 
 static int compare_hashes(const void *a, const void *b)
@@ -250,65 +310,156 @@ static int compare_hashes(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* All ends that a search reaches, sorted, each once. False when there are more runs than
- * RUNS_MAX. */
-static bool search(const struct program *program, bool prune, struct ends *ends)
+static size_t sort_once(uint64_t *hashes, size_t count)
 {
-	struct strategy *strategy = strategy_dfs_new(prune);
+	size_t kept = 0;
+	qsort(hashes, count, sizeof(hashes[0]), compare_hashes);
+	for (size_t i = 0; i < count; i++)
+		if (i == 0 || hashes[i] != hashes[i - 1])
+			hashes[kept++] = hashes[i];
+	return kept;
+}
+
+static struct strategy *strategy_of(enum search_kind kind, const struct order *order,
+				    const struct dpor_job *job)
+{
+	if (kind == SEARCH_DPOR)
+		return strategy_dpor_new(order, job);
+	return strategy_dfs_new(kind == SEARCH_PRUNED);
+}
+
+/* Add what a search, or a job of at most `slice` runs of it, reaches. The strategy is not freed. */
+static struct strategy *search_more(const struct program *program, enum search_kind kind,
+				    const struct dpor_job *job, size_t slice, struct order *order,
+				    struct ends *ends)
+{
+	struct strategy *strategy = strategy_of(kind, order, job);
 	struct choice choice;
 
-	ends->count = ends->runs = 0;
 	choice_init(&choice, strategy, NULL);
-	while (ends->runs <= RUNS_MAX && choice_begin(&choice)) {
+	choice.order = order;
+	size_t own_runs = 0; /* trials do not count, or a short slice would get nowhere */
+	while (own_runs < slice && ends->runs <= RUNS_MAX && choice_begin(&choice)) {
 		struct state state;
-		if (run(program, &choice, &state))
+		bool ended = run(program, &choice, &state);
+		bool is_redundant = choice_is_redundant(&choice);
+		if (ended && !is_redundant) {
 			ends->hashes[ends->count++] = state_hash(&state);
-		ends->runs += !choice.abandoned;
+			ends->classes[ends->class_count++] = order->class_hash;
+		}
+		ends->runs += !is_redundant;
+		ends->given_up += is_redundant;
 		choice_end(&choice, RUN_FINISHED, 0);
+		own_runs += kind != SEARCH_DPOR || !strategy_dpor_is_trial(strategy);
 	}
 	ck_assert_ptr_null(strategy->ops->complaint(strategy));
-	bool complete = strategy->ops->is_complete(strategy);
 	choice_release(&choice);
+	return strategy;
+}
+
+/* All ends that a search reaches, sorted, each once. False when there are more runs than
+ * RUNS_MAX. */
+static bool search(const struct program *program, enum search_kind kind, struct ends *ends)
+{
+	struct order order;
+	order_init(&order);
+	ends->count = ends->runs = ends->class_count = ends->given_up = 0;
+	struct strategy *strategy = search_more(program, kind, NULL, SIZE_MAX, &order, ends);
+	bool complete = !strategy->ops->begin(strategy) && strategy->ops->is_complete(strategy);
 	strategy_free(strategy);
-	qsort(ends->hashes, ends->count, sizeof(ends->hashes[0]), compare_hashes);
-	size_t kept = 0;
-	for (size_t i = 0; i < ends->count; i++)
-		if (i == 0 || ends->hashes[i] != ends->hashes[i - 1])
-			ends->hashes[kept++] = ends->hashes[i];
-	ends->count = kept;
+	order_release(&order);
+	ends->count = sort_once(ends->hashes, ends->count);
+	ends->class_count = sort_once(ends->classes, ends->class_count);
 	return complete;
+}
+
+/* Jobs still to be done. */
+struct jobs {
+	struct dpor_job list[1024];
+	size_t count;
+};
+
+static void take_job(void *context, const struct dpor_job *job)
+{
+	struct jobs *jobs = context;
+	ck_assert_uint_lt(jobs->count, 1024);
+	struct dpor_job *copy = &jobs->list[jobs->count++];
+	*copy = *job;
+	schedule_init(&copy->prefix);
+	schedule_copy(&copy->prefix, &job->prefix);
+}
+
+/* As search() with SEARCH_DPOR, in jobs of at most `slice` runs each. */
+static void search_in_jobs(const struct program *program, size_t slice, struct ends *ends)
+{
+	static struct jobs jobs;
+	struct order order;
+	bool is_first = true;
+	order_init(&order);
+	ends->count = ends->runs = ends->class_count = ends->given_up = 0;
+	jobs.count = 0;
+	while (is_first || jobs.count > 0) {
+		struct dpor_job job = { 0 };
+		if (!is_first)
+			job = jobs.list[--jobs.count];
+		struct strategy *strategy = search_more(
+			program, SEARCH_DPOR, is_first ? NULL : &job, slice, &order, ends);
+		strategy_dpor_hand_back(strategy, take_job, &jobs);
+		strategy_free(strategy);
+		if (!is_first)
+			schedule_release(&job.prefix);
+		is_first = false;
+	}
+	order_release(&order);
+	ends->count = sort_once(ends->hashes, ends->count);
+	ends->class_count = sort_once(ends->classes, ends->class_count);
+}
+
+static void compare(const struct ends *some, const struct ends *all, uint64_t program_seed,
+		    const char *what)
+{
+	ck_assert_msg(some->count == all->count &&
+			      memcmp(some->hashes, all->hashes, all->count * sizeof(uint64_t)) == 0,
+		      "program seed %" PRIu64 ", %s: %zu ends instead of %zu, or others",
+		      program_seed, what, some->count, all->count);
+	ck_assert_msg(some->class_count == all->class_count &&
+			      memcmp(some->classes, all->classes,
+				     all->class_count * sizeof(uint64_t)) == 0,
+		      "program seed %" PRIu64 ", %s: %zu classes instead of %zu, or others",
+		      program_seed, what, some->class_count, all->class_count);
 }
 
 START_TEST(pruning_reaches_every_end_that_plain_search_reaches)
 {
-	static struct ends plain;
-	static struct ends pruned;
+	static struct ends plain, pruned, reduced, in_jobs;
 	uint64_t seed = 20261122;
-	size_t plain_runs = 0;
-	size_t pruned_runs = 0;
-	size_t classes = 0;
+	size_t plain_runs = 0, pruned_runs = 0, reduced_runs = 0, given_up = 0, classes = 0;
 
 	for (unsigned number = 0; number < PROGRAMS;) {
 		struct program program;
 		uint64_t program_seed = seed;
 		generate(&program, &seed);
-		if (!search(&program, false, &plain))
+		if (!search(&program, SEARCH_PLAIN, &plain))
 			continue;
 		number++;
-		ck_assert(search(&program, true, &pruned));
-		ck_assert_msg(pruned.count == plain.count,
-			      "program seed %" PRIu64 ": %zu ends with pruning, %zu without",
-			      program_seed, pruned.count, plain.count);
-		ck_assert_msg(memcmp(pruned.hashes, plain.hashes,
-				     plain.count * sizeof(plain.hashes[0])) == 0,
-			      "program seed %" PRIu64 ": other ends", program_seed);
+		ck_assert(search(&program, SEARCH_PRUNED, &pruned));
+		compare(&pruned, &plain, program_seed, "sleep sets");
 		ck_assert_uint_le(pruned.runs, plain.runs);
+		ck_assert(search(&program, SEARCH_DPOR, &reduced));
+		compare(&reduced, &plain, program_seed, "dpor");
+		ck_assert_uint_eq(reduced.runs, reduced.class_count);
+		search_in_jobs(&program, 1 + program_seed % 5, &in_jobs);
+		compare(&in_jobs, &plain, program_seed, "dpor in jobs");
+		ck_assert_uint_eq(in_jobs.runs, in_jobs.class_count);
 		plain_runs += plain.runs;
 		pruned_runs += pruned.runs;
-		classes += plain.count;
+		reduced_runs += reduced.runs;
+		given_up += reduced.given_up;
+		classes += plain.class_count;
 	}
-	printf("%d programs: %zu runs without pruning, %zu with, %zu ends\n", PROGRAMS, plain_runs,
-	       pruned_runs, classes);
+	printf("%d programs: %zu runs in full, %zu with sleep sets, %zu with dpor, which gave %zu "
+	       "up; %zu classes\n",
+	       PROGRAMS, plain_runs, pruned_runs, reduced_runs, given_up, classes);
 	ck_assert_uint_lt(pruned_runs, plain_runs / 4);
 }
 END_TEST
@@ -323,9 +474,9 @@ START_TEST(independent_actors_need_one_run)
 		program.steps[actor][0].from = actor;
 		program.steps[actor][0].to = actor + 1;
 	}
-	ck_assert(search(&program, false, &ends));
+	ck_assert(search(&program, SEARCH_PLAIN, &ends));
 	ck_assert_uint_eq(ends.runs, 6);
-	ck_assert(search(&program, true, &ends));
+	ck_assert(search(&program, SEARCH_PRUNED, &ends));
 	ck_assert_uint_eq(ends.runs, 1);
 }
 END_TEST
@@ -341,7 +492,7 @@ START_TEST(ordered_steps_need_every_order)
 			program.steps[actor][i].from = actor;
 			program.steps[actor][i].to = actor + 1;
 		}
-	ck_assert(search(&program, true, &ends));
+	ck_assert(search(&program, SEARCH_PRUNED, &ends));
 	ck_assert_uint_eq(ends.runs, 90);
 	ck_assert_uint_eq(ends.count, 90);
 }

@@ -3,6 +3,7 @@
 
 #include "engine/coroutine/co_mutex.h"
 #include "engine/coroutine/co_queue.h"
+#include "engine/scheduler/touch.h"
 #include "injector/gate.h"
 #include "injector/session.h"
 #include "tests/unit/tasks.h"
@@ -14,7 +15,7 @@ static void setup(void)
 {
 	sched = sched_new();
 	ck_assert_ptr_nonnull(sched);
-	co_mutex_init(&mutex, "m");
+	co_mutex_init(&mutex, "m", 0);
 }
 
 static void teardown(void)
@@ -51,13 +52,29 @@ static uint32_t scribe_pick(struct strategy *strategy, const struct choice_point
 	return *scribe->picks++;
 }
 
+static const char *object_name(uint32_t object)
+{
+	switch (object >> 24) {
+	case TOUCH_MUTEX: return "mutex";
+	case TOUCH_QUEUE: return "queue";
+	case TOUCH_TASK: return "task";
+	case TOUCH_LIST: return "list";
+	default: return "?";
+	}
+}
+
 static void scribe_step_done(struct strategy *strategy, uint32_t actor,
 			     const struct footprint *footprint)
 {
 	const struct scribe *scribe = (const struct scribe *)strategy;
-	if (scribe->tells_steps)
-		tell("(%u%s%s); ", actor, footprint->shared ? " shared" : "",
-		     footprint->ordered ? " ordered" : "");
+	static const char *const modes[] = { "reads", "adds to", "writes", "locks", "unlocks" };
+	if (!scribe->tells_steps)
+		return;
+	tell("(%u", actor);
+	for (uint32_t i = 0; i < footprint->count; i++)
+		tell(" %s %s", modes[footprint->accesses[i].mode],
+		     object_name(footprint->accesses[i].object));
+	tell("); ");
 }
 
 static const struct strategy_ops scribe_ops = { .begin = scribe_begin,
@@ -107,30 +124,31 @@ START_TEST(options_stand_in_order_of_task_number_and_forced_steps_are_not_asked)
 }
 END_TEST
 
-static void touch(void *argument)
+static void touch_lists(void *argument)
 {
+	(void)argument;
 	task_yield();
-	if (strchr(argument, 's'))
-		task_touch_shared();
+	touch(TOUCH_LIST, 0, ACCESS_READ);
+	touch(TOUCH_LIST, 1, ACCESS_ADD);
 	task_yield();
-	if (strchr(argument, 'o'))
-		task_touch_ordered();
+	touch(TOUCH_LIST, 0, ACCESS_WRITE);
 	task_yield();
 }
 
 START_TEST(every_step_is_reported_with_what_it_touched)
 {
 	struct scribe scribe = { .tells_steps = true };
-	char touches[] = "so";
-	sched_spawn(sched, "a", touch, touches);
+	sched_spawn(sched, "a", touch_lists, NULL);
 	ck_assert_int_eq(run_scribe(&scribe, SCHED_POINTS_IO), RUN_FINISHED);
-	ck_assert_str_eq(story, "(1); (1 shared); (1 ordered); (1 shared); ");
+	ck_assert_str_eq(story,
+			 "(1); (1 reads list adds to list); (1 writes list); (1 writes task); ");
 }
 END_TEST
 
 static void lock_and_unlock(void *argument)
 {
 	(void)argument;
+	touch(TOUCH_LIST, 0, ACCESS_WRITE);
 	co_mutex_lock(&mutex);
 	tell_name("has it");
 	co_mutex_unlock(&mutex);
@@ -145,8 +163,9 @@ START_TEST(a_lock_is_a_scheduling_point_only_when_all_points_are)
 	sched_spawn(sched, "a", lock_and_unlock, NULL);
 	tell("| ");
 	ck_assert_int_eq(run_scribe(&scribe, SCHED_POINTS_ALL), RUN_FINISHED);
-	ck_assert_str_eq(story, "a has it; (1 shared); (1 shared); | "
-				"(1); a has it; (1 shared); (1 shared); ");
+	ck_assert_str_eq(story,
+			 "a has it; (1 writes list writes mutex reads queue); (1 writes task); | "
+			 "(1 writes list); a has it; (1 reads mutex); (1 writes task); ");
 }
 END_TEST
 
@@ -156,7 +175,9 @@ static void do_io(const char *name)
 	const struct gate *gate = gate_installed();
 	const struct io_call call = { .op = IO_WRITE };
 	tell("%s submits as %u; ", name, gate->actor(gate->context));
+	touch(TOUCH_LIST, 0, ACCESS_READ);
 	gate->before_effect(gate->context, &call);
+	touch(TOUCH_LIST, 0, ACCESS_WRITE);
 	tell("%s takes effect; ", name);
 	gate->before_return(gate->context, &call);
 	tell("%s returns; ", name);
@@ -251,7 +272,7 @@ static void lock_both(void *argument)
 START_TEST(a_deadlock_names_who_waits_for_what_and_who_has_it)
 {
 	struct co_mutex other;
-	co_mutex_init(&other, "n");
+	co_mutex_init(&other, "n", 0);
 	struct co_mutex *there[] = { &mutex, &other };
 	struct co_mutex *back[] = { &other, &mutex };
 	const uint32_t picks[] = { 0, 1 };
@@ -260,8 +281,8 @@ START_TEST(a_deadlock_names_who_waits_for_what_and_who_has_it)
 	sched_spawn(sched, "back", lock_both, (void *)back);
 	ck_assert_int_eq(run_scribe(&scribe, SCHED_POINTS_IO), RUN_DEADLOCK);
 	ck_assert_str_eq(sched_report(sched),
-			 "deadlock: task 1 'there' waits for mutex 'n', held by task 2 'back'; "
-			 "task 2 'back' waits for mutex 'm', held by task 1 'there'");
+			 "deadlock: task 1 'there' waits for mutex 'n' held by task 2 'back', "
+			 "which waits for mutex 'm' held by task 1 'there'");
 }
 END_TEST
 
@@ -271,8 +292,8 @@ static void begin_lock_both(struct sched *runner, void *context)
 	static struct co_mutex *orders[2][2] = { { &locks[0], &locks[1] },
 						 { &locks[1], &locks[0] } };
 	(void)context;
-	co_mutex_init(&locks[0], "0");
-	co_mutex_init(&locks[1], "1");
+	co_mutex_init(&locks[0], "0", 0);
+	co_mutex_init(&locks[1], "1", 0);
 	sched_spawn(runner, "there", lock_both, (void *)orders[0]);
 	sched_spawn(runner, "back", lock_both, (void *)orders[1]);
 }
@@ -301,7 +322,7 @@ END_TEST
 static void wait_forever(void *argument)
 {
 	(void)argument;
-	task_wait(WAIT_PARKED, "a kick", 9, NULL);
+	task_wait(WAIT_PARKED, "a kick", 9);
 }
 
 static void spawn_sleeper(void *argument)
@@ -314,25 +335,29 @@ START_TEST(a_task_left_asleep_by_the_script_is_a_leak)
 {
 	sched_spawn(sched, "script", spawn_sleeper, NULL);
 	ck_assert_int_eq(run_tasks(sched, SCHED_POINTS_IO), RUN_LEAKED);
-	ck_assert_str_eq(sched_report(sched), "the script ended and left tasks behind: "
-					      "task 2 'sleeper' is parked on 'a kick' 9");
+	ck_assert_str_eq(sched_report(sched),
+			 "lost wake-up after the end of the script: "
+			 "task 2 'sleeper' is parked on 'a kick' 9 since step 2 "
+			 "(which nobody ever woke)");
 }
 END_TEST
 
-static void yield_forever(void *argument)
+static void write_forever(void *argument)
 {
 	(void)argument;
-	for (;;)
+	for (;;) {
+		touch(TOUCH_LIST, 0, ACCESS_WRITE);
 		task_yield();
+	}
 }
 
 START_TEST(a_run_without_end_stops_at_the_bound)
 {
 	struct sched_options options = { .steps_max = 1000 };
-	sched_spawn(sched, "a", yield_forever, NULL);
+	sched_spawn(sched, "a", write_forever, NULL);
 	ck_assert_int_eq(sched_run(sched, &options), RUN_LIVELOCK);
 	ck_assert_str_eq(sched_report(sched),
-			 "the bound on steps was reached: task 1 'a' is ready");
+			 "the bound of 1000 steps was reached: task 1 'a' is ready");
 }
 END_TEST
 
@@ -422,6 +447,7 @@ static void tell_log(const struct event_log *log)
 static void hold(void *argument)
 {
 	(void)argument;
+	touch(TOUCH_LIST, 0, ACCESS_READ);
 	co_mutex_lock(&mutex);
 	task_yield();
 	co_mutex_unlock(&mutex);
@@ -440,7 +466,7 @@ static uint64_t run_recorded(struct event_log *log, const char *schedule_text)
 	ck_assert(choice_begin(&choice));
 	event_log_reset(log);
 	session_begin(&(struct session_options){ .log = log, .choice = &choice });
-	co_mutex_init(&mutex, "m");
+	co_mutex_init(&mutex, "m", 0);
 	sched_spawn(sched, "a", hold, NULL);
 	sched_spawn(sched, "b", hold, NULL);
 	sched_spawn(sched, "c", wait_forever, NULL);
@@ -457,13 +483,14 @@ START_TEST(switches_waits_and_the_end_are_recorded)
 {
 	struct event_log log;
 	event_log_init(&log);
-	run_recorded(&log, "s1:00121");
+	run_recorded(&log, "s1:0011");
 	tell_log(&log);
-	ck_assert_str_eq(story,
-			 "switch 1 'a'; switch 2 'b'; switch 3 'c'; wait 3 parked 9 'a kick'; "
-			 "switch 2; wait 2 mutex 0 'm'; switch 1; switch 2; "
-			 "end 0 leaked 'the script ended and left tasks behind: "
-			 "task 3 'c' is parked on 'a kick' 9'; ");
+	ck_assert_str_eq(
+		story,
+		"switch 1 'a'; switch 2 'b'; switch 3 'c'; wait 3 parked 9 'a kick'; "
+		"switch 1; switch 2; "
+		"end 0 leaked 'lost wake-up after the end of the script: "
+		"task 3 'c' is parked on 'a kick' 9 since step 4 (which nobody ever woke)'; ");
 	event_log_release(&log);
 }
 END_TEST
@@ -486,7 +513,7 @@ END_TEST
 
 static void begin_random(struct sched *runner)
 {
-	co_mutex_init(&mutex, "m");
+	co_mutex_init(&mutex, "m", 0);
 	for (int i = 0; i < 5; i++)
 		sched_spawn(runner, "t", hold, NULL);
 }

@@ -2,6 +2,7 @@
 #include "injector/backtrace.h"
 #include "injector/gate.h"
 #include "injector/session.h"
+#include "injector/watch.h"
 #include "tests/run_suite.h"
 
 #include <check.h>
@@ -173,8 +174,8 @@ static void spy_before_effect(void *context, const struct io_call *call)
 	size_t used = strlen(story);
 
 	(void)context;
-	snprintf(story + used, sizeof(story) - used, "%s %u at %lu+%lu after %zu events, ",
-		 io_op_name(call->op), call->id, (unsigned long)call->host_offset,
+	snprintf(story + used, sizeof(story) - used, "%s at %lu+%lu after %zu events, ",
+		 io_op_name(call->op), (unsigned long)call->host_offset,
 		 (unsigned long)call->length, event_record.count);
 }
 
@@ -183,7 +184,7 @@ static void spy_before_return(void *context, const struct io_call *call)
 	size_t used = strlen(story);
 
 	(void)context;
-	snprintf(story + used, sizeof(story) - used, "%u returns after %zu; ", call->id,
+	snprintf(story + used, sizeof(story) - used, "%s returns after %zu; ", io_op_name(call->op),
 		 event_record.count);
 }
 
@@ -201,8 +202,8 @@ START_TEST(calls_of_an_actor_wait_at_the_gate_before_the_effect_and_before_retur
 	begin(NULL, 0);
 	ck_assert_int_eq(pwrite(image, &byte, 1, 7), 1);
 	ck_assert_int_eq(fdatasync(image), 0);
-	ck_assert_str_eq(story, "write 1 at 7+1 after 1 events, 1 returns after 2; "
-				"flush 2 at 0+0 after 4 events, 2 returns after 5; ");
+	ck_assert_str_eq(story, "write at 7+1 after 1 events, write returns after 2; "
+				"flush at 0+0 after 4 events, flush returns after 5; ");
 	ck_assert_uint_eq(event_record.events[0].actor, 4);
 	ck_assert_uint_eq(event_record.events[5].actor, 4);
 	story[0] = '\0';
@@ -211,19 +212,23 @@ START_TEST(calls_of_an_actor_wait_at_the_gate_before_the_effect_and_before_retur
 	ck_assert_str_eq(story, "");
 	const struct event own = { .kind = EVENT_WAIT, .op = WAIT_MUTEX };
 	actor = 9;
-	ck_assert_uint_eq(session_record(&own, "lock", 4), 9);
+	session_record(&own, "lock", 4);
+	ck_assert_uint_eq(event_record.count, 10);
 	ck_assert_uint_eq(event_record.events[9].actor, 9);
 	session_end();
-	ck_assert_uint_eq(session_record(&own, "lock", 4), SIZE_MAX);
+	session_record(&own, "lock", 4);
+	ck_assert_uint_eq(event_record.count, 10);
 	ck_assert_int_eq(close(image), 0);
 }
 END_TEST
 
 static struct footprint touched(void)
 {
-	struct footprint footprint = *session_footprint();
+	struct footprint footprint;
 
-	*session_footprint() = (struct footprint){ 0 };
+	footprint_clear(&footprint);
+	footprint_copy(&footprint, session_footprint());
+	footprint_clear(session_footprint());
 	return footprint;
 }
 
@@ -235,18 +240,18 @@ START_TEST(footprints_tell_what_a_step_read_and_changed)
 	begin(NULL, 0);
 	ck_assert_int_eq(pread(image, data, 100, 50), 100);
 	struct footprint read = touched();
-	ck_assert(read.has_read && !read.has_write && !read.ordered && !read.shared);
-	ck_assert_uint_eq(read.host_from, 50);
-	ck_assert_uint_eq(read.host_to, 150);
-	ck_assert_int_eq(pwrite(image, data, 100, 150), 100);
+	ck_assert(!footprint_is_empty(&read));
+	ck_assert(!footprint_conflict(&read, &read));
+	ck_assert_int_eq(pwrite(image, data, 100, 600), 100);
 	struct footprint beside = touched();
-	ck_assert(beside.has_write && beside.ordered && !beside.has_read);
+	ck_assert(footprint_conflict(&beside, &beside));
 	ck_assert(!footprint_conflict(&read, &beside));
+	/* Sectors are written as a whole. */
+	ck_assert_int_eq(pwrite(image, data, 100, 160), 100);
+	struct footprint same_sector = touched();
+	ck_assert(footprint_conflict(&read, &same_sector));
 	ck_assert_int_eq(fdatasync(image), 0);
-	struct footprint flush = touched();
-	ck_assert(flush.ordered && !flush.has_write);
-	ck_assert(footprint_conflict(&flush, &beside));
-	ck_assert(!footprint_conflict(&flush, &read));
+	ck_assert(footprint_is_empty(session_footprint()));
 
 	/* The end of the file: looking at it and moving it. */
 	ck_assert_int_eq(lseek(image, 0, SEEK_END), 4096);
@@ -257,12 +262,12 @@ START_TEST(footprints_tell_what_a_step_read_and_changed)
 	struct footprint extend = touched();
 	ck_assert(footprint_conflict(&look, &extend));
 	ck_assert(footprint_conflict(&short_read, &extend));
+	ck_assert(!footprint_conflict(&read, &extend));
 	ck_assert(!footprint_conflict(&look, &beside));
 	ck_assert_int_eq(ftruncate(image, 5000), 0);
 	struct footprint cut = touched();
 	ck_assert(footprint_conflict(&look, &cut));
 	ck_assert(footprint_conflict(&extend, &cut));
-	ck_assert(!footprint_conflict(&read, &cut));
 	session_end();
 	ck_assert_int_eq(close(image), 0);
 }
@@ -391,6 +396,92 @@ START_TEST(a_real_file_is_watched_as_well_as_one_in_memory)
 }
 END_TEST
 
+START_TEST(a_loaded_session_has_the_descriptors_positions_and_bytes_that_it_had)
+{
+	struct snapshot_buffer buffer = { 0 };
+	char back[8] = { 0 };
+	ck_assert(session_can_snapshot());
+	session_track(true);
+	begin(NULL, 0);
+	int image = open(IMAGE, O_RDWR);
+	int second = open(IMAGE, O_RDONLY);
+	int copy = dup(image);
+	ck_assert_int_eq(write(image, "abcd", 4), 4);
+	const struct watched_open *open_image = watch_find(image);
+	struct page_hash hash = session_hash(0);
+	session_save(&buffer);
+	size_t event_count = event_record.count;
+	uint32_t last_id = event_record.events[event_count - 1].id;
+	for (int round = 0; round < 3; round++) {
+		/* The copy of a descriptor shares its position, the second one has its own. */
+		ck_assert_int_eq(write(copy, "efgh", 4), 4);
+		ck_assert_uint_eq(event_record.events[event_count].id, last_id + 1);
+		ck_assert_int_eq(lseek(image, 0, SEEK_CUR), 8);
+		ck_assert_int_eq(read(second, back, 6), 6);
+		ck_assert_str_eq(back, "abcdef");
+		ck_assert_int_eq(ftruncate(image, 9000), 0);
+		ck_assert_int_eq(close(image), 0);
+		ck_assert_int_eq(close(copy), 0);
+		if (round == 1)
+			ck_assert_int_eq(open(IMAGE, O_RDONLY), image);
+		session_end();
+		event_record.count = event_count;
+		session_begin(&(struct session_options){ .log = &event_record });
+		snapshot_buffer_rewind(&buffer);
+		session_load(&buffer);
+		ck_assert_ptr_eq(watch_find(image), open_image);
+		ck_assert_ptr_eq(watch_find(copy), open_image);
+		struct page_hash again = session_hash(0);
+		ck_assert_mem_eq(&again, &hash, sizeof(hash));
+		ck_assert_int_eq(lseek(image, 0, SEEK_END), 4096);
+		ck_assert_int_eq(lseek(image, 4, SEEK_SET), 4);
+	}
+	session_end();
+	session_track(false);
+	snapshot_buffer_release(&buffer);
+}
+END_TEST
+
+START_TEST(a_loaded_session_has_the_faults_left_that_it_had)
+{
+	struct snapshot_buffer buffer = { 0 };
+	struct schedule schedule;
+	struct choice choice;
+	schedule_init(&schedule);
+	/* Each call that may fail does. */
+	ck_assert_int_eq(schedule_parse(&schedule, "s1:1*20.", NULL), STATUS_OK);
+	struct strategy *strategy = strategy_replay_new(&schedule);
+	choice_init(&choice, strategy, NULL);
+	ck_assert(choice_begin(&choice));
+	int image = open(IMAGE, O_RDWR);
+	session_track(true);
+	begin(&choice, 2);
+	ck_assert_int_eq(pwrite(image, "a", 1, 0), -1);
+	session_save(&buffer);
+	for (int round = 0; round < 3; round++) {
+		ck_assert_int_eq(pwrite(image, "b", 1, 0), -1);
+		ck_assert_int_eq(pwrite(image, "c", 1, 0), 1);
+		ck_assert_uint_eq(choice.taken.count, 2 + (size_t)round);
+		snapshot_buffer_rewind(&buffer);
+		session_load(&buffer);
+	}
+	session_end();
+	session_track(false);
+	choice_release(&choice);
+	strategy_free(strategy);
+	schedule_release(&schedule);
+	snapshot_buffer_release(&buffer);
+}
+END_TEST
+
+START_TEST(a_session_with_a_real_file_cannot_be_saved)
+{
+	uint16_t file = 0;
+	ck_assert_int_eq(session_watch_real("/tmp/cowtip-not-there", &file), STATUS_OK);
+	ck_assert(!session_can_snapshot());
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("session");
@@ -407,6 +498,9 @@ int main(void)
 	tcase_add_test(tests, a_failed_write_is_recorded_as_a_fault_and_changes_nothing);
 	tcase_add_test(tests, stack_labels_name_the_caller);
 	tcase_add_test(tests, a_real_file_is_watched_as_well_as_one_in_memory);
+	tcase_add_test(tests, a_loaded_session_has_the_descriptors_positions_and_bytes_that_it_had);
+	tcase_add_test(tests, a_loaded_session_has_the_faults_left_that_it_had);
+	tcase_add_test(tests, a_session_with_a_real_file_cannot_be_saved);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
 }

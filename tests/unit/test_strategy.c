@@ -29,7 +29,7 @@ static uint32_t walk(struct choice *choice, uint32_t seed, unsigned count)
 			return 0;
 		path = path * 4 + pick;
 		if (kind == CHOICE_RUN)
-			choice_step_done(choice, &nothing);
+			choice_step_done(choice, &nothing, 0);
 	}
 	return path;
 }
@@ -102,7 +102,9 @@ START_TEST(dfs_holds_a_run_of_a_hundred_thousand_decisions)
 	enum { DECISIONS = 100000 };
 	struct strategy *strategy = strategy_dfs_new(true);
 	const struct choice_point point = { .kind = CHOICE_RUN, .count = 2, .actors = actors };
-	const struct footprint ordered = { .ordered = true };
+	struct footprint ordered = { 0 };
+
+	footprint_touch(&ordered, footprint_object(OBJECT_FILE, 0), 0, 1, ACCESS_WRITE);
 
 	for (int run = 0; run < 2; run++) {
 		ck_assert(strategy->ops->begin(strategy));
@@ -250,38 +252,84 @@ START_TEST(twice_complains_of_logs_that_differ_and_of_decisions_that_differ)
 }
 END_TEST
 
+/* One access. */
+static struct footprint touched(uint32_t instance, uint64_t from, uint64_t to,
+				enum access_mode mode)
+{
+	struct footprint footprint = { 0 };
+	footprint_touch(&footprint, footprint_object(OBJECT_FILE, instance), from, to, mode);
+	return footprint;
+}
+
 START_TEST(footprints_conflict_when_exchanging_the_steps_could_be_seen)
 {
 	const struct footprint nothing = { 0 };
-	const struct footprint shared = { .shared = true };
-	const struct footprint ordered = { .ordered = true };
 	const struct footprint everything = { .everything = true };
-	const struct footprint read = { .has_read = true, .host_from = 0, .host_to = 512 };
-	const struct footprint write = { .has_write = true, .host_from = 511, .host_to = 600 };
-	const struct footprint beside = { .has_write = true, .host_from = 512, .host_to = 600 };
-	const struct footprint other = {
-		.has_write = true, .file = 1, .host_from = 0, .host_to = 600
-	};
+	const struct footprint read = touched(0, 0, 512, ACCESS_READ);
+	const struct footprint add = touched(0, 0, 512, ACCESS_ADD);
+	const struct footprint write = touched(0, 511, 600, ACCESS_WRITE);
+	const struct footprint beside = touched(0, 512, 600, ACCESS_WRITE);
+	const struct footprint other = touched(1, 0, 600, ACCESS_WRITE);
 
-	ck_assert(!footprint_conflict(&shared, &ordered));
-	ck_assert(footprint_conflict(&shared, &shared));
-	ck_assert(footprint_conflict(&ordered, &ordered));
 	ck_assert(footprint_conflict(&everything, &nothing));
 	ck_assert(!footprint_conflict(&read, &read));
+	ck_assert(!footprint_conflict(&add, &add));
+	ck_assert(footprint_conflict(&read, &add));
+	ck_assert(footprint_conflict(&add, &write));
 	ck_assert(footprint_conflict(&read, &write));
 	ck_assert(footprint_conflict(&write, &read));
+	ck_assert(footprint_conflict(&write, &write));
 	ck_assert(!footprint_conflict(&read, &beside));
 	ck_assert(!footprint_conflict(&read, &other));
+	ck_assert(!footprint_conflict(&write, &nothing));
+}
+END_TEST
 
+START_TEST(a_mutex_taken_conflicts_with_a_mutex_taken_and_given_back_with_nothing)
+{
+	const struct footprint lock = touched(0, 0, UINT64_MAX, ACCESS_LOCK);
+	const struct footprint unlock = touched(0, 0, UINT64_MAX, ACCESS_UNLOCK);
+	struct footprint both = lock;
+
+	footprint_unlock(&both, footprint_object(OBJECT_FILE, 0));
+	ck_assert(footprint_conflict(&lock, &lock));
+	ck_assert(!footprint_conflict(&lock, &unlock));
+	ck_assert(!footprint_conflict(&unlock, &unlock));
+	ck_assert(footprint_conflict(&lock, &both));
+	ck_assert(!footprint_conflict(&both, &both));
+}
+END_TEST
+
+START_TEST(a_footprint_added_to_conflicts_with_all_that_its_parts_conflict_with)
+{
+	const struct footprint read = touched(0, 0, 512, ACCESS_READ);
+	const struct footprint write = touched(0, 512, 600, ACCESS_WRITE);
+	const struct footprint other = touched(1, 0, 600, ACCESS_WRITE);
 	struct footprint sum = read;
-	footprint_add(&sum, &beside);
-	ck_assert(sum.has_read && sum.has_write && !sum.everything);
-	ck_assert_uint_eq(sum.host_from, 0);
-	ck_assert_uint_eq(sum.host_to, 600);
-	footprint_add(&sum, &ordered);
-	ck_assert(sum.ordered && !sum.everything);
+
+	footprint_add(&sum, &write);
+	ck_assert(footprint_conflict(&sum, &write));
+	ck_assert(!footprint_conflict(&sum, &read));
+	ck_assert(!footprint_conflict(&sum, &other));
 	footprint_add(&sum, &other);
-	ck_assert(sum.everything);
+	ck_assert(footprint_conflict(&sum, &other));
+	ck_assert(!sum.everything);
+}
+END_TEST
+
+START_TEST(a_footprint_that_is_full_conflicts_with_everything)
+{
+	const struct footprint nothing = { 0 };
+	struct footprint full = { 0 };
+
+	for (uint32_t i = 0; i < FOOTPRINT_ACCESSES_MAX; i++)
+		footprint_touch(&full, footprint_object(OBJECT_FILE, i), 0, 1, ACCESS_WRITE);
+	ck_assert(!footprint_conflict(&full, &nothing));
+	footprint_touch(&full, footprint_object(OBJECT_FILE, 0), 1, 2, ACCESS_WRITE);
+	ck_assert_msg(!full.everything, "neighbours are one access");
+	footprint_touch(&full, footprint_object(OBJECT_FILE, FOOTPRINT_ACCESSES_MAX), 0, 1,
+			ACCESS_READ);
+	ck_assert(footprint_conflict(&full, &nothing));
 }
 END_TEST
 
@@ -290,6 +338,7 @@ int main(void)
 	Suite *suite = suite_create("strategy");
 	TCase *tests = tcase_create("strategy");
 
+	tcase_set_timeout(tests, 60);
 	tcase_add_test(tests, dfs_visits_each_leaf_of_the_tree_once_and_in_order);
 	tcase_add_test(tests, dfs_notices_a_program_that_does_not_repeat_itself);
 	tcase_add_test(tests, dfs_holds_a_run_of_a_hundred_thousand_decisions);
@@ -299,6 +348,10 @@ int main(void)
 	tcase_add_test(tests, twice_runs_everything_twice_and_agrees);
 	tcase_add_test(tests, twice_complains_of_logs_that_differ_and_of_decisions_that_differ);
 	tcase_add_test(tests, footprints_conflict_when_exchanging_the_steps_could_be_seen);
+	tcase_add_test(tests,
+		       a_mutex_taken_conflicts_with_a_mutex_taken_and_given_back_with_nothing);
+	tcase_add_test(tests, a_footprint_added_to_conflicts_with_all_that_its_parts_conflict_with);
+	tcase_add_test(tests, a_footprint_that_is_full_conflicts_with_everything);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
 }

@@ -1,236 +1,307 @@
 // SPDX-License-Identifier: MIT
-/* cowtip bench: interleavings and crash states a second, beside `qemu-img check` on crash states of
- * the same workloads, materialised as files, measured in the same session. */
-#include "oracle/judge.h"
-#include "workloads/cli/again.h"
+/* cowtip bench: the figures, on this machine, all measured in the same session so that the ratios
+ * between them mean something.
+ *
+ *   sweeps      executions, classes and crash images a second, over the suite; beside them
+ *               `qemu-img check` on crash states of the first workload   (bench_checks.c)
+ *   searches    reduction and snapshots, with and without                (bench_searches.c)
+ *   skeleton    a program of locks under our search and under Spin       (bench_skeleton.c,
+ *                                                                         bench_spin.c)
+ *
+ * Everything runs in one process on one core. */
+#include "workloads/cli/bench.h"
 #include "workloads/cli/commands.h"
 #include "workloads/cli/json.h"
-#include "workloads/cli/output.h"
 #include "workloads/cli/sweep.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <spawn.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
+#include <stdio.h>
 
-enum {
-	SUITE_MAX = 1024,
-	IMAGES_MAX = 64, /* crash states materialised */
-	PATH_BYTES = 256,
-};
+enum { SUITE_MAX = 1024 };
 
 #define SECONDS_A_WORKLOAD 1.0
-#define SECONDS_OF_QEMU_IMG 2.0
 
-struct figures {
+/* Sweeps of all workloads together. */
+struct suite {
+	uint64_t executions;
 	uint64_t interleavings;
+	uint64_t classes;
 	uint64_t states;
 	uint64_t judged;
-	double sweep_seconds;
-	uint64_t checks; /* runs of qemu-img check */
-	double check_seconds;
-	const char *why_no_checks; /* NULL: there were some */
+	double seconds;
 };
 
-static double now_seconds(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
+struct figures {
+	struct suite suite;
+	struct bench_checks checks;
+	struct bench_searches searches;
+	struct bench_skeleton skeleton;
+	struct bench_spin spin;
+};
 
-static double rate(uint64_t count, double seconds)
-{
-	return seconds > 0 ? (double)count / seconds : 0;
-}
-
-static enum status measure_sweep(struct figures *figures, const char *name,
+static enum status measure_sweep(struct suite *suite, const char *name,
 				 const struct options *options, struct why *why)
 {
-	struct explore_options search = { .budget = options->budget, .count_distinct = true };
+	struct sweep_plan plan = { .budget = options->budget, .jobs = 1 };
 	struct sweep_outcome outcome;
-	if (search.budget.seconds <= 0 && !search.budget.runs && !search.budget.states)
-		search.budget.seconds = SECONDS_A_WORKLOAD;
-	sweep_workload(&outcome, name, options, &search);
+	if (plan.budget.seconds <= 0 && !plan.budget.runs && !plan.budget.states)
+		plan.budget.seconds = SECONDS_A_WORKLOAD;
+	sweep_workload(&outcome, name, options, &plan);
 	const struct sweep_summary *summary = &outcome.summary;
 	enum status status = summary->status;
 	*why = summary->why;
-	figures->interleavings += summary->interleavings;
-	figures->states += summary->states;
-	figures->judged += summary->judged;
-	figures->sweep_seconds += summary->elapsed_seconds;
+	suite->executions += summary->interleavings + summary->pruned;
+	suite->interleavings += summary->interleavings;
+	suite->classes += summary->classes;
+	suite->states += summary->states;
+	suite->judged += summary->judged;
+	suite->seconds += summary->elapsed_seconds;
 	if (!options->quiet && status == STATUS_OK)
-		fprintf(stderr, "%-32s %10.0f interleavings/s %12.0f crash states/s%s\n",
-			summary->workload, rate(summary->interleavings, summary->elapsed_seconds),
-			rate(summary->states, summary->elapsed_seconds),
+		fprintf(stderr, "%-32s %10.0f executions/s %12.0f crash images/s%s\n",
+			summary->workload,
+			bench_rate(summary->interleavings + summary->pruned,
+				   summary->elapsed_seconds),
+			bench_rate(summary->states, summary->elapsed_seconds),
 			summary->complete ? "  (complete)" : "");
 	sweep_outcome_release(&outcome);
 	return status;
 }
 
-/* Store crash states of one run in `folder`: after every operation, up to IMAGES_MAX. */
-static enum status store_crash_states(const struct trace *trace, const char *folder, size_t *count,
-				      struct why *why)
+static enum status measure_suite(struct suite *suite, const char *only,
+				 const struct options *options, struct why *why)
 {
 	enum status status = STATUS_OK;
-	struct content *content = content_clone(trace->files[0].initial);
-	if (!content)
-		return why_set(why, STATUS_NO_MEMORY, "out of memory");
-	for (size_t i = 1; i < trace->file_count && status == STATUS_OK; i++) {
-		char path[PATH_BYTES];
-		snprintf(path, sizeof(path), "%s/%s", folder, trace->files[i].path);
-		status = content_store(trace->files[i].initial, path, why);
-	}
-	for (size_t i = 0; i < trace->log.count && status == STATUS_OK && *count < IMAGES_MAX;
-	     i++) {
-		const struct event *event = &trace->log.events[i];
-		char path[PATH_BYTES];
-		if (!judge_is_operation(event))
-			continue;
-		status = trace_apply(content, &trace->log, event);
-		if (status != STATUS_OK)
+	if (only)
+		return measure_sweep(suite, only, options, why);
+	for (size_t i = 0; status == STATUS_OK && i < SUITE_MAX; i++) {
+		const struct shipped_workload *shipped = workload_shipped(i);
+		if (!shipped)
 			break;
-		snprintf(path, sizeof(path), "%s/%zu.qcow2", folder, (*count)++);
-		status = content_store(content, path, why);
+		status = measure_sweep(suite, shipped->name, options, why);
 	}
-	content_free(content);
 	return status;
 }
 
-static enum status materialise(const char *name, const struct options *options, const char *folder,
-			       size_t *count, struct why *why)
+static enum status measure_all(struct figures *figures, const char *only,
+			       const struct options *options, struct why *why)
 {
-	struct workload workload;
-	struct settings settings = { 0 };
-	struct again again = { 0 };
-	enum status status = workload_load(&workload, name, why);
+	const char *checked = only ? only : workload_shipped(0)->name;
+	enum status status = measure_suite(&figures->suite, only, options, why);
 	if (status == STATUS_OK)
-		status = settings_resolve(&settings, &workload, options, why);
+		status = bench_checks(&figures->checks, checked, options, why);
 	if (status == STATUS_OK)
-		status = again_run_schedule(&again, &workload, &settings, "s1:", why);
+		status = bench_searches(&figures->searches, only, options, why);
 	if (status == STATUS_OK)
-		status = store_crash_states(&again.trace, folder, count, why);
-	again_release(&again);
-	settings_release(&settings);
-	workload_release(&workload);
+		status = bench_skeleton(&figures->skeleton, options->budget.runs, why);
+	if (status == STATUS_OK)
+		status = bench_spin(&figures->spin, figures->skeleton.writers,
+				    figures->skeleton.rounds, why);
 	return status;
 }
 
-/* Run `qemu-img check` on `path`. False when it could not be run at all. */
-static bool run_qemu_img(const char *path)
+static void print_suite(const struct suite *suite, const struct bench_checks *checks)
 {
-	char image[PATH_BYTES];
-	char program[] = "qemu-img", check[] = "check", quiet[] = "-q", format[] = "-f",
-	     qcow2[] = "qcow2";
-	char *arguments[] = { program, check, quiet, format, qcow2, image, NULL };
-	posix_spawn_file_actions_t actions;
-	pid_t pid = 0;
-	int wait_status = 0;
-	snprintf(image, sizeof(image), "%s", path);
-	if (posix_spawn_file_actions_init(&actions) != 0)
-		return false;
-	bool started = posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null",
-							O_WRONLY, 0) == 0 &&
-		       posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null",
-							O_WRONLY, 0) == 0 &&
-		       posix_spawnp(&pid, program, &actions, NULL, arguments, environ) == 0;
-	posix_spawn_file_actions_destroy(&actions);
-	if (!started)
-		return false;
-	while (waitpid(pid, &wait_status, 0) < 0 && errno == EINTR)
-		continue;
-	return WIFEXITED(wait_status) && WEXITSTATUS(wait_status) != 127;
-}
-
-static void measure_qemu_img(struct figures *figures, const char *folder, size_t count)
-{
-	double started = now_seconds();
-	do {
-		for (size_t i = 0; i < count; i++) {
-			char path[PATH_BYTES];
-			snprintf(path, sizeof(path), "%s/%zu.qcow2", folder, i);
-			if (!run_qemu_img(path)) {
-				figures->why_no_checks = "qemu-img cannot be run";
-				return;
-			}
-			figures->checks++;
-		}
-		figures->check_seconds = now_seconds() - started;
-	} while (figures->check_seconds < SECONDS_OF_QEMU_IMG);
-}
-
-static void remove_folder(const char *folder, size_t count)
-{
-	static const char *const others[] = { "backing.raw", "backing.qcow2" };
-	char path[PATH_BYTES];
-	for (size_t i = 0; i < count; i++) {
-		snprintf(path, sizeof(path), "%s/%zu.qcow2", folder, i);
-		unlink(path);
-	}
-	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
-		snprintf(path, sizeof(path), "%s/%s", folder, others[i]);
-		unlink(path);
-	}
-	rmdir(folder);
-}
-
-static enum status compare_with_qemu_img(struct figures *figures, const char *name,
-					 const struct options *options, struct why *why)
-{
-	char folder[] = "/tmp/cowtip-bench-XXXXXX";
-	size_t count = 0;
-	if (!mkdtemp(folder))
-		return why_set(why, STATUS_IO, "cannot create a folder in /tmp: %s",
-			       strerror(errno));
-	enum status status = materialise(name, options, folder, &count, why);
-	if (status == STATUS_OK && count)
-		measure_qemu_img(figures, folder, count);
-	else if (status == STATUS_OK)
-		figures->why_no_checks = "the workload changes nothing";
-	remove_folder(folder, count);
-	return status;
-}
-
-static void print_figures(const struct figures *figures)
-{
-	double runs = rate(figures->interleavings, figures->sweep_seconds);
-	double states = rate(figures->states, figures->sweep_seconds);
-	double checks = rate(figures->checks, figures->check_seconds);
-	double judged = rate(figures->judged, figures->sweep_seconds);
-	printf("%.0f interleavings/s, %.0f crash states/s, %.0f of them judged anew\n", runs,
-	       states, judged);
-	if (figures->why_no_checks)
-		printf("no comparison: %s\n", figures->why_no_checks);
+	double states = bench_rate(suite->states, suite->seconds);
+	double judged = bench_rate(suite->judged, suite->seconds);
+	double rate = bench_rate(checks->checks, checks->seconds);
+	printf("sweeps, on one core:\n"
+	       "  %.0f executions/s, %.0f classes/s, %.0f crash images/s, %.0f of them judged "
+	       "anew\n",
+	       bench_rate(suite->executions, suite->seconds),
+	       bench_rate(suite->classes, suite->seconds), states, judged);
+	if (checks->why_none)
+		printf("  no comparison with qemu-img: %s\n", checks->why_none);
 	else
-		printf("%.0f runs of qemu-img check a second; for each of them %.0f crash states "
-		       "passed, "
-		       "%.0f of them judged anew\n",
-		       checks, checks > 0 ? states / checks : 0, checks > 0 ? judged / checks : 0);
+		printf("  %.0f runs of qemu-img check a second; for each of them %.0f crash images "
+		       "passed, %.0f of them judged anew\n",
+		       rate, bench_ratio(states, rate), bench_ratio(judged, rate));
+}
+
+static double executions_ratio(const struct bench_pair *pair)
+{
+	return bench_ratio((double)pair->without.executions, (double)pair->with.executions);
+}
+
+static double seconds_ratio(const struct bench_pair *pair)
+{
+	return bench_ratio(pair->without.seconds, pair->with.seconds);
+}
+
+static void print_search(const char *what, const struct bench_search *search)
+{
+	printf("  %-28s %10" PRIu64 " executions in %.4f s, %.0f/s%s\n", what, search->executions,
+	       search->seconds, bench_rate(search->executions, search->seconds),
+	       search->complete ? "" : " (not complete)");
+}
+
+static void print_searches(const struct bench_searches *searches)
+{
+	const struct bench_pair *reduction = &searches->reduction;
+	const struct bench_pair *snapshots = &searches->snapshots;
+	const struct bench_pair *requests = &searches->requests;
+	printf("searches, runs not judged:\n");
+	printf(" partial-order reduction, '%s': %s%.0f times fewer executions, %s%.0f times "
+	       "faster\n",
+	       reduction->workload, reduction->without.complete ? "" : "more than ",
+	       executions_ratio(reduction), reduction->without.complete ? "" : "more than ",
+	       seconds_ratio(reduction));
+	print_search("one of each class", &reduction->with);
+	print_search("every order", &reduction->without);
+	printf(" snapshots, '%s': %.1f times faster\n", snapshots->workload,
+	       seconds_ratio(snapshots));
+	print_search("from snapshots", &snapshots->with);
+	print_search("from the beginning", &snapshots->without);
+	printf(" two requests, '%s', again and again\n", requests->workload);
+	print_search("one of each class", &requests->with);
+	print_search("every order", &requests->without);
+}
+
+static void print_spin(const struct bench_spin *spin, const struct bench_skeleton *skeleton)
+{
+	if (spin->why_none) {
+		printf("  no comparison with Spin: %s\n", spin->why_none);
+		return;
+	}
+	for (size_t i = 0; i < BENCH_SPIN_RUNS; i++) {
+		const struct bench_spin_run *run = &spin->runs[i];
+		printf("  Spin, %-5s mutex, %-13s %9" PRIu64 " states in %.3f s, %.0f/s\n",
+		       run->queues ? "FIFO" : "plain",
+		       run->reduces ? "reduced:" : "not reduced:", run->states, run->seconds,
+		       bench_rate(run->states, run->seconds));
+	}
+	printf("  Spin's fastest reduced search takes %.1f times as long as ours over classes to "
+	       "cover all orders.\n"
+	       "  A state takes us %.1f times as long as Spin without reduction: each branch is "
+	       "run by coroutines\n"
+	       "  from the beginning; Spin steps a compiled model on from where it branches.\n",
+	       bench_ratio(bench_spin_seconds(spin), skeleton->dpor.seconds),
+	       bench_ratio(bench_rate(spin->runs[1].states, spin->runs[1].seconds),
+			   bench_rate(skeleton->states, skeleton->stateful.seconds)));
+}
+
+static void print_skeleton(const struct bench_skeleton *skeleton, const struct bench_spin *spin)
+{
+	printf("%" PRIu32 " writers that take a mutex %" PRIu32 " times each (bench/skeleton.pml), "
+	       "plain mutex, %" PRIu64 " classes:\n",
+	       skeleton->writers, skeleton->rounds, skeleton->orders);
+	print_search("one of each class", &skeleton->dpor);
+	printf("  %-28s %10" PRIu64 " steps, %.0f/s\n", "", skeleton->dpor_steps,
+	       bench_rate(skeleton->dpor_steps, skeleton->dpor.seconds));
+	printf("  %-28s %10" PRIu64 " states in %.3f s, %.0f/s\n", "every state once",
+	       skeleton->states, skeleton->stateful.seconds,
+	       bench_rate(skeleton->states, skeleton->stateful.seconds));
+	print_spin(spin, skeleton);
+}
+
+static void json_search(struct json *json, const char *key, const struct bench_search *search)
+{
+	json_begin_object(json, key);
+	json_number(json, "executions", search->executions);
+	json_number(json, "completed", search->completed);
+	json_bool(json, "complete", search->complete);
+	json_real(json, "seconds", search->seconds);
+	json_seconds(json, "executions_per_second",
+		     bench_rate(search->executions, search->seconds));
+	json_end_object(json);
+}
+
+static void json_suite(struct json *json, const struct suite *suite,
+		       const struct bench_checks *checks)
+{
+	double rate = bench_rate(checks->checks, checks->seconds);
+	double states = bench_rate(suite->states, suite->seconds);
+	double judged = bench_rate(suite->judged, suite->seconds);
+	json_number(json, "interleavings", suite->interleavings);
+	json_number(json, "executions", suite->executions);
+	json_number(json, "classes", suite->classes);
+	json_number(json, "crash_states", suite->states);
+	json_seconds(json, "elapsed_seconds", suite->seconds);
+	json_seconds(json, "interleavings_per_second",
+		     bench_rate(suite->interleavings, suite->seconds));
+	json_seconds(json, "executions_per_second", bench_rate(suite->executions, suite->seconds));
+	json_seconds(json, "classes_per_second", bench_rate(suite->classes, suite->seconds));
+	json_seconds(json, "crash_states_per_second", states);
+	json_seconds(json, "judged_states_per_second", judged);
+	json_seconds(json, "qemu_img_checks_per_second", rate);
+	json_seconds(json, "crash_states_per_qemu_img_check", bench_ratio(states, rate));
+	json_seconds(json, "judged_states_per_qemu_img_check", bench_ratio(judged, rate));
+}
+
+static void json_pair(struct json *json, const char *key, const struct bench_pair *pair,
+		      const char *const names[2])
+{
+	json_begin_object(json, key);
+	json_text(json, "workload", pair->workload);
+	json_search(json, names[0], &pair->with);
+	json_search(json, names[1], &pair->without);
+	json_seconds(json, "executions_ratio", executions_ratio(pair));
+	json_seconds(json, "seconds_ratio", seconds_ratio(pair));
+	json_end_object(json);
+}
+
+static void json_skeleton(struct json *json, const struct bench_skeleton *skeleton)
+{
+	json_begin_object(json, "skeleton");
+	json_number(json, "writers", skeleton->writers);
+	json_number(json, "rounds", skeleton->rounds);
+	json_number(json, "classes", skeleton->orders);
+	json_search(json, "dpor", &skeleton->dpor);
+	json_number(json, "dpor_steps", skeleton->dpor_steps);
+	json_seconds(json, "classes_per_second",
+		     bench_rate(skeleton->orders, skeleton->dpor.seconds));
+	json_seconds(json, "steps_per_second",
+		     bench_rate(skeleton->dpor_steps, skeleton->dpor.seconds));
+	json_search(json, "stateful", &skeleton->stateful);
+	json_number(json, "states", skeleton->states);
+	json_number(json, "transitions", skeleton->transitions);
+	json_seconds(json, "states_per_second",
+		     bench_rate(skeleton->states, skeleton->stateful.seconds));
+	json_end_object(json);
+}
+
+static void json_spin(struct json *json, const struct bench_spin *spin,
+		      const struct bench_skeleton *skeleton)
+{
+	if (spin->why_none) {
+		json_null(json, "spin");
+		return;
+	}
+	json_begin_object(json, "spin");
+	json_begin_list(json, "runs");
+	for (size_t i = 0; i < BENCH_SPIN_RUNS; i++) {
+		const struct bench_spin_run *run = &spin->runs[i];
+		json_begin_object(json, NULL);
+		json_text(json, "mutex", run->queues ? "fifo" : "plain");
+		json_bool(json, "reduced", run->reduces);
+		json_number(json, "states", run->states);
+		json_number(json, "transitions", run->transitions);
+		json_seconds(json, "seconds", run->seconds);
+		json_seconds(json, "states_per_second", bench_rate(run->states, run->seconds));
+		json_end_object(json);
+	}
+	json_end_list(json);
+	json_seconds(json, "reduced_seconds_per_dpor_second",
+		     bench_ratio(bench_spin_seconds(spin), skeleton->dpor.seconds));
+	json_seconds(json, "states_per_stateful_state",
+		     bench_ratio(bench_rate(spin->runs[1].states, spin->runs[1].seconds),
+				 bench_rate(skeleton->states, skeleton->stateful.seconds)));
+	json_end_object(json);
 }
 
 static void print_json(const struct figures *figures)
 {
+	static const char *const reduction[] = { "dpor", "dfs" };
+	static const char *const snapshots[] = { "with", "without" };
+	const struct bench_searches *searches = &figures->searches;
 	struct json json = { .file = stdout };
-	double checks = rate(figures->checks, figures->check_seconds);
-	double states = rate(figures->states, figures->sweep_seconds);
-	double judged = rate(figures->judged, figures->sweep_seconds);
 	json_begin_object(&json, NULL);
 	json_text(&json, "command", "bench");
-	json_number(&json, "interleavings", figures->interleavings);
-	json_number(&json, "crash_states", figures->states);
-	json_seconds(&json, "elapsed_seconds", figures->sweep_seconds);
-	json_seconds(&json, "interleavings_per_second",
-		     rate(figures->interleavings, figures->sweep_seconds));
-	json_seconds(&json, "crash_states_per_second", states);
-	json_seconds(&json, "judged_states_per_second", judged);
-	json_seconds(&json, "qemu_img_checks_per_second", checks);
-	json_seconds(&json, "crash_states_per_qemu_img_check", checks > 0 ? states / checks : 0);
-	json_seconds(&json, "judged_states_per_qemu_img_check", checks > 0 ? judged / checks : 0);
+	json_suite(&json, &figures->suite, &figures->checks);
+	json_pair(&json, "reduction", &searches->reduction, reduction);
+	json_pair(&json, "snapshots", &searches->snapshots, snapshots);
+	json_pair(&json, "two_requests", &searches->requests, reduction);
+	json_skeleton(&json, &figures->skeleton);
+	json_spin(&json, &figures->spin, &figures->skeleton);
 	json_end_object(&json);
 }
 
@@ -238,25 +309,16 @@ enum exit_code cmd_bench(const struct options *options)
 {
 	struct figures figures = { 0 };
 	struct why why = { "" };
-	const struct shipped_workload *first = workload_shipped(0);
 	const char *only = options->positional_count ? options->positional[0] : NULL;
-	enum status status = STATUS_OK;
-	if (only)
-		status = measure_sweep(&figures, only, options, &why);
-	for (size_t i = 0; !only && status == STATUS_OK && i < SUITE_MAX; i++) {
-		const struct shipped_workload *shipped = workload_shipped(i);
-		if (!shipped)
-			break;
-		status = measure_sweep(&figures, shipped->name, options, &why);
-	}
-	const char *compared = only ? only : first ? first->name : NULL;
-	if (status == STATUS_OK && compared)
-		status = compare_with_qemu_img(&figures, compared, options, &why);
+	enum status status = measure_all(&figures, only, options, &why);
 	if (status != STATUS_OK)
 		return exit_with(status, &why);
-	if (options->json)
+	if (options->json) {
 		print_json(&figures);
-	else
-		print_figures(&figures);
+	} else {
+		print_suite(&figures.suite, &figures.checks);
+		print_searches(&figures.searches);
+		print_skeleton(&figures.skeleton, &figures.spin);
+	}
 	return EXIT_CLEAN;
 }

@@ -4,6 +4,7 @@
 #include "oracle/verdict.h"
 #include "workloads/cli/commands.h"
 #include "workloads/cli/json.h"
+#include "workloads/cli/settings.h"
 #include "workloads/language.h"
 
 #include <string.h>
@@ -75,18 +76,12 @@ static void list_bugs(struct listing *listing)
 static void list_strategies(struct listing *listing)
 {
 	static const char *const keys[] = { "strategy", "explanation" };
-	static const struct row rows[] = {
-		{ { "dfs",
-		    "every interleaving, depth first; equivalent ones are pruned by sleep sets "
-		    "unless --no-prune" } },
-		{ { "random",
-		    "--runs runs with uniformly random picks from --seed; never complete" } },
-	};
 	listing->keys = keys;
 	listing->column_count = 2;
 	listing->width = 8;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		list_row(listing, &rows[i]);
+	const struct settings_strategy_row *known = NULL;
+	for (size_t i = 0; (known = settings_strategy_row(i)); i++)
+		list_row(listing, &(struct row){ { known->name, known->explanation } });
 }
 
 static void list_workloads(struct listing *listing)

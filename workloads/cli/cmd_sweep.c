@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* cowtip sweep: the table and the sentence. */
 #include "oracle/verdict.h"
+#include "workloads/cli/certificate.h"
 #include "workloads/cli/commands.h"
 #include "workloads/cli/jobs.h"
 #include "workloads/cli/junit.h"
@@ -19,7 +20,7 @@ struct total {
 	const struct sweep_outcome *outcomes;
 	size_t count;
 	uint64_t interleavings, pruned, states, distinct;
-	size_t violations, failed, incomplete, complaints;
+	size_t violations, failed, incomplete, complaints, differing;
 	uint32_t faults_max;
 	const char *why_incomplete; /* of the first that is */
 	double elapsed_seconds;
@@ -37,6 +38,7 @@ static struct total add_up(const struct sweep_outcome *outcomes, size_t count)
 		total.violations += outcomes[i].violation_count;
 		total.elapsed_seconds += summary->elapsed_seconds;
 		total.complaints += summary->complaint[0] != 0;
+		total.differing += summary->swap_differing != 0;
 		if (total.faults_max < summary->faults)
 			total.faults_max = summary->faults;
 		if (summary->status != STATUS_OK) {
@@ -56,7 +58,7 @@ static enum exit_code exit_of(const struct total *total)
 		return EXIT_VIOLATED;
 	if (total->failed)
 		return EXIT_BAD;
-	if (total->complaints)
+	if (total->complaints || total->differing)
 		return EXIT_DIVERGED;
 	return total->incomplete ? EXIT_BUDGET : EXIT_CLEAN;
 }
@@ -131,6 +133,18 @@ static const char *points_of(const struct sweep_summary *summary)
 static const char *models_of(const struct sweep_summary *summary)
 {
 	return summary->models;
+}
+
+static void print_certificate(const struct total *total)
+{
+	const struct sweep_summary *first = &total->outcomes[0].summary;
+	putchar('\n');
+	if (total->count > 1)
+		certificate_print_total(total->outcomes, total->count);
+	else if (first->status == STATUS_OK)
+		certificate_print(first);
+	if (first->checkpoint[0])
+		printf("\nto go on: cowtip sweep --resume %s\n", first->checkpoint);
 }
 
 static void print_sentence(const struct total *total)
@@ -239,10 +253,14 @@ static void json_outcome(struct json *json, const struct sweep_outcome *outcome)
 		json_null(json, "as_expected");
 	json_number(json, "interleavings", summary->interleavings);
 	json_number(json, "pruned", summary->pruned);
-	if (summary->prune && strcmp(summary->strategy, "dfs") == 0)
-		json_number(json, "classes", summary->interleavings);
-	else
+	if (summary->visited_states)
 		json_null(json, "classes");
+	else
+		json_number(json, "classes", summary->classes);
+	char checksum[17];
+	snprintf(checksum, sizeof(checksum), "%016" PRIx64, summary->class_checksum);
+	json_text(json, "class_checksum", checksum);
+	json_number(json, "duplicates", summary->duplicates);
 	json_number(json, "crash_states", summary->states);
 	json_number(json, "distinct_crash_states", summary->distinct);
 	json_begin_list(json, "violations");
@@ -255,6 +273,8 @@ static void json_outcome(struct json *json, const struct sweep_outcome *outcome)
 	skipped_reasons(skipped, summary);
 	report_skipped_json(json, skipped);
 	json_seconds(json, "elapsed_seconds", summary->elapsed_seconds);
+	certificate_json(json, summary);
+	json_text(json, "checkpoint", summary->checkpoint[0] ? summary->checkpoint : NULL);
 	bool found = outcome->violation_count != 0;
 	json_text(json, "schedule", found ? outcome->violations[0].schedule : NULL);
 	json_text(json, "trace", found ? outcome->violations[0].trace_path : NULL);
@@ -373,7 +393,7 @@ enum exit_code cmd_sweep(const struct options *options)
 {
 	static const char *names[SUITE_MAX];
 	struct why why = { "" };
-	bool is_suite = !options->positional_count;
+	bool is_suite = !options->positional_count && !options->resume;
 	size_t count = is_suite ? list_suite(names) : 1;
 	if (!is_suite)
 		names[0] = options->positional[0];
@@ -381,11 +401,14 @@ enum exit_code cmd_sweep(const struct options *options)
 		.names = names,
 		.count = count,
 		.at_a_time = options->jobs ? options->jobs : default_jobs(count),
+		.workers = 1,
 		.options = options,
 		.shows_progress = output_shows_progress(options->quiet),
 	};
-	if (!is_suite)
+	if (!is_suite) {
+		jobs.workers = jobs.at_a_time;
 		jobs.at_a_time = 1;
+	}
 	if (!count) {
 		why_set(&why, STATUS_BAD_INPUT, "there are no shipped workloads");
 		return exit_with(STATUS_BAD_INPUT, &why);
@@ -404,9 +427,10 @@ enum exit_code cmd_sweep(const struct options *options)
 			print_table(&total);
 		print_violations(&total, options);
 		if (!options->quiet) {
+			print_skipped(&total);
+			print_certificate(&total);
 			putchar('\n');
 			print_sentence(&total);
-			print_skipped(&total);
 		}
 	}
 	enum exit_code code = exit_of(&total);

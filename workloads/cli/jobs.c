@@ -37,29 +37,11 @@ struct crew {
 	struct timespec begun;
 };
 
-/* A progress line in progress. */
-struct progress {
-	const char *name;             /* borrowed */
-	const struct timespec *begun; /* borrowed; of all jobs */
-	double next_seconds;          /* since then: when to write again */
-};
-
 static double seconds_since(const struct timespec *begun)
 {
 	struct timespec now;
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (double)(now.tv_sec - begun->tv_sec) + (double)(now.tv_nsec - begun->tv_nsec) * 1e-9;
-}
-
-static void show_progress(void *context, uint64_t runs, uint64_t states, size_t violations)
-{
-	struct progress *progress = context;
-	double now = seconds_since(progress->begun);
-	if (now < progress->next_seconds)
-		return;
-	progress->next_seconds = now + 0.2;
-	fprintf(stderr, "\r%-32s %10llu interleavings %12llu crash states %4zu violations ",
-		progress->name, (unsigned long long)runs, (unsigned long long)states, violations);
 }
 
 static void clear_progress(const struct jobs *jobs)
@@ -97,15 +79,17 @@ static struct budget share_of_budget(const struct crew *crew, size_t index)
 static void run_one(const struct crew *crew, size_t index, struct sweep_outcome *outcome)
 {
 	const struct jobs *jobs = crew->jobs;
-	bool shows = jobs->shows_progress && jobs->at_a_time == 1;
-	struct progress progress = { .name = jobs->names[index], .begun = &crew->begun };
-	struct explore_options search = {
-		.budget = share_of_budget(crew, index),
-		.count_distinct = true,
-		.progress = shows ? show_progress : NULL,
-		.progress_context = &progress,
+	struct progress progress = {
+		.name = jobs->names[index] ? jobs->names[index] : "resumed",
+		.is_shown = jobs->shows_progress && jobs->at_a_time == 1,
 	};
-	sweep_workload(outcome, jobs->names[index], jobs->options, &search);
+	const struct sweep_plan plan = {
+		.budget = share_of_budget(crew, index),
+		.jobs = jobs->workers,
+		.progress = &progress,
+		.is_alone = jobs->count == 1,
+	};
+	sweep_workload(outcome, jobs->names[index], jobs->options, &plan);
 }
 
 static void send_string(FILE *file, const char *text)

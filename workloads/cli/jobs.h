@@ -6,9 +6,10 @@
 #include "workloads/cli/sweep.h"
 
 struct jobs {
-	const char *const *names; /* borrowed; workloads */
+	const char *const *names; /* borrowed; workloads; NULL: that of a checkpoint */
 	size_t count;
-	uint32_t at_a_time;            /* 1: no processes at all */
+	uint32_t at_a_time;            /* 1: no processes for them */
+	uint32_t workers;              /* processes that share the search of one of them */
 	const struct options *options; /* borrowed */
 	bool shows_progress;
 };

@@ -119,6 +119,12 @@ void json_seconds(struct json *json, const char *key, double seconds)
 	fprintf(json->file, "%.3f", seconds);
 }
 
+void json_real(struct json *json, const char *key, double number)
+{
+	begin_item(json, key);
+	fprintf(json->file, "%.6g", number);
+}
+
 void json_bool(struct json *json, const char *key, bool value)
 {
 	begin_item(json, key);

@@ -6,8 +6,12 @@
  *   main.c              the commands, help, exit status
  *   options.c           the command line
  *   settings.c          policy, points, faults, ...: from the workload, the command line, a trace
- *   cmd_sweep.c         search, table, sentence       -> sweep.c   one workload's search
- *                                                        jobs.c    several of them in processes
+ *   cmd_sweep.c         search, table, sentence       -> jobs.c    several workloads in processes
+ *                                                        sweep.c   one of them, by any strategy
+ *                                                        search.c  its slices, alone or by
+ *                                                        worker.c  several processes
+ *                                                        findings.c   violations once more
+ *                                                        certificate.c  what was covered
  *                                                        report.c  what was found, text and JSON
  *   cmd_run.c           one execution                 -> again.c   a schedule executed once more
  *   cmd_replay.c        a trace executed again
@@ -15,8 +19,8 @@
  *   cmd_show.c          a trace explained             -> story.c   what happened, in qcow2 words
  *   cmd_record.c        a foreign program observed                 (roles.c: what a cluster is)
  *   cmd_list.c          rules, bugs, workloads, ...
- *   cmd_bench.c         the figures
- *   json.c junit.c output.c                              how results are written
+ *   cmd_bench.c         the figures                   -> bench_*.c  a part of them each
+ *   json.c junit.c output.c progress.c interrupt.c       how results are written, and Ctrl-C
  *
  * Below it: workloads/ (language, world, explore), then engine/ and oracle/, which share no code,
  * then injector/ (every decision, every I/O) and traces/ (events, schedules, the file format). */

@@ -24,6 +24,10 @@ enum option_id {
 	OPTION_STRATEGY,
 	OPTION_NO_PRUNE,
 	OPTION_RUNS,
+	OPTION_DEPTH,
+	OPTION_NO_SWAP,
+	OPTION_RESUME,
+	OPTION_SLICE,
 	OPTION_SEED,
 	OPTION_TWICE,
 	OPTION_POINTS,
@@ -52,20 +56,24 @@ struct option_spec {
 
 static const struct option_spec option_specs[] = {
 	{ "policy", "NAME", OPTION_POLICY, ENGINE, "eager, delayed or cancel" },
-	{ "points", "io|all", OPTION_POINTS, ENGINE, "where other tasks may get a turn (io)" },
+	{ "points", "io|all", OPTION_POINTS, ENGINE, "where other tasks may get a turn (all)" },
 	{ "faults", "K", OPTION_FAULTS, ENGINE, "at most K injected errors a run" },
 	{ "fault-points", "PATTERN", OPTION_FAULT_POINTS, ENGINE, "which calls may fail" },
 	{ "bug", "NAME", OPTION_BUG, ENGINE, "switch a known bug on; 2012: the group; none" },
 	{ "crash", "MODELS", OPTION_CRASH, JUDGES, "prefix,torn (both)" },
 	{ "sector", "BYTES", OPTION_SECTOR, JUDGES, "written atomically: 512 or 4096 (512)" },
-	{ "strategy", "NAME", OPTION_STRATEGY, SEARCHES, "dfs or random (dfs)" },
+	{ "strategy", "NAME", OPTION_STRATEGY, SEARCHES, "see 'list strategies' (dpor)" },
 	{ "no-prune", NULL, OPTION_NO_PRUNE, SEARCHES, "dfs: run equivalent interleavings too" },
 	{ "twice", NULL, OPTION_TWICE, SEARCHES, "run everything twice and compare" },
 	{ "budget", "BOUND", OPTION_BUDGET, SEARCHES, "60s, 10000runs or 1e9states; repeatable" },
-	{ "runs", "N", OPTION_RUNS, SEARCHES, "random: how many runs (1000)" },
+	{ "runs", "N", OPTION_RUNS, SEARCHES, "samplers: how many runs (1000)" },
+	{ "depth", "N", OPTION_DEPTH, SEARCHES, "pct: orderings (3); delay: deviations (no end)" },
 	{ "seed", "N", OPTION_SEED, SEARCHES | COMMAND_RUN, "of the random picks" },
 	{ "schedule", "S", OPTION_SCHEDULE, COMMAND_RUN, "the picks to follow, as printed" },
-	{ "jobs", "N", OPTION_JOBS, COMMAND_SWEEP, "workloads at a time (suite: 2 if 2 CPUs)" },
+	{ "no-swap", NULL, OPTION_NO_SWAP, COMMAND_SWEEP, "leave the swap test out" },
+	{ "jobs", "N", OPTION_JOBS, COMMAND_SWEEP, "processes (1; suite: 2 if 2 CPUs)" },
+	{ "slice", "N", OPTION_SLICE, COMMAND_SWEEP, "dpor: runs of a job at a time (5000)" },
+	{ "resume", "FILE", OPTION_RESUME, COMMAND_SWEEP, "go on from a checkpoint" },
 	{ "image", "FILE", OPTION_IMAGE, COMMAND_RECORD, "watch this image; repeatable" },
 	{ "events", NULL, OPTION_EVENTS, COMMAND_SHOW, "print every event" },
 	{ "stacks", NULL, OPTION_STACKS, COMMAND_SHOW, "print every event with its stack" },
@@ -132,6 +140,7 @@ static const char **text_option(struct options *options, enum option_id id)
 	case OPTION_STRATEGY: return &options->strategy;
 	case OPTION_POINTS: return &options->points;
 	case OPTION_SCHEDULE: return &options->schedule;
+	case OPTION_RESUME: return &options->resume;
 	case OPTION_IMAGE_AT: return &options->image_at;
 	case OPTION_OUTPUT: return &options->output;
 	default: return NULL;
@@ -147,6 +156,7 @@ static bool *flag_option(struct options *options, enum option_id id)
 	case OPTION_QUIET: return &options->quiet;
 	case OPTION_NO_PRUNE: return &options->no_prune;
 	case OPTION_TWICE: return &options->twice;
+	case OPTION_NO_SWAP: return &options->no_swap;
 	case OPTION_EVENTS: return &options->events;
 	case OPTION_STACKS: return &options->stacks;
 	default: return NULL;
@@ -170,9 +180,11 @@ static enum status take(struct options *options, enum option_id id, const char *
 	case OPTION_BUDGET: return budget_parse(&options->budget, text, why);
 	case OPTION_SECTOR: return take_sector(options, text, why);
 	case OPTION_RUNS: return take_number("runs", text, UINT64_MAX, &options->runs, why);
+	case OPTION_SLICE: return take_number("slice", text, UINT32_MAX, &options->slice, why);
 	case OPTION_SEED:
 		options->has_seed = true;
 		return take_number("seed", text, UINT64_MAX, &options->seed, why);
+	case OPTION_DEPTH: return take_small("depth", text, 1000, &options->depth, why);
 	case OPTION_FAULTS:
 		options->has_faults = true;
 		return take_small("faults", text, 64, &options->faults, why);

@@ -64,7 +64,11 @@ struct options {
 	uint32_t sector_bytes; /* 0: not said */
 	bool has_seed;
 	uint64_t seed;
-	uint64_t runs; /* 0: not said */
+	uint64_t runs;  /* 0: not said */
+	uint32_t depth; /* 0: not said */
+	bool no_swap;
+	const char *resume; /* a checkpoint */
+	uint64_t slice;     /* 0: not said */
 };
 
 /** Parse the words behind the command (`argv[0]` is the command) of `command`. STATUS_USAGE with

@@ -2,9 +2,12 @@
 #include "workloads/cli/settings.h"
 
 #include "injector/fault_point.h"
+#include "injector/strategy_dpor.h"
 #include "oracle/verdict.h"
+#include "traces/memory.h"
 #include "workloads/bugs.h"
 #include "workloads/language_words.h"
+#include "workloads/world_state.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +16,7 @@
 #define DEFAULT_POLICY "eager"
 #define DEFAULT_CRASH "prefix,torn"
 
-enum { DEFAULT_RANDOM_RUNS = 1000, FAULTS_MAX = 64 };
+enum { DEFAULT_RANDOM_RUNS = 1000, DEFAULT_PCT_DEPTH = 3, FAULTS_MAX = 64 };
 
 static enum status take_policy(struct settings *settings, const char *name, struct why *why)
 {
@@ -94,18 +97,45 @@ static char *bugs_text(const struct settings *settings)
 	return text;
 }
 
+/* The strategies that a search may use. */
+static const struct settings_strategy_row strategy_rows[] = {
+	{ "dpor", "one run of each class of equivalent interleavings (partial-order reduction); "
+		  "complete when it ends" },
+	{ "dfs", "every interleaving, depth first; equivalent ones are pruned by sleep sets unless "
+		 "--no-prune; complete when it ends" },
+	{ "stateful", "every state that any interleaving passes through, each gone on from once; "
+		      "complete when it ends" },
+	{ "delay", "every interleaving with at most 0, 1, 2, ... (--depth) deviations from one "
+		   "scheduler; complete when no more deviations are possible" },
+	{ "pos",
+	  "--runs samples spread over the classes (partial-order sampling) from --seed; never "
+	  "complete" },
+	{ "pct",
+	  "--runs samples from --seed, each of which meets a bug of --depth orderings with a "
+	  "known probability; never complete" },
+	{ "random", "--runs runs with uniformly random picks from --seed; never complete" },
+	{ "auto", "dpor for a while, then whichever fits the budget; says which and why" },
+};
+
+const struct settings_strategy_row *settings_strategy_row(size_t index)
+{
+	return index < sizeof(strategy_rows) / sizeof(strategy_rows[0]) ? &strategy_rows[index]
+									: NULL;
+}
+
 static enum status take_strategy(struct settings *settings, const struct options *options,
 				 struct why *why)
 {
-	static const char *const names[] = { "dfs", "random" };
-	const char *name = options->strategy ? options->strategy : names[0];
+	const char *name = options->strategy ? options->strategy : strategy_rows[0].name;
+	const struct settings_strategy_row *row = NULL;
 	settings->prune = !options->no_prune;
 	settings->twice = options->twice;
 	settings->seed = options->seed;
 	settings->runs = options->runs ? options->runs : DEFAULT_RANDOM_RUNS;
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (strcmp(name, names[i]) == 0) {
-			settings->strategy = names[i];
+	settings->depth = options->depth;
+	for (size_t i = 0; (row = settings_strategy_row(i)); i++) {
+		if (strcmp(name, row->name) == 0) {
+			settings->strategy = row->name;
 			return STATUS_OK;
 		}
 	}
@@ -132,7 +162,7 @@ enum status settings_resolve(struct settings *settings, const struct workload *w
 				     first_said(options->policy, workload->policy, DEFAULT_POLICY),
 				     why);
 	if (status == STATUS_OK)
-		status = take_points(settings, first_said(options->points, NULL, "io"), why);
+		status = take_points(settings, first_said(options->points, NULL, "all"), why);
 	if (status == STATUS_OK)
 		status = take_crash(
 			settings, first_said(options->crash, workload->crash, DEFAULT_CRASH), why);
@@ -201,6 +231,52 @@ void settings_to_trace(const struct settings *settings, struct trace *trace)
 	trace_add_setting(trace, "version", COWTIP_VERSION);
 }
 
+char *settings_text(const struct settings *settings)
+{
+	char models[32];
+	char *bugs = bugs_text(settings);
+	char *text = NULL;
+	settings_models_text(settings, models, sizeof(models));
+	int bytes = asprintf(&text,
+			     "policy=%s\npoints=%s\nfaults=%u\nfault_points=%s\nbug=%s\ncrash=%s\n"
+			     "sector=%u\n",
+			     qcow2_policy_name(settings->world.policy),
+			     settings_points_name(settings), settings->world.faults_max,
+			     settings->fault_points ? settings->fault_points : "", bugs, models,
+			     settings->sector_bytes ? settings->sector_bytes : 512);
+	free(bugs);
+	if (bytes < 0)
+		abort();
+	return text;
+}
+
+enum status settings_from_text(struct settings *settings, const char *text, struct why *why)
+{
+	static const struct options none = { 0 };
+	struct trace trace;
+	trace_init(&trace);
+	while (*text) {
+		size_t key_bytes = strcspn(text, "=\n");
+		size_t bytes = strcspn(text, "\n");
+		char *key = memory_text(text, key_bytes);
+		char *value = key_bytes < bytes
+				      ? memory_text(text + key_bytes + 1, bytes - key_bytes - 1)
+				      : memory_text("", 0);
+		if (*value && !trace_setting(&trace, key))
+			trace_add_setting(&trace, key, value);
+		free(key);
+		free(value);
+		text += bytes + (text[bytes] == '\n');
+	}
+	enum status status = settings_from_trace(settings, &trace, &none, why);
+	settings->world.files = NULL;
+	settings->world.file_count = 0;
+	settings->strategy = strategy_rows[0].name;
+	settings->prune = true;
+	trace_release(&trace);
+	return status;
+}
+
 void settings_release(struct settings *settings)
 {
 	for (size_t i = 0; i < settings->bug_count; i++)
@@ -217,12 +293,34 @@ void settings_enable_bugs(const struct settings *settings)
 		bugs_enable(settings->bugs[i]);
 }
 
-struct strategy *settings_strategy(const struct settings *settings)
+struct strategy *settings_strategy(const struct settings *settings, const struct order *order,
+				   struct world *world)
 {
-	struct strategy *strategy = strcmp(settings->strategy, "random") == 0
-					    ? strategy_random_new(settings->seed, settings->runs)
-					    : strategy_dfs_new(settings->prune);
+	struct strategy *strategy;
+	const char *name = settings->strategy;
+	const struct state_source source = world_state_source(world);
+	if (strcmp(name, "random") == 0)
+		strategy = strategy_random_new(settings->seed, settings->runs);
+	else if (strcmp(name, "pos") == 0)
+		strategy = strategy_pos_new(settings->seed, settings->runs);
+	else if (strcmp(name, "pct") == 0)
+		strategy = strategy_pct_new(settings->seed, settings->runs,
+					    settings->depth ? settings->depth : DEFAULT_PCT_DEPTH);
+	else if (strcmp(name, "delay") == 0)
+		strategy = strategy_delay_new(settings->depth);
+	else if (strcmp(name, "stateful") == 0)
+		strategy = strategy_stateful_new(&source, settings->states_max);
+	else if (strcmp(name, "dfs") == 0)
+		strategy = strategy_dfs_new(settings->prune);
+	else
+		strategy = strategy_dpor_new(order, NULL);
 	return strategy && settings->twice ? strategy_twice_new(strategy) : strategy;
+}
+
+bool settings_strategy_samples(const struct settings *settings)
+{
+	return strcmp(settings->strategy, "random") == 0 ||
+	       strcmp(settings->strategy, "pos") == 0 || strcmp(settings->strategy, "pct") == 0;
 }
 
 const char *settings_points_name(const struct settings *settings)

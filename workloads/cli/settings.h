@@ -14,12 +14,23 @@ struct settings {
 	uint32_t sector_bytes; /* 0: 512 */
 	char **bugs;           /* owned; known bugs and groups switched on */
 	size_t bug_count;
-	const char *strategy; /* a literal: "dfs", "random" */
+	const char *strategy; /* a literal, of settings_strategy_row() */
 	bool prune;
 	bool twice;
 	uint64_t seed;
 	uint64_t runs;
+	uint32_t depth;      /* pct: orderings; delay: deviations; 0: not said */
+	uint64_t states_max; /* stateful: how many are kept; 0: as many as memory allows */
 };
+
+/** A strategy that a search may use. */
+struct settings_strategy_row {
+	const char *name;
+	const char *explanation; /* what it covers */
+};
+
+/** Number `index`, from 0; NULL behind the last. The first is the default. */
+const struct settings_strategy_row *settings_strategy_row(size_t index);
 
 /** Combine a workload's own settings with the command line's, which win. STATUS_USAGE for names
  * that nothing knows. Release with settings_release(), also after failure. */
@@ -34,14 +45,27 @@ MUST_USE enum status settings_from_trace(struct settings *settings, const struct
 /** Add to `trace` what world_trace() does not know: crash models, sector, bugs, version. */
 void settings_to_trace(const struct settings *settings, struct trace *trace);
 
+/** All that the runs and their verdicts depend on, a line each: "policy=cancel". Equal settings,
+ * equal texts. Gives; free(). */
+char *settings_text(const struct settings *settings);
+
+/** The settings of such a text, with the default strategy. STATUS_BAD_INPUT. */
+MUST_USE enum status settings_from_text(struct settings *settings, const char *text,
+					struct why *why);
+
 /** Free what `settings` owns. */
 void settings_release(struct settings *settings);
 
 /** Switch exactly the known bugs of `settings` on. */
 void settings_enable_bugs(const struct settings *settings);
 
-/** The strategy that a search uses. Gives; NULL when memory is short. */
-struct strategy *settings_strategy(const struct settings *settings);
+/** The strategy that a search of `world` uses; `order` is the run's (both borrowed). Gives; NULL
+ * when memory is short. */
+struct strategy *settings_strategy(const struct settings *settings, const struct order *order,
+				   struct world *world);
+
+/** Is the strategy a sampler, which is never complete? */
+bool settings_strategy_samples(const struct settings *settings);
 
 /** "io" or "all". */
 const char *settings_points_name(const struct settings *settings);

@@ -1,13 +1,56 @@
 // SPDX-License-Identifier: MIT
+/* Three ways through a workload:
+ *
+ *   dpor              in slices (search.c): alone or by several processes, and it can be
+ * interrupted and gone on with the others        in one piece (explore.c) auto              a slice
+ * or so of dpor. Often that is all there is. If not, it tells how much there is, and then: states,
+ * if there are fewer of them than runs; else dpor, if the budget suffices; else samples.
+ *
+ * What is chosen depends on counts only, unless a budget of time asks how fast this machine is. */
 #include "workloads/cli/sweep.h"
 
-#include "workloads/cli/again.h"
+#include "injector/unwind.h"
+#include "workloads/checkpoint.h"
+#include "workloads/cli/findings.h"
+#include "workloads/cli/interrupt.h"
 #include "workloads/cli/output.h"
-#include "workloads/cli/story.h"
+#include "workloads/cli/search.h"
+#include "workloads/world_snapshot.h"
+#include "workloads/world_state.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+enum {
+	PROBE_RUNS = 1000,
+	/* Searches expected to take fewer runs are not worth the question. */
+	LARGE_RUNS = 20000,
+	/* Partial-order reduction finds most branches late: at first it seems to be ten times as
+	 * far as it is. */
+	LATE_BRANCHES = 10,
+	/* What trying to visit all states may take of a budget of time: one part in so many. */
+	TRY_SHARE = 4,
+	STATES_PROBED_MAX = 20000000,
+	SWAP_PAIRS = 300,
+};
+
+/* A sweep in progress. */
+struct sweeping {
+	const struct options *options;
+	const struct sweep_plan *plan;
+	struct sweep_summary *summary;
+	struct workload workload; /* owned, like all below */
+	struct settings settings;
+	struct ledger ledger;         /* of a search in slices */
+	struct explore_result result; /* may borrow from the ledger */
+	const volatile sig_atomic_t *stop;
+	struct timespec begun;
+};
+
+/* ---- the summary ---- */
 
 static void summarise_settings(struct sweep_summary *summary, const struct settings *settings)
 {
@@ -24,9 +67,17 @@ static void summarise_result(struct sweep_summary *summary, const struct explore
 {
 	summary->interleavings = result->interleavings;
 	summary->pruned = result->pruned;
+	summary->classes = result->classes;
+	summary->class_checksum = result->class_checksum;
+	summary->duplicates = result->duplicates;
+	summary->classes_at_least = result->complete ? 0 : result->classes_at_least;
+	summary->unseen = result->complete ? 0 : result->unseen;
 	summary->states = result->states;
 	summary->judged = result->judged;
 	summary->distinct = result->distinct;
+	summary->distinct_checksum = result->distinct_checksum;
+	summary->ends = result->ends;
+	summary->end_checksum = result->end_checksum;
 	summary->complete = result->complete;
 	summary->elapsed_seconds = result->elapsed_seconds;
 	snprintf(summary->why_incomplete, sizeof(summary->why_incomplete), "%s",
@@ -57,174 +108,444 @@ static bool meets_expectation(const struct workload *workload, const struct expl
 	return true;
 }
 
-static void judge_expectation(struct sweep_summary *summary, const struct workload *workload,
-			      const struct options *options, const struct explore_result *result)
+/* Are these the settings that the workload has by itself? */
+static bool has_own_settings(const struct sweeping *sweeping)
 {
-	bool overridden = options->bug_count || options->policy || options->has_faults ||
-			  options->fault_points || options->crash;
+	static const struct options none = { 0 };
+	struct settings own;
+	struct why why;
+	enum status status = settings_resolve(&own, &sweeping->workload, &none, &why);
+	char *own_text = settings_text(&own);
+	char *text = settings_text(&sweeping->settings);
+	bool is_same = status == STATUS_OK && strcmp(own_text, text) == 0;
+	free(own_text);
+	free(text);
+	settings_release(&own);
+	return is_same;
+}
+
+static void judge_expectation(const struct sweeping *sweeping)
+{
+	struct sweep_summary *summary = sweeping->summary;
+	const struct workload *workload = &sweeping->workload;
 	summary->has_expectation =
-		(workload->expects_clean || workload->expect_count) && !overridden;
-	summary->as_expected = summary->has_expectation && meets_expectation(workload, result);
+		(workload->expects_clean || workload->expect_count) && has_own_settings(sweeping);
+	summary->as_expected =
+		summary->has_expectation && meets_expectation(workload, &sweeping->result);
 }
 
-/* The n-th violation of a rule in this workload gets the number n. */
-static unsigned number_in_rule(const struct explore_result *result, size_t index)
+/* ---- in one piece ---- */
+
+static void show_whole(void *context, const struct explore_result *so_far)
 {
-	unsigned number = 1;
-	for (size_t i = 0; i < index; i++)
-		number += result->violations[i].verdict.rule ==
-			  result->violations[index].verdict.rule;
-	return number;
+	const struct progress_figures figures = {
+		.done = so_far->done,
+		.runs = so_far->interleavings + so_far->pruned,
+		.classes = so_far->classes,
+		.states = so_far->states,
+		.violations = so_far->violation_count,
+	};
+	progress_show(context, &figures);
 }
 
-static enum status write_trace(struct sweep_violation *violation, const struct trace *trace,
-			       const char *folder, const char *name, struct why *why)
+static void note_states(struct sweep_summary *summary, const struct settings *settings,
+			const struct strategy *strategy)
 {
-	char path[OUTPUT_PATH_BYTES];
-	snprintf(path, sizeof(path), "%.3800s/%s.trace.zst", folder, name);
-	enum status status = output_make_folder(folder, why);
-	if (status == STATUS_OK)
-		status = trace_write(trace, path, why);
-	if (status == STATUS_OK)
-		trace_set_text(&violation->trace_path, path);
-	return status;
+	if (strcmp(settings->strategy, "stateful") != 0 || settings->twice)
+		return;
+	struct stateful_counts counts = strategy_stateful_counts(strategy);
+	summary->visited_states = counts.states;
+	summary->transitions = counts.transitions;
 }
 
-/* Put the finding that is `verdict` first in the repeated run's trace, so that its story is told;
- * NULL: it did not show again. */
-static const struct trace_finding *find_again(struct again *again, const struct verdict *verdict)
+/* Explore under `settings`, `budget` of it. Gives what `result` owns, and the sets, when they are
+ * wanted. */
+static enum status explore_whole(const struct sweeping *sweeping, const struct settings *settings,
+				 const struct budget *budget, struct explore_result *result,
+				 struct explore_sets *sets)
 {
-	struct trace_finding wanted;
-	struct trace_finding *findings = again->trace.findings;
-	again_finding(&wanted, verdict);
-	for (size_t i = 0; i < again->trace.finding_count; i++) {
-		if (!again_same_finding(&findings[i], &wanted))
-			continue;
-		struct trace_finding first = findings[0];
-		findings[0] = findings[i];
-		findings[i] = first;
-		return &findings[0];
-	}
-	return NULL;
-}
-
-struct sweep_job {
-	const struct workload *workload;
-	const struct settings *settings;
-	const struct options *options;
-	const struct explore_result *result;
-	struct sweep_outcome *outcome;
-};
-
-/* Execute violation `index` once more, with stacks: its trace, and the story of the first. */
-static enum status repeat_violation(const struct sweep_job *job, size_t index, struct why *why)
-{
-	struct sweep_violation *violation = &job->outcome->violations[index];
-	struct settings settings = *job->settings;
-	struct again again;
-	char name[WORKLOAD_NAME_BYTES + 48];
-	settings.world.stacks = true;
-	enum status status =
-		again_run_schedule(&again, job->workload, &settings, violation->schedule, why);
-	if (status != STATUS_OK)
-		goto out;
-	const struct trace_finding *finding = find_again(&again, &violation->verdict);
-	if (!finding) {
-		status = why_set(why, STATUS_DIVERGED,
-				 "'%s': %s did not show again under schedule %.200s",
-				 job->workload->name, rule_name(violation->verdict.rule),
-				 violation->schedule);
-		goto out;
-	}
-	snprintf(name, sizeof(name), "%s-%s-%u", job->workload->name,
-		 rule_name(violation->verdict.rule), number_in_rule(job->result, index));
-	status = write_trace(violation, &again.trace, options_folder(job->options), name, why);
-	if (!job->outcome->story)
-		job->outcome->story = story_tell(&again.trace, finding);
-out:
-	again_release(&again);
-	return status;
-}
-
-/* Violations beyond this many are listed without a trace of their own. */
-enum { TRACES_MAX = 64 };
-
-static void take_violations(const struct sweep_job *job)
-{
-	struct sweep_outcome *outcome = job->outcome;
-	const struct explore_result *result = job->result;
-	outcome->violations = calloc(result->violation_count + 1, sizeof(*outcome->violations));
-	if (!outcome->violations)
-		abort();
-	outcome->violation_count = result->violation_count;
-	for (size_t i = 0; i < result->violation_count; i++) {
-		const struct violation *from = &result->violations[i];
-		struct sweep_violation *to = &outcome->violations[i];
-		to->verdict = from->verdict;
-		to->run = from->run;
-		to->times = from->times;
-		trace_set_text(&to->schedule, from->schedule);
-	}
-	for (size_t i = 0; i < result->violation_count && i < TRACES_MAX; i++) {
-		struct why why = { "" };
-		if (repeat_violation(job, i, &why) != STATUS_OK && !outcome->summary.complaint[0])
-			snprintf(outcome->summary.complaint, sizeof(outcome->summary.complaint),
-				 "%.159s", why.text);
-	}
-}
-
-static enum status sweep_parsed(struct sweep_outcome *outcome, const struct workload *workload,
-				const struct options *options, const struct explore_options *search)
-{
-	struct sweep_summary *summary = &outcome->summary;
-	struct explore_options wanted = *search;
-	struct explore_result result = { 0 };
-	struct settings settings = { 0 };
+	struct why *why = &sweeping->summary->why;
 	struct world *world = NULL;
 	struct strategy *strategy = NULL;
-	enum status status = settings_resolve(&settings, workload, options, &summary->why);
+	struct order order;
+	struct progress *progress = sweeping->plan->progress;
+	struct world_options world_options = settings->world;
+	bool is_plain = strcmp(settings->strategy, "dfs") == 0 && !settings->prune;
+	bool is_stateful = strcmp(settings->strategy, "stateful") == 0;
+	world_options.snapshot_every = WORLD_SNAPSHOTS_EVERY;
+	order_init(&order);
+	const struct explore_options wanted = {
+		.budget = *budget,
+		.stop = sweeping->stop,
+		.models = settings->models,
+		.sector_bytes = settings->sector_bytes,
+		.count_distinct = true,
+		.order = &order,
+		/* These two see every order of steps themselves. */
+		.judge_classes = !is_plain && !is_stateful,
+		.sets = sets,
+		.estimate_classes = settings_strategy_samples(settings),
+		.measure_tree = progress && strcmp(settings->strategy, "dfs") == 0,
+		.progress = progress ? show_whole : NULL,
+		.progress_context = progress,
+	};
+	enum status status = world_new(&world, &sweeping->workload, &world_options, why);
 	if (status != STATUS_OK)
 		goto out;
-	summarise_settings(summary, &settings);
-	settings_enable_bugs(&settings);
-	wanted.models = settings.models;
-	wanted.sector_bytes = settings.sector_bytes;
-	strategy = settings_strategy(&settings);
-	if (!strategy) {
-		status = why_set(&summary->why, STATUS_NO_MEMORY, "out of memory");
-		goto out;
-	}
-	status = world_new(&world, workload, &settings.world, &summary->why);
+	strategy = settings_strategy(settings, &order, world);
+	status = strategy ? explore(world, strategy, &wanted, result, why)
+			  : why_set(why, STATUS_NO_MEMORY, "out of memory");
 	if (status == STATUS_OK)
-		status = explore(world, strategy, &wanted, &result, &summary->why);
-	world_free(world);
-	if (status != STATUS_OK)
-		goto out;
-	summarise_result(summary, &result);
-	judge_expectation(summary, workload, options, &result);
-	struct sweep_job job = { workload, &settings, options, &result, outcome };
-	take_violations(&job);
+		note_states(sweeping->summary, settings, strategy);
+	if (progress)
+		progress_clear(progress);
 out:
-	explore_result_release(&result);
 	strategy_free(strategy);
-	settings_release(&settings);
+	world_free(world);
+	order_release(&order);
+	return status;
+}
+
+/* ---- in slices ---- */
+
+static enum status search_in_slices(struct sweeping *sweeping, const struct budget *budget,
+				    uint32_t jobs)
+{
+	const char *why_incomplete = NULL;
+	const struct search_options search = {
+		.workload = &sweeping->workload,
+		.settings = &sweeping->settings,
+		.jobs = jobs,
+		.budget = *budget,
+		.stop = sweeping->stop,
+		.progress = sweeping->plan->progress,
+	};
+	enum status status =
+		search_run(&search, &sweeping->ledger, &why_incomplete, &sweeping->summary->why);
+	explore_result_release(&sweeping->result);
+	ledger_result(&sweeping->ledger, why_incomplete, &sweeping->result);
+	sweeping->summary->trials = sweeping->ledger.trials;
+	return status;
+}
+
+/* ---- auto ---- */
+
+static void choose(struct sweeping *sweeping, const char *strategy, const char *reason)
+{
+	struct sweep_summary *summary = sweeping->summary;
+	snprintf(summary->strategy, sizeof(summary->strategy), "%s", strategy);
+	snprintf(summary->chosen, sizeof(summary->chosen), "%s, %s", strategy, reason);
+}
+
+/* What is left of the budget of time; the rest of it is for what is done from now on. */
+static struct budget budget_left(const struct sweeping *sweeping)
+{
+	struct budget left = sweeping->plan->budget;
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	double spent = (double)(now.tv_sec - sweeping->begun.tv_sec) +
+		       (double)(now.tv_nsec - sweeping->begun.tv_nsec) * 1e-9;
+	if (left.seconds > 0)
+		left.seconds = left.seconds > spent ? left.seconds - spent : 1e-3;
+	if (left.runs)
+		left.runs -= sweeping->ledger.interleavings < left.runs
+				     ? sweeping->ledger.interleavings
+				     : left.runs - 1;
+	return left;
+}
+
+/* How many runs the search takes, judging by what was done of it. */
+static double expected_runs(const struct sweeping *sweeping)
+{
+	const struct explore_result *result = &sweeping->result;
+	double done = result->done > 1e-9 ? result->done : 1e-9;
+	return LATE_BRANCHES * (double)result->interleavings / done;
+}
+
+/* How many runs the budget is good for. */
+static double affordable_runs(const struct sweeping *sweeping)
+{
+	const struct budget *budget = &sweeping->plan->budget;
+	const struct explore_result *result = &sweeping->result;
+	double runs = budget->runs ? (double)budget->runs : 1e18;
+	if (budget->seconds > 0 && result->elapsed_seconds > 0) {
+		double rate = (double)result->interleavings / result->elapsed_seconds *
+			      sweeping->plan->jobs;
+		runs = rate * budget->seconds < runs ? rate * budget->seconds : runs;
+	}
+	return runs;
+}
+
+/* Try to visit all states, as many as there are runs to be expected. False: there are more. */
+static enum status try_states(struct sweeping *sweeping, double runs, bool *is_done)
+{
+	struct settings settings = sweeping->settings;
+	struct explore_result result = { 0 };
+	settings.strategy = "stateful";
+	settings.states_max = runs < STATES_PROBED_MAX ? (uint64_t)runs : STATES_PROBED_MAX;
+	struct budget budget = { .seconds = budget_left(sweeping).seconds / TRY_SHARE };
+	enum status status = explore_whole(sweeping, &settings, &budget, &result, NULL);
+	*is_done = status == STATUS_OK && result.complete;
+	if (*is_done) {
+		explore_result_release(&sweeping->result);
+		sweeping->result = result;
+		sweeping->summary->trials = 0;
+		ledger_release(&sweeping->ledger);
+		return status;
+	}
+	sweeping->summary->visited_states = 0;
+	sweeping->summary->transitions = 0;
+	explore_result_release(&result);
+	return status;
+}
+
+/* Samples, added to what the probe saw. */
+static enum status sample(struct sweeping *sweeping)
+{
+	struct settings settings = sweeping->settings;
+	struct explore_result result = { 0 };
+	struct explore_sets sets = { 0 };
+	struct budget budget = budget_left(sweeping);
+	settings.strategy = "pos";
+	if (!sweeping->options->runs)
+		settings.runs = budget.runs;
+	enum status status = explore_whole(sweeping, &settings, &budget, &result, &sets);
+	if (status == STATUS_OK) {
+		double seconds = sweeping->ledger.seconds + result.elapsed_seconds;
+		ledger_enter(&sweeping->ledger, &result, &sets);
+		sweeping->ledger.seconds = seconds;
+		explore_result_release(&sweeping->result);
+		ledger_result(&sweeping->ledger, result.why_incomplete, &sweeping->result);
+		sweeping->result.classes_at_least = result.classes_at_least;
+		sweeping->result.unseen = result.unseen;
+	}
+	explore_sets_release(&sets);
+	explore_result_release(&result);
+	return status;
+}
+
+static enum status search_auto(struct sweeping *sweeping)
+{
+	char reason[SWEEP_LINE_BYTES];
+	struct budget probe = sweeping->plan->budget;
+	bool is_done = false;
+	if (!probe.runs || probe.runs > PROBE_RUNS)
+		probe.runs = PROBE_RUNS;
+	sweeping->settings.strategy = "dpor";
+	enum status status = search_in_slices(sweeping, &probe, 1);
+	choose(sweeping, "dpor", "which ended soon");
+	if (status != STATUS_OK || sweeping->result.complete || sweeping->result.complaint ||
+	    (sweeping->stop && *sweeping->stop))
+		return status;
+	double runs = expected_runs(sweeping);
+	if (runs > LARGE_RUNS && world_state_is_known()) {
+		status = try_states(sweeping, runs, &is_done);
+		snprintf(reason, sizeof(reason),
+			 "because there are fewer states than runs of dpor (about %.2g)", runs);
+		if (is_done)
+			choose(sweeping, "stateful", reason);
+		if (status != STATUS_OK || is_done)
+			return status;
+	}
+	bool fits = runs <= affordable_runs(sweeping);
+	snprintf(reason, sizeof(reason), "about %.2g runs are to be expected, %s the budget", runs,
+		 fits ? "within" : "which is beyond");
+	choose(sweeping, fits ? "dpor" : "pos", reason);
+	if (!fits)
+		return sample(sweeping);
+	struct budget left = budget_left(sweeping);
+	return search_in_slices(sweeping, &left, sweeping->plan->jobs);
+}
+
+/* ---- checkpoints ---- */
+
+/* The program that checkpoints are for: its version, and which build of it. */
+static const char *program_name(void)
+{
+	static char name[128];
+	int module = unwind_module_number((uintptr_t)&sweep_workload);
+	snprintf(name, sizeof(name), "cowtip %s %s", COWTIP_VERSION,
+		 module < 0 ? "" : unwind_module(module)->build_id);
+	return name;
+}
+
+/* Leave a file from which the search can go on. */
+static enum status leave_checkpoint(const struct sweeping *sweeping)
+{
+	struct sweep_summary *summary = sweeping->summary;
+	const char *folder = options_folder(sweeping->options);
+	char *settings = settings_text(&sweeping->settings);
+	char *program = strdup(program_name());
+	const struct checkpoint checkpoint = {
+		.program = program,
+		.workload = summary->workload,
+		.text = sweeping->workload.text,
+		.settings = settings,
+		.ledger = sweeping->ledger,
+	};
+	char path[SWEEP_PATH_BYTES];
+	snprintf(path, sizeof(path), "%.3800s/%s.checkpoint", folder, summary->workload);
+	enum status status = output_make_folder(folder, &summary->why);
+	if (status == STATUS_OK)
+		status = checkpoint_write(&checkpoint, path, &summary->why);
+	if (status == STATUS_OK)
+		snprintf(summary->checkpoint, sizeof(summary->checkpoint), "%s", path);
+	free(settings);
+	free(program);
+	return status;
+}
+
+/* Does the command line say anything about settings? */
+static bool says_settings(const struct options *options)
+{
+	return options->policy || options->points || options->has_faults || options->fault_points ||
+	       options->bug_count || options->crash || options->sector_bytes;
+}
+
+static enum status check_resumed(struct sweeping *sweeping, const struct checkpoint *checkpoint)
+{
+	const struct options *options = sweeping->options;
+	struct why *why = &sweeping->summary->why;
+	const char *strategy = options->strategy;
+	if (strcmp(checkpoint->program, program_name()) != 0)
+		return why_set(why, STATUS_BAD_INPUT,
+			       "'%.200s' was written by '%.100s'; this is '%.100s'",
+			       options->resume, checkpoint->program, program_name());
+	if ((strategy && strcmp(strategy, "dpor") != 0) || options->twice)
+		return why_set(why, STATUS_USAGE, "'%.200s' can only go on with strategy dpor",
+			       options->resume);
+	if (!says_settings(options))
+		return settings_from_text(&sweeping->settings, checkpoint->settings, why);
+	enum status status =
+		settings_resolve(&sweeping->settings, &sweeping->workload, options, why);
+	if (status != STATUS_OK)
+		return status;
+	char *text = settings_text(&sweeping->settings);
+	if (strcmp(text, checkpoint->settings) != 0)
+		status = why_set(why, STATUS_USAGE, "'%.200s' was written with other settings",
+				 options->resume);
+	free(text);
+	return status;
+}
+
+/* Take up a search that was interrupted; `name` may be NULL. */
+static enum status resume(struct sweeping *sweeping, const char *name)
+{
+	struct why *why = &sweeping->summary->why;
+	struct checkpoint checkpoint = { 0 };
+	struct workload named = { 0 };
+	enum status status = checkpoint_read(&checkpoint, sweeping->options->resume, why);
+	if (status == STATUS_OK)
+		status = workload_parse(&sweeping->workload, checkpoint.workload, checkpoint.text,
+					strlen(checkpoint.text), why);
+	if (status == STATUS_OK)
+		status = check_resumed(sweeping, &checkpoint);
+	if (status == STATUS_OK && name)
+		status = workload_load(&named, name, why);
+	if (status == STATUS_OK && name && strcmp(named.text, checkpoint.text) != 0)
+		status = why_set(why, STATUS_BAD_INPUT, "'%.200s' is of another workload",
+				 sweeping->options->resume);
+	workload_release(&named);
+	sweeping->ledger = checkpoint.ledger;
+	checkpoint.ledger = (struct ledger){ 0 };
+	checkpoint_release(&checkpoint);
+	return status;
+}
+
+/* ---- all of it ---- */
+
+static enum status begin(struct sweeping *sweeping, const char *name)
+{
+	struct why *why = &sweeping->summary->why;
+	if (sweeping->options->resume)
+		return resume(sweeping, name);
+	enum status status = workload_load(&sweeping->workload, name, why);
+	if (status == STATUS_OK)
+		status = settings_resolve(&sweeping->settings, &sweeping->workload,
+					  sweeping->options, why);
+	ledger_open(&sweeping->ledger, SLICE_WHOLE, 1, 0);
+	return status;
+}
+
+static enum status search(struct sweeping *sweeping)
+{
+	const struct settings *settings = &sweeping->settings;
+	settings_enable_bugs(settings);
+	if (!settings->twice && strcmp(settings->strategy, "dpor") == 0)
+		return search_in_slices(sweeping, &sweeping->plan->budget, sweeping->plan->jobs);
+	if (strcmp(settings->strategy, "auto") == 0)
+		return search_auto(sweeping);
+	return explore_whole(sweeping, settings, &sweeping->plan->budget, &sweeping->result, NULL);
+}
+
+/* Do steps commute that the search takes for independent? */
+static enum status test_swaps(const struct sweeping *sweeping)
+{
+	struct sweep_summary *summary = sweeping->summary;
+	struct world *world = NULL;
+	struct swap_result result = { 0 };
+	struct world_options options = sweeping->settings.world;
+	options.snapshot_every = WORLD_SNAPSHOTS_EVERY;
+	enum status status = world_new(&world, &sweeping->workload, &options, &summary->why);
+	if (status != STATUS_OK)
+		return status;
+	swap_test(world, 1, SWAP_PAIRS, &result);
+	world_free(world);
+	summary->swap_was_run = true;
+	summary->swap_tested = result.tested;
+	summary->swap_differing = result.differing;
+	snprintf(summary->swap_first, sizeof(summary->swap_first), "%s", result.first);
+	return STATUS_OK;
+}
+
+static enum status finish(struct sweeping *sweeping, struct sweep_outcome *outcome)
+{
+	enum status status = STATUS_OK;
+	bool was_stopped = sweeping->stop && *sweeping->stop;
+	const struct sweep_plan *plan = sweeping->plan;
+	const struct findings findings = {
+		.workload = &sweeping->workload,
+		.settings = &sweeping->settings,
+		.options = sweeping->options,
+		.result = &sweeping->result,
+		.outcome = outcome,
+	};
+	summarise_result(sweeping->summary, &sweeping->result);
+	judge_expectation(sweeping);
+	if (plan->is_alone && sweeping->ledger.job_count && !sweeping->result.complaint &&
+	    strcmp(sweeping->summary->strategy, "dpor") == 0 && !sweeping->settings.twice)
+		status = leave_checkpoint(sweeping);
+	findings_take(&findings);
+	if (status == STATUS_OK && plan->is_alone && !sweeping->options->no_swap && !was_stopped)
+		status = test_swaps(sweeping);
 	return status;
 }
 
 void sweep_workload(struct sweep_outcome *outcome, const char *name, const struct options *options,
-		    const struct explore_options *search)
+		    const struct sweep_plan *plan)
 {
-	struct workload workload;
 	*outcome = (struct sweep_outcome){ 0 };
 	struct sweep_summary *summary = &outcome->summary;
-	summary->status = workload_load(&workload, name, &summary->why);
-	if (summary->status != STATUS_OK) {
-		snprintf(summary->workload, sizeof(summary->workload), "%.63s", name);
-		return;
+	struct sweeping sweeping = { .options = options, .plan = plan, .summary = summary };
+	clock_gettime(CLOCK_MONOTONIC, &sweeping.begun);
+	summary->status = begin(&sweeping, name);
+	snprintf(summary->workload, sizeof(summary->workload), "%.63s",
+		 sweeping.workload.name[0] ? sweeping.workload.name
+		 : name                    ? name
+					   : "");
+	if (summary->status == STATUS_OK) {
+		sweeping.stop = plan->is_alone ? interrupt_catch() : NULL;
+		summarise_settings(summary, &sweeping.settings);
+		if (plan->progress)
+			plan->progress->name = summary->workload;
+		summary->status = search(&sweeping);
 	}
-	snprintf(summary->workload, sizeof(summary->workload), "%s", workload.name);
-	summary->status = sweep_parsed(outcome, &workload, options, search);
-	workload_release(&workload);
+	if (summary->status == STATUS_OK)
+		summary->status = finish(&sweeping, outcome);
+	explore_result_release(&sweeping.result);
+	ledger_release(&sweeping.ledger);
+	settings_release(&sweeping.settings);
+	workload_release(&sweeping.workload);
 }
 
 void sweep_outcome_release(struct sweep_outcome *outcome)

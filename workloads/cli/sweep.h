@@ -1,16 +1,22 @@
 // SPDX-License-Identifier: MIT
 /** The sweep of one workload: search, then each violation executed once more for its trace and
- * story. */
+ * story. See sweep.c. */
 #ifndef WORKLOADS_CLI_SWEEP_H
 #define WORKLOADS_CLI_SWEEP_H
 
+#include "workloads/cli/progress.h"
 #include "workloads/cli/settings.h"
 #include "workloads/explore.h"
+#include "workloads/swap.h"
+
+enum {
+	SWEEP_PATH_BYTES = 4096,
+	SWEEP_LINE_BYTES = 160,
+};
 
 /** A violation with what was made of it. */
 struct sweep_violation {
 	struct verdict verdict;
-	uint64_t run;     /* interleaving in which it was first seen */
 	uint64_t times;   /* runs that show it */
 	char *schedule;   /* owned */
 	char *trace_path; /* owned; NULL: none was written */
@@ -23,19 +29,29 @@ struct sweep_summary {
 	char workload[WORKLOAD_NAME_BYTES];
 	char policy[16];
 	char strategy[16];
+	char chosen[SWEEP_LINE_BYTES]; /* strategy auto: what was chosen, and why; else "" */
 	char points[8];
 	char models[32];
 	uint32_t faults;
 	bool prune;
 	uint64_t interleavings;
-	uint64_t pruned;
+	uint64_t pruned; /* given up, trials included */
+	uint64_t trials;
+	uint64_t classes, class_checksum, duplicates;
+	double classes_at_least, unseen;      /* 0 unless the strategy samples */
+	uint64_t visited_states, transitions; /* 0 unless the strategy is stateful */
 	uint64_t states;
 	uint64_t judged;
-	uint64_t distinct;
+	uint64_t distinct, distinct_checksum;
+	uint64_t ends, end_checksum;
+	bool swap_was_run;
+	uint64_t swap_tested, swap_differing;
+	char swap_first[SWAP_TEXT_BYTES]; /* the first difference, or "" */
 	bool complete;
-	char why_incomplete[96]; /* "" when complete */
-	char complaint[160];     /* "" when there is none: what was wrong with the search */
-	bool has_expectation;    /* `#@ expect`, and nothing overrides the workload's settings */
+	char why_incomplete[96];           /* "" when complete */
+	char complaint[SWEEP_LINE_BYTES];  /* "" or what was wrong with the search */
+	char checkpoint[SWEEP_PATH_BYTES]; /* "" or the file from which to go on */
+	bool has_expectation; /* `#@ expect`, and nothing overrides the workload's settings */
 	bool as_expected;
 	char skipped[RULE_COUNT][96]; /* why a rule was not judged in some run; "": it was in all */
 	double elapsed_seconds;
@@ -48,10 +64,20 @@ struct sweep_outcome {
 	char *story; /* owned; of the first violation; NULL: none */
 };
 
-/** Sweep the workload called `name`. Never fails: an outcome says what went wrong. `progress` may
- * be NULL. Gives what `outcome` owns. */
+/** How a sweep is to be done. */
+struct sweep_plan {
+	struct budget budget;
+	uint32_t jobs;             /* processes */
+	struct progress *progress; /* borrowed; NULL: none is shown */
+	/** It is the only one of this program: Ctrl-C is caught, a checkpoint is written when it
+	 * did not come to its end, and the swap test follows it. */
+	bool is_alone;
+};
+
+/** Sweep the workload called `name`, NULL: that of the checkpoint options->resume. Never fails: an
+ * outcome says what went wrong. Gives what `outcome` owns. */
 void sweep_workload(struct sweep_outcome *outcome, const char *name, const struct options *options,
-		    const struct explore_options *search);
+		    const struct sweep_plan *plan);
 
 /** Free what `outcome` owns. */
 void sweep_outcome_release(struct sweep_outcome *outcome);

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+/** What `cowtip bench` measures, one part each; cmd_bench.c puts them together. */
+#ifndef WORKLOADS_CLI_BENCH_H
+#define WORKLOADS_CLI_BENCH_H
+
+#include "workloads/cli/options.h"
+#include "workloads/language.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** Seconds of a clock that only goes forward. */
+double bench_now(void);
+
+/** `count` in a second; 0 when no time passed. */
+double bench_rate(uint64_t count, double seconds);
+
+/** How many times `b` is `a`; 0 when `b` is 0. */
+double bench_ratio(double a, double b);
+
+enum { BENCH_FOLDER_BYTES = 200 };
+
+/** Make a folder for files that are removed again, in $TMPDIR or /tmp: its name goes to `folder`.
+ * STATUS_IO. */
+MUST_USE enum status bench_make_folder(char folder[BENCH_FOLDER_BYTES], struct why *why);
+
+/** Run a program (NULL-terminated words, looked for in PATH) in `folder` (NULL: here) with its
+ * output in the file `output` there (NULL: nowhere), and wait. Returns its exit status, -1 when it
+ * could not be run or did not exit. */
+int bench_run_program(const char *const *words, const char *folder, const char *output);
+
+/** Crash states as files, looked at by `qemu-img check`. */
+struct bench_checks {
+	uint64_t checks;
+	double seconds;
+	const char *why_none; /* a literal; NULL: there were some */
+};
+
+/** Materialise crash states of one run of the workload called `name`, and check them. */
+MUST_USE enum status bench_checks(struct bench_checks *checks, const char *name,
+				  const struct options *options, struct why *why);
+
+/** Runs of a world, executed and not judged. */
+struct bench_search {
+	uint64_t executions; /* those given up included */
+	uint64_t completed;
+	double seconds;
+	bool complete; /* the search came to its end */
+};
+
+/** Two searches of one world that differ in one thing. */
+struct bench_pair {
+	char workload[WORKLOAD_NAME_BYTES];
+	struct bench_search with, without;
+};
+
+/** Searches beside each other. */
+struct bench_searches {
+	struct bench_pair reduction; /* partial-order reduction; without it every order */
+	struct bench_pair snapshots; /* the same runs; without them each from its beginning */
+	struct bench_pair requests;  /* of two requests, again and again: dpor, and every order */
+};
+
+/** Measure them, the first two in the workload called `name` (NULL: in worlds of the bench's own),
+ * bounded by the budget of `options`. */
+MUST_USE enum status bench_searches(struct bench_searches *searches, const char *name,
+				    const struct options *options, struct why *why);
+
+/** What allocating writes have in common, reduced to its locks: the model skeleton.pml. */
+struct bench_skeleton {
+	uint32_t writers;
+	uint32_t rounds;
+	uint64_t orders; /* how many classes there are: orders of holders of the mutex */
+	/* One run of each class: */
+	struct bench_search dpor;
+	uint64_t dpor_steps;
+	/* Every state once: */
+	struct bench_search stateful;
+	uint64_t states;
+	uint64_t transitions;
+};
+
+/** Search the largest skeleton of no more than `runs_max` (0: any number) classes, in our own
+ * tasks. */
+MUST_USE enum status bench_skeleton(struct bench_skeleton *skeleton, uint64_t runs_max,
+				    struct why *why);
+
+enum { BENCH_SPIN_RUNS = 4 };
+
+/** One verifier made by Spin. */
+struct bench_spin_run {
+	bool queues;  /* the mutex is FIFO; false: who comes to it held is not enabled */
+	bool reduces; /* Spin's partial-order reduction */
+	uint64_t states;
+	uint64_t transitions;
+	double seconds; /* as the verifier says; compiling it not included */
+};
+
+/** Spin on the same skeleton. */
+struct bench_spin {
+	struct bench_spin_run runs[BENCH_SPIN_RUNS];
+	const char *why_none; /* a literal; NULL: they are there */
+};
+
+/** Let Spin go through the skeleton of that size. That Spin is missing is no error. */
+MUST_USE enum status bench_spin(struct bench_spin *spin, uint32_t writers, uint32_t rounds,
+				struct why *why);
+
+/** The shortest time that a verifier with reduction took. */
+double bench_spin_seconds(const struct bench_spin *spin);
+
+/** The model for Spin. */
+extern const char bench_model[];
+
+#endif

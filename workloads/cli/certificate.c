@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT
+#include "workloads/cli/certificate.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+enum { CHECKSUM_BYTES = 17 };
+
+static const char *plural(uint64_t count)
+{
+	return count == 1 ? "" : "s";
+}
+
+static void print_classes(const struct sweep_summary *summary)
+{
+	/* A search over states completes one run of few classes only. */
+	if (summary->visited_states) {
+		printf("  states         %" PRIu64 " visited, %" PRIu64 " transitions\n",
+		       summary->visited_states, summary->transitions);
+		return;
+	}
+	printf("  classes        %" PRIu64 " of equivalent interleavings, checksum %016" PRIx64
+	       "\n",
+	       summary->classes, summary->class_checksum);
+	if (summary->classes_at_least > 0)
+		printf("                 at least %.0f exist; a further run shows a new one with "
+		       "probability %.3g\n",
+		       summary->classes_at_least, summary->unseen);
+}
+
+static void print_counts(const struct sweep_summary *summary)
+{
+	printf("  executions     %" PRIu64 ": %" PRIu64 " completed, %" PRIu64 " blocked, %" PRIu64
+	       " trial%s; %" PRIu64 " duplicate%s\n",
+	       summary->interleavings + summary->pruned, summary->interleavings,
+	       summary->pruned - summary->trials, summary->trials, plural(summary->trials),
+	       summary->duplicates, plural(summary->duplicates));
+	printf("  crash images   %" PRIu64 " built, %" PRIu64 " judged, %" PRIu64
+	       " distinct, checksum %016" PRIx64 "\n",
+	       summary->states, summary->judged, summary->distinct, summary->distinct_checksum);
+	printf("  final states   %" PRIu64 ", checksum %016" PRIx64 "\n", summary->ends,
+	       summary->end_checksum);
+	if (summary->swap_was_run)
+		printf("  swap test      %" PRIu64 " pair%s exchanged, %" PRIu64 " differ%s%s\n",
+		       summary->swap_tested, plural(summary->swap_tested), summary->swap_differing,
+		       summary->swap_first[0] ? ": " : "", summary->swap_first);
+}
+
+void certificate_print(const struct sweep_summary *summary)
+{
+	printf("certificate of %s:\n", summary->workload);
+	if (summary->chosen[0])
+		printf("  auto           %s\n", summary->chosen);
+	print_classes(summary);
+	print_counts(summary);
+	printf("  scope          strategy %s, points %s, crash models %s, at most %" PRIu32
+	       " injected error%s a run\n",
+	       summary->strategy, summary->points, summary->models, summary->faults,
+	       plural(summary->faults));
+	if (summary->complete)
+		printf("  complete       yes\n");
+	else
+		printf("  complete       no: %s\n", summary->why_incomplete);
+}
+
+void certificate_print_total(const struct sweep_outcome *outcomes, size_t count)
+{
+	uint64_t classes = 0, class_checksum = 0, duplicates = 0, executions = 0, ends = 0;
+	uint64_t built = 0, judged = 0, distinct = 0, distinct_checksum = 0, end_checksum = 0;
+	for (size_t i = 0; i < count; i++) {
+		const struct sweep_summary *summary = &outcomes[i].summary;
+		classes += summary->classes;
+		class_checksum += summary->class_checksum;
+		duplicates += summary->duplicates;
+		executions += summary->interleavings + summary->pruned;
+		built += summary->states;
+		judged += summary->judged;
+		distinct += summary->distinct;
+		distinct_checksum += summary->distinct_checksum;
+		ends += summary->ends;
+		end_checksum += summary->end_checksum;
+	}
+	printf("certificate, sums over %zu workloads:\n"
+	       "  classes        %" PRIu64 " of equivalent interleavings, checksum %016" PRIx64 "\n"
+	       "  executions     %" PRIu64 "; %" PRIu64 " duplicate%s\n",
+	       count, classes, class_checksum, executions, duplicates, plural(duplicates));
+	printf("  crash images   %" PRIu64 " built, %" PRIu64 " judged, %" PRIu64
+	       " distinct, checksum %016" PRIx64 "\n"
+	       "  final states   %" PRIu64 ", checksum %016" PRIx64 "\n",
+	       built, judged, distinct, distinct_checksum, ends, end_checksum);
+}
+
+static void json_checksum(struct json *json, const char *key, uint64_t checksum)
+{
+	char text[CHECKSUM_BYTES];
+	snprintf(text, sizeof(text), "%016" PRIx64, checksum);
+	json_text(json, key, text);
+}
+
+static void json_swap(struct json *json, const struct sweep_summary *summary)
+{
+	if (!summary->swap_was_run) {
+		json_null(json, "swap_test");
+		return;
+	}
+	json_begin_object(json, "swap_test");
+	json_number(json, "pairs", summary->swap_tested);
+	json_number(json, "differing", summary->swap_differing);
+	json_text(json, "first", summary->swap_first[0] ? summary->swap_first : NULL);
+	json_end_object(json);
+}
+
+void certificate_json(struct json *json, const struct sweep_summary *summary)
+{
+	json_begin_object(json, "certificate");
+	json_text(json, "strategy", summary->strategy);
+	json_text(json, "chosen", summary->chosen[0] ? summary->chosen : NULL);
+	json_text(json, "points", summary->points);
+	json_text(json, "crash_models", summary->models);
+	json_number(json, "faults", summary->faults);
+	if (summary->visited_states) {
+		json_null(json, "classes");
+		json_null(json, "class_checksum");
+	} else {
+		json_number(json, "classes", summary->classes);
+		json_checksum(json, "class_checksum", summary->class_checksum);
+	}
+	if (summary->classes_at_least > 0) {
+		json_number(json, "classes_at_least", (uint64_t)(summary->classes_at_least + 0.5));
+		json_real(json, "unseen_probability", summary->unseen);
+	}
+	json_number(json, "completed", summary->interleavings);
+	json_number(json, "blocked", summary->pruned - summary->trials);
+	json_number(json, "trials", summary->trials);
+	json_number(json, "duplicates", summary->duplicates);
+	if (summary->visited_states) {
+		json_number(json, "visited_states", summary->visited_states);
+		json_number(json, "transitions", summary->transitions);
+	}
+	json_number(json, "crash_images_built", summary->states);
+	json_number(json, "crash_images_judged", summary->judged);
+	json_number(json, "crash_images_distinct", summary->distinct);
+	json_checksum(json, "crash_image_checksum", summary->distinct_checksum);
+	json_number(json, "final_states", summary->ends);
+	json_checksum(json, "final_state_checksum", summary->end_checksum);
+	json_swap(json, summary);
+	json_bool(json, "complete", summary->complete);
+	json_text(json, "why_incomplete", summary->complete ? NULL : summary->why_incomplete);
+	json_end_object(json);
+}
