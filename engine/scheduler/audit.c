@@ -122,13 +122,14 @@ void audit_find(const struct finding *finding)
 }
 
 /** Does an access of `mode` allow to read, or to write? A mutex that is taken and given back within
- * a step is declared as read, so all modes allow all of it. */
+ * a step is declared as read, so all modes allow all of it. A latch is counted down by unlocking:
+ * who reads it has waited for all that do. */
 static bool mode_allows(uint32_t kind, enum access_mode mode, bool is_write)
 {
 	if (kind == TOUCH_MUTEX)
 		return true;
 	if (mode == ACCESS_UNLOCK)
-		return false;
+		return kind == TOUCH_WORLD;
 	return !is_write || mode != ACCESS_READ;
 }
 
