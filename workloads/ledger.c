@@ -54,12 +54,12 @@ void ledger_open(struct ledger *ledger, const char *text, double weight, uint32_
 	};
 }
 
-bool ledger_take(struct ledger *ledger, struct open_job *job)
+struct open_job ledger_take(struct ledger *ledger, size_t index)
 {
-	if (!ledger->job_count)
-		return false;
-	*job = ledger->jobs[--ledger->job_count];
-	return true;
+	struct open_job job = ledger->jobs[index];
+	memmove(&ledger->jobs[index], &ledger->jobs[index + 1],
+		(--ledger->job_count - index) * sizeof(job));
+	return job;
 }
 
 static bool same_violation(const struct verdict *a, const struct verdict *b)

@@ -32,7 +32,7 @@ struct ledger {
 	struct violation *violations;          /* owned; of each place the shortest schedule's */
 	size_t violation_count, violation_capacity;
 	/* Left. */
-	struct open_job *jobs; /* owned; the next one is the last */
+	struct open_job *jobs; /* owned; the newest is the last */
 	size_t job_count, job_capacity;
 	uint64_t lost;                     /* jobs given up because those who did them died */
 	char complaint[LEDGER_LINE_BYTES]; /* "" or what went wrong with the search */
@@ -45,8 +45,8 @@ void ledger_release(struct ledger *ledger);
 /** Open a job (copies the text). */
 void ledger_open(struct ledger *ledger, const char *text, double weight, uint32_t attempts);
 
-/** Take the next job. False: there is none. Gives what `job` owns: free its text. */
-bool ledger_take(struct ledger *ledger, struct open_job *job);
+/** Take open job number `index`. Gives what it owns: free its text. */
+struct open_job ledger_take(struct ledger *ledger, size_t index);
 
 /** Enter what a search found, with its sets. */
 void ledger_enter(struct ledger *ledger, const struct explore_result *result,

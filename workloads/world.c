@@ -271,6 +271,8 @@ static void add_settings(const struct world *world, struct trace *trace)
 	if (world->fault_points)
 		trace_add_setting(trace, "fault_points", world->fault_points);
 	trace_add_setting(trace, "stamps", options->stamps ? "yes" : "no");
+	if (options->symmetry)
+		trace_add_setting(trace, "symmetry", "yes");
 }
 
 void world_trace(const struct world *world, const struct choice *choice, struct trace *trace)

@@ -18,6 +18,10 @@ struct world_options {
 	bool stamps; /* written sectors carry (request, guest sector); false: plain patterns, as
 			qemu-io writes */
 	bool stacks; /* record a stack label with every I/O */
+	/** Asynchronous requests in a row that are alike (same command and range) are begun at once
+	 * and take their first lock in one order only: whatever else can happen is the same with
+	 * other names. Needs stamps and SCHED_POINTS_ALL. */
+	bool symmetry;
 	/** Take a snapshot of a run every so many steps, where that is possible, and begin the next
 	 * run at the last one that the strategy keeps; 0: none. */
 	uint32_t snapshot_every;

@@ -68,6 +68,9 @@ void world_requests_release(struct world_requests *requests);
 /** Number the requests from `first_id` and fill what they write. Returns the next id. */
 uint32_t world_requests_fill(struct world_requests *requests, uint32_t first_id, bool stamps);
 
+/** Do two asynchronous requests differ in nothing but who they are (and their pattern byte)? */
+bool world_requests_are_alike(const struct world_request *a, const struct world_request *b);
+
 /** Do what the request says, without recording. Inside a task. 0 or -errno. */
 int world_request_execute(const struct world_request *request, struct qcow2 *image);
 

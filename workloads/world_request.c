@@ -97,6 +97,16 @@ uint32_t world_requests_fill(struct world_requests *requests, uint32_t first_id,
 	return next_id;
 }
 
+bool world_requests_are_alike(const struct world_request *a, const struct world_request *b)
+{
+	const struct workload_command *x = a->command, *y = b->command;
+	return x->is_async && y->is_async && !x->waits_for_all && !y->waits_for_all &&
+	       x->op == y->op && x->unmap == y->unmap && x->guest_offset == y->guest_offset &&
+	       x->length == y->length && x->piece_count == y->piece_count &&
+	       (x->piece_count == 0 ||
+		memcmp(x->pieces, y->pieces, x->piece_count * sizeof(x->pieces[0])) == 0);
+}
+
 int world_request_execute(const struct world_request *request, struct qcow2 *image)
 {
 	const struct workload_command *command = request->command;

@@ -128,20 +128,44 @@ static void wait_for_all(struct world *world)
 	}
 }
 
-static void take_command(struct world *world, struct world_request *request)
+static struct task *begin(struct world *world, struct world_request *request)
 {
-	if (request->command->waits_for_all) {
-		wait_for_all(world);
-	} else if (!request->command->is_async) {
-		execute(world, request);
-	} else {
-		touch(TOUCH_WORLD, 0, ACCESS_ADD);
-		world->outstanding++;
-		if (!sched_spawn(world->sched, request->name, execute_task, request)) {
-			fputs("cowtip: out of memory\n", stderr);
-			abort();
-		}
+	touch(TOUCH_WORLD, 0, ACCESS_ADD);
+	world->outstanding++;
+	struct task *task = sched_spawn(world->sched, request->name, execute_task, request);
+	if (!task) {
+		fputs("cowtip: out of memory\n", stderr);
+		abort();
 	}
+	return task;
+}
+
+/* Begin a request, and with it those behind it that are like it. Returns how many. */
+static size_t begin_alike(struct world *world, size_t first)
+{
+	struct world_request *requests = world->requests.items;
+	struct task *task = begin(world, &requests[first]);
+	size_t count = 1;
+	while (world->options.symmetry && first + count < world->requests.count &&
+	       world_requests_are_alike(&requests[first], &requests[first + count])) {
+		struct task *next = begin(world, &requests[first + count++]);
+		task_follow(next, task);
+		task = next;
+	}
+	return count;
+}
+
+/* Returns how many commands were taken. */
+static size_t take_command(struct world *world, size_t index)
+{
+	const struct world_request *request = &world->requests.items[index];
+	if (request->command->waits_for_all)
+		wait_for_all(world);
+	else if (!request->command->is_async)
+		execute(world, request);
+	else
+		return begin_alike(world, index);
+	return 1;
 }
 
 static int open_errno(enum status status)
@@ -199,9 +223,9 @@ void world_script(void *argument)
 	if (open_image(world) < 0)
 		return;
 	TOUCH_BIND_CONSTANT(world->image);
-	for (size_t i = 0; i < world->requests.count; i++) {
+	for (size_t i = 0; i < world->requests.count;) {
 		task_yield_if_touched();
-		take_command(world, &world->requests.items[i]);
+		i += take_command(world, i);
 	}
 	wait_for_all(world);
 	close_image(world);

@@ -40,6 +40,7 @@ enum {
 	CHILDREN_MAX = 8,  /* how many of them */
 	CHILD_STEP = 1000, /* between their numbers */
 	UNSLOTTED_FROM = 100000,
+	FOLLOWED_STEP = 2, /* see task_follow() */
 };
 
 _Static_assert(FLAT_MAX + PARENTS_MAX * CHILDREN_MAX == SCHED_SLOTS, "a slot for each number");
@@ -176,9 +177,23 @@ struct task *sched_spawn(struct sched *sched, const char *name, void (*body)(voi
 	return task;
 }
 
+void task_follow(struct task *task, struct task *leader)
+{
+	assert(task->taken == 0 && !leader->is_leader);
+	task->leader = leader;
+	leader->is_leader = true;
+}
+
+/** Would the task's next step overtake the leader's of that number? */
+static bool would_overtake(const struct task *task)
+{
+	return task->leader && task->taken == FOLLOWED_STEP - 1 &&
+	       task->leader->taken < FOLLOWED_STEP && task->leader->state != TASK_DONE;
+}
+
 bool task_is_enabled(const struct task *task)
 {
-	if (task->retry.is_blocked)
+	if (task->retry.is_blocked || would_overtake(task))
 		return false;
 	if (task->state == TASK_AT_LOCK)
 		return !*task->awaited;
@@ -267,6 +282,16 @@ static void watch_retries(struct sched *sched, struct task *task, uint32_t spawn
 	retry_note_step(&task->retry, sched->steps, footprint, stack, stack_bytes);
 }
 
+/** Whoever follows has waited for the leader's step: a latch. */
+static void touch_leader(const struct task *task)
+{
+	bool is_last = task->state == TASK_DONE && task->taken < FOLLOWED_STEP;
+	if (task->is_leader && (task->taken == FOLLOWED_STEP || is_last))
+		footprint_unlock(session_footprint(), footprint_object(TOUCH_LEADER, task->number));
+	if (task->leader && task->taken == FOLLOWED_STEP)
+		touch(TOUCH_LEADER, task->leader->number, ACCESS_READ);
+}
+
 /** Run one step of `task`. False when it died. */
 static bool step(struct sched *sched, struct task *task)
 {
@@ -277,6 +302,7 @@ static bool step(struct sched *sched, struct task *task)
 	task->enabled_by = 0;
 	record_switch(sched, task);
 	task->ran_at = ++sched->steps;
+	task->taken++;
 	if (sched->options.arena)
 		arena_select(sched->options.arena, task->slot + 1);
 	if (sched->options.between_steps)
@@ -297,6 +323,7 @@ static bool step(struct sched *sched, struct task *task)
 		touch(TOUCH_TASK, task->number, ACCESS_WRITE);
 		retire(sched, task);
 	}
+	touch_leader(task);
 	watch_retries(sched, task, task->children - children);
 	if (sched->options.choice)
 		choice_step_done(sched->options.choice, footprint, (uint32_t)enabled_by);

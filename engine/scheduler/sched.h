@@ -66,6 +66,13 @@ void sched_free(struct sched *sched);
 struct task *sched_spawn(struct sched *sched, const char *name, void (*body)(void *argument),
 			 void *argument);
 
+/** Let `task`, which has not run yet, take its second step only after `leader` took its own. For
+ * tasks that do the same and differ in nothing but who they are: of all the orders that come from
+ * each other by exchanging names, those are left in which the second steps stand in one order. (A
+ * request is invoked in the first step, and takes its first lock in the second.) A task leads one
+ * other at most. */
+void task_follow(struct task *task, struct task *leader);
+
 /** Run until no task is left, nothing can go on, a bound is reached, a task dies or the strategy
  * abandons. Records SWITCH, WAIT and END events in the session. Afterwards all tasks are freed:
  * call sched_spawn() and again.

@@ -46,6 +46,10 @@ struct task {
 
 	struct task *older; /* spawned before it in this run */
 
+	uint64_t taken;            /* steps, this one included */
+	const struct task *leader; /* see task_follow(); NULL: none */
+	bool is_leader;
+
 	const struct task *const *awaited; /* at a lock: enabled when this is NULL */
 	uint32_t awaited_object;           /* the lock's instance in footprints */
 	const uint32_t *awaited_count;     /* at a latch */

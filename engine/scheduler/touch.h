@@ -19,6 +19,7 @@ enum touch_kind {
 	TOUCH_TASK,   /* instance: its number; is it done */
 	TOUCH_SPAWN,  /* numbers of tasks that have no place in the tree of spawns */
 	TOUCH_WORLD,  /* how many requests are outstanding */
+	TOUCH_LEADER, /* instance: number of a task that others follow (task_follow()) */
 
 	/* Of an image, by its number: */
 	TOUCH_LIST,     /* list A: which allocations are in flight */

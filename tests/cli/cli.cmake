@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-# Tests of the command line: cli/test_<name>.py PROGRAM, run by ctest as "cli.<name>".
+# Tests of the command line: cli/test_<name>.py PROGRAM ARGUMENT..., run by ctest as "cli.<name>".
 function(cli_test name)
   add_test(NAME cli.${name} COMMAND Python3::Interpreter
-    ${PROJECT_SOURCE_DIR}/tests/cli/test_${name}.py $<TARGET_FILE:cowtip>)
+    ${PROJECT_SOURCE_DIR}/tests/cli/test_${name}.py $<TARGET_FILE:cowtip> ${ARGN})
   set_tests_properties(cli.${name} PROPERTIES LABELS cli TIMEOUT 300)
 endfunction()
 
@@ -11,3 +11,10 @@ cli_test(bench)
 cli_test(sweep)
 cli_test(certificate)
 cli_test(traces)
+cli_test(large ${PROJECT_SOURCE_DIR}/workloads/large three-overlapping)
+
+# Minutes and more; COWTIP_LONG_SECONDS bounds each sweep.
+add_test(NAME long.large COMMAND Python3::Interpreter
+  ${PROJECT_SOURCE_DIR}/tests/cli/test_large.py $<TARGET_FILE:cowtip>
+  ${PROJECT_SOURCE_DIR}/workloads/large four-overlapping five-alike)
+set_tests_properties(long.large PROPERTIES LABELS long TIMEOUT 7200)

@@ -26,7 +26,7 @@ LONG = THREE.replace("aio_flush\n", "")
 # As many slices as make a difference.
 SLICE = ["--no-swap", "--slice", "20"]
 
-KEYS = {"strategy", "chosen", "points", "crash_models", "faults", "classes", "class_checksum",
+KEYS = {"strategy", "chosen", "points", "crash_models", "faults", "symmetry", "classes", "class_checksum",
         "completed", "blocked", "trials", "duplicates", "crash_images_built",
         "crash_images_judged", "crash_images_distinct", "crash_image_checksum", "final_states",
         "final_state_checksum", "swap_test", "complete", "why_incomplete"}

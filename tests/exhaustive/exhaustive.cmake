@@ -13,3 +13,4 @@ endfunction()
 exhaustive_test(equality SOURCES exhaustive/searches.c exhaustive/small_world.c
   LINKS workloads oracle engine injector traces)
 exhaustive_test(swap LINKS workloads oracle engine injector traces)
+exhaustive_test(symmetry SOURCES exhaustive/searches.c LINKS workloads oracle engine injector traces)

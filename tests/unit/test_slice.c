@@ -132,7 +132,8 @@ static void search(struct ledger *ledger, struct world *world, uint64_t executio
 		.executions = executions,
 	};
 	ledger_open(ledger, SLICE_WHOLE, 1, 0);
-	while (ledger_take(ledger, &job)) {
+	while (ledger->job_count) {
+		job = ledger_take(ledger, ledger->job_count - 1);
 		struct ledger part = { 0 };
 		ck_assert_msg(slice_explore(world, &job, &options, &part, &why) == STATUS_OK, "%s",
 			      why.text);

@@ -54,9 +54,10 @@ void certificate_print(const struct sweep_summary *summary)
 	print_classes(summary);
 	print_counts(summary);
 	printf("  scope          strategy %s, points %s, crash models %s, at most %" PRIu32
-	       " injected error%s a run\n",
+	       " injected error%s a run%s\n",
 	       summary->strategy, summary->points, summary->models, summary->faults,
-	       plural(summary->faults));
+	       plural(summary->faults),
+	       summary->symmetry ? ", requests that are alike begin in one order" : "");
 	if (summary->complete)
 		printf("  complete       yes\n");
 	else
@@ -118,6 +119,7 @@ void certificate_json(struct json *json, const struct sweep_summary *summary)
 	json_text(json, "points", summary->points);
 	json_text(json, "crash_models", summary->models);
 	json_number(json, "faults", summary->faults);
+	json_bool(json, "symmetry", summary->symmetry);
 	if (summary->visited_states) {
 		json_null(json, "classes");
 		json_null(json, "class_checksum");

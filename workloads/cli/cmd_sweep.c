@@ -187,6 +187,8 @@ static void print_repeat(const struct sweep_outcome *outcome, const struct optio
 	       outcome->summary.policy, outcome->summary.points);
 	if (outcome->summary.faults)
 		printf(" --faults %" PRIu32, outcome->summary.faults);
+	if (options->symmetry)
+		printf(" --symmetry");
 	if (options->fault_points)
 		printf(" --fault-points '%s'", options->fault_points);
 	for (size_t i = 0; i < options->bug_count; i++)

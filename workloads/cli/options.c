@@ -26,6 +26,7 @@ enum option_id {
 	OPTION_RUNS,
 	OPTION_DEPTH,
 	OPTION_NO_SWAP,
+	OPTION_SYMMETRY,
 	OPTION_RESUME,
 	OPTION_SLICE,
 	OPTION_SEED,
@@ -71,6 +72,8 @@ static const struct option_spec option_specs[] = {
 	{ "seed", "N", OPTION_SEED, SEARCHES | COMMAND_RUN, "of the random picks" },
 	{ "schedule", "S", OPTION_SCHEDULE, COMMAND_RUN, "the picks to follow, as printed" },
 	{ "no-swap", NULL, OPTION_NO_SWAP, COMMAND_SWEEP, "leave the swap test out" },
+	{ "symmetry", NULL, OPTION_SYMMETRY, COMMAND_SWEEP | COMMAND_RUN,
+	  "requests that are alike begin in one order only" },
 	{ "jobs", "N", OPTION_JOBS, COMMAND_SWEEP, "processes (1; suite: 2 if 2 CPUs)" },
 	{ "slice", "N", OPTION_SLICE, COMMAND_SWEEP, "dpor: runs of a job at a time (5000)" },
 	{ "resume", "FILE", OPTION_RESUME, COMMAND_SWEEP, "go on from a checkpoint" },
@@ -157,6 +160,7 @@ static bool *flag_option(struct options *options, enum option_id id)
 	case OPTION_NO_PRUNE: return &options->no_prune;
 	case OPTION_TWICE: return &options->twice;
 	case OPTION_NO_SWAP: return &options->no_swap;
+	case OPTION_SYMMETRY: return &options->symmetry;
 	case OPTION_EVENTS: return &options->events;
 	case OPTION_STACKS: return &options->stacks;
 	default: return NULL;

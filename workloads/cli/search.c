@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 /* The search of one workload as a list of jobs.
  *
- * The list begins with one job, the whole search. The job on top is taken, a slice of it is
- * explored (slice.c), and what is left of it goes back on top as several jobs: that is a
- * depth-first search, and the list stays short. Since a slice is a function of its job, it does not
- * matter who explores it: alone, or by several processes at a time, the same slices are explored in
- * another order, and the books (ledger.c) do not depend on the order. So `--jobs` changes no
- * figure.
+ * The list begins with one job, the whole search. The job on top is taken (or one of which more is
+ * to be learnt, see forecast.c), a slice of it is explored (slice.c), and what is left of it goes
+ * back on top as several jobs: that is a depth-first search, and the list stays short. Since a
+ * slice is a function of its job, it does not matter who explores it: alone, or by several
+ * processes at a time, the same slices are explored in another order, and the books (ledger.c) do
+ * not depend on the order. So `--jobs` changes no figure.
  *
  * A worker that dies leaves its job undone; it is given out once more. When that worker dies as
  * well, it is probably the job that kills them: the search goes on without it and is not complete.
@@ -30,6 +30,7 @@ enum { ATTEMPTS_MAX = 2 };
 struct searching {
 	const struct search_options *options;
 	struct ledger *ledger;
+	struct forecast *forecast; /* owned */
 	const char *why_incomplete;
 	struct timespec begun;
 	double seconds_before;               /* the ledger's when the search began */
@@ -99,13 +100,12 @@ static struct budget next_budget(const struct searching *searching, const char *
 	return next;
 }
 
-static double busy_weight(const struct searching *searching)
+/* Which part of all runs `runs` are. `extra`: a job in progress; NULL: none. */
+static double part_done(const struct searching *searching, uint64_t runs,
+			const struct open_job *extra)
 {
-	double weight = 0;
-	for (uint32_t i = 0; searching->workers && i < searching->options->jobs; i++)
-		if (searching->workers[i].is_busy)
-			weight += searching->workers[i].job.weight;
-	return weight;
+	double left = forecast_left(searching->forecast, searching->ledger, extra);
+	return left < 0 ? 0 : (double)runs / ((double)runs + left);
 }
 
 /* ---- alone ---- */
@@ -120,9 +120,11 @@ static void show_slice(void *context, const struct explore_result *so_far, doubl
 {
 	const struct showing *showing = context;
 	const struct ledger *ledger = showing->searching->ledger;
+	uint64_t runs = ledger->interleavings + so_far->interleavings;
+	/* The first slice is all that there is to know. */
 	struct progress_figures figures = {
-		.done = ledger_done(ledger, showing->job->weight * (1 - done)),
-		.runs = ledger->interleavings + so_far->interleavings,
+		.done = ledger->slices ? part_done(showing->searching, runs, showing->job) : done,
+		.runs = runs,
 		.classes = ledger->sets.classes.count + so_far->classes,
 		.states = ledger->states + so_far->states,
 		.violations = ledger->violation_count + so_far->violation_count,
@@ -137,8 +139,8 @@ static enum status do_next_job(const struct searching *searching, struct world *
 	struct ledger part = { 0 };
 	const struct search_options *options = searching->options;
 	struct showing showing = { searching, &job };
-	if (!ledger_take(searching->ledger, &job))
-		return STATUS_OK;
+	job = ledger_take(searching->ledger,
+			  forecast_choose(searching->forecast, searching->ledger));
 	const struct slice_options slice = {
 		.models = options->settings->models,
 		.sector_bytes = options->settings->sector_bytes,
@@ -149,6 +151,7 @@ static enum status do_next_job(const struct searching *searching, struct world *
 		.progress_context = &showing,
 	};
 	enum status status = slice_explore(world, &job, &slice, &part, why);
+	forecast_learn(searching->forecast, &job, &part);
 	ledger_add(searching->ledger, &part);
 	ledger_release(&part);
 	free(job.text);
@@ -204,8 +207,8 @@ static enum status employ(struct searching *searching, struct worker *worker,
 		if (status != STATUS_OK)
 			return status;
 	}
-	if (!ledger_take(searching->ledger, &job))
-		return STATUS_OK;
+	job = ledger_take(searching->ledger,
+			  forecast_choose(searching->forecast, searching->ledger));
 	searching->busy++;
 	return worker_give(worker, &job, budget) ? STATUS_OK : bury(searching, worker);
 }
@@ -247,7 +250,8 @@ static enum status collect_some(struct searching *searching, struct why *why)
 		struct worker *worker = &searching->workers[i];
 		if (waiting[i].fd < 0 || !waiting[i].revents)
 			continue;
-		enum status collected = worker_collect(worker, searching->ledger, why);
+		enum status collected =
+			worker_collect(worker, searching->ledger, searching->forecast, why);
 		if (collected == STATUS_IO) {
 			bury(searching, worker);
 			continue;
@@ -262,7 +266,7 @@ static void show_all(const struct searching *searching)
 {
 	const struct ledger *ledger = searching->ledger;
 	struct progress_figures figures = {
-		.done = ledger_done(ledger, busy_weight(searching)),
+		.done = part_done(searching, ledger->interleavings, NULL),
 		.runs = ledger->interleavings,
 		.classes = ledger->sets.classes.count,
 		.states = ledger->states,
@@ -309,6 +313,7 @@ enum status search_run(const struct search_options *options, struct ledger *ledg
 	struct searching searching = {
 		.options = options,
 		.ledger = ledger,
+		.forecast = forecast_new(),
 		.seconds_before = ledger->seconds,
 		.runs_before = ledger->interleavings,
 		.states_before = ledger->states,
@@ -319,6 +324,7 @@ enum status search_run(const struct search_options *options, struct ledger *ledg
 					       : search_alone(&searching, why);
 	ledger->seconds = searching.seconds_before + seconds_spent(&searching);
 	*why_incomplete = searching.why_incomplete;
+	forecast_free(searching.forecast);
 	if (options->progress)
 		progress_clear(options->progress);
 	return status;

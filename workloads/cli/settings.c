@@ -41,6 +41,16 @@ static enum status take_crash(struct settings *settings, const char *names, stru
 	return why_set(why, STATUS_USAGE, "unknown crash model in '%s': prefix, torn", names);
 }
 
+/* Requests are alike only where each is told by its stamps, and takes its first lock in a step of
+ * its own. */
+static enum status take_symmetry(struct settings *settings, bool symmetry, struct why *why)
+{
+	settings->world.symmetry = symmetry;
+	if (symmetry && (settings->world.points != SCHED_POINTS_ALL || !settings->world.stamps))
+		return why_set(why, STATUS_USAGE, "--symmetry needs --points all");
+	return STATUS_OK;
+}
+
 static void take_fault_points(struct settings *settings, const char *pattern)
 {
 	if (!pattern)
@@ -164,6 +174,8 @@ enum status settings_resolve(struct settings *settings, const struct workload *w
 	if (status == STATUS_OK)
 		status = take_points(settings, first_said(options->points, NULL, "all"), why);
 	if (status == STATUS_OK)
+		status = take_symmetry(settings, options->symmetry, why);
+	if (status == STATUS_OK)
 		status = take_crash(
 			settings, first_said(options->crash, workload->crash, DEFAULT_CRASH), why);
 	for (size_t i = 0; i < options->bug_count && status == STATUS_OK; i++)
@@ -208,6 +220,9 @@ enum status settings_from_trace(struct settings *settings, const struct trace *t
 	if (status == STATUS_OK)
 		status = take_points(settings, recorded(trace, "points", "io"), why);
 	if (status == STATUS_OK)
+		status = take_symmetry(settings,
+				       strcmp(recorded(trace, "symmetry", "no"), "yes") == 0, why);
+	if (status == STATUS_OK)
 		status = take_crash(
 			settings,
 			first_said(options->crash, trace_setting(trace, "crash"), DEFAULT_CRASH),
@@ -239,11 +254,12 @@ char *settings_text(const struct settings *settings)
 	settings_models_text(settings, models, sizeof(models));
 	int bytes = asprintf(&text,
 			     "policy=%s\npoints=%s\nfaults=%u\nfault_points=%s\nbug=%s\ncrash=%s\n"
-			     "sector=%u\n",
+			     "sector=%u\nsymmetry=%s\n",
 			     qcow2_policy_name(settings->world.policy),
 			     settings_points_name(settings), settings->world.faults_max,
 			     settings->fault_points ? settings->fault_points : "", bugs, models,
-			     settings->sector_bytes ? settings->sector_bytes : 512);
+			     settings->sector_bytes ? settings->sector_bytes : 512,
+			     settings->world.symmetry ? "yes" : "no");
 	free(bugs);
 	if (bytes < 0)
 		abort();

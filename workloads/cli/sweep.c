@@ -58,6 +58,7 @@ static void summarise_settings(struct sweep_summary *summary, const struct setti
 		 qcow2_policy_name(settings->world.policy));
 	snprintf(summary->strategy, sizeof(summary->strategy), "%s", settings->strategy);
 	snprintf(summary->points, sizeof(summary->points), "%s", settings_points_name(settings));
+	summary->symmetry = settings->world.symmetry;
 	settings_models_text(settings, summary->models, sizeof(summary->models));
 	summary->faults = settings->world.faults_max;
 	summary->prune = settings->prune;
@@ -399,7 +400,7 @@ static enum status leave_checkpoint(const struct sweeping *sweeping)
 static bool says_settings(const struct options *options)
 {
 	return options->policy || options->points || options->has_faults || options->fault_points ||
-	       options->bug_count || options->crash || options->sector_bytes;
+	       options->bug_count || options->crash || options->sector_bytes || options->symmetry;
 }
 
 static enum status check_resumed(struct sweeping *sweeping, const struct checkpoint *checkpoint)

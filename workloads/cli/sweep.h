@@ -33,6 +33,7 @@ struct sweep_summary {
 	char points[8];
 	char models[32];
 	uint32_t faults;
+	bool symmetry;
 	bool prune;
 	uint64_t interleavings;
 	uint64_t pruned; /* given up, trials included */

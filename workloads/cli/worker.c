@@ -186,7 +186,8 @@ bool worker_give(struct worker *worker, const struct open_job *job, const struct
 	return is_heard;
 }
 
-enum status worker_collect(struct worker *worker, struct ledger *ledger, struct why *why)
+enum status worker_collect(struct worker *worker, struct ledger *ledger, struct forecast *forecast,
+			   struct why *why)
 {
 	struct pack message;
 	struct ledger part = { 0 };
@@ -199,6 +200,7 @@ enum status worker_collect(struct worker *worker, struct ledger *ledger, struct 
 	pack_release(&message);
 	if (!is_good)
 		return why_set(why, STATUS_IO, "a worker's answer makes no sense");
+	forecast_learn(forecast, &worker->job, &part);
 	ledger_add(ledger, &part);
 	ledger_release(&part);
 	free(worker->job.text);

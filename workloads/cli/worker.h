@@ -4,6 +4,7 @@
 #define WORKLOADS_CLI_WORKER_H
 
 #include "workloads/cli/settings.h"
+#include "workloads/forecast.h"
 #include "workloads/slice.h"
 
 #include <sys/types.h>
@@ -34,9 +35,10 @@ MUST_USE enum status worker_start(struct worker *worker, const struct worker_tas
 MUST_USE bool worker_give(struct worker *worker, const struct open_job *job,
 			  const struct budget *budget);
 
-/** Wait for its result and add it to `ledger`; it is not busy any more. STATUS_IO: it died, and
- * `job` is still its to give back; others: what went wrong in it. */
-MUST_USE enum status worker_collect(struct worker *worker, struct ledger *ledger, struct why *why);
+/** Wait for its result, add it to `ledger` and learn from it; it is not busy any more. STATUS_IO:
+ * it died, and `job` is still its to give back; others: what went wrong in it. */
+MUST_USE enum status worker_collect(struct worker *worker, struct ledger *ledger,
+				    struct forecast *forecast, struct why *why);
 
 /** Let it finish the run in progress and send what it has. */
 void worker_interrupt(const struct worker *worker);
