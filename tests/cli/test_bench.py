@@ -12,7 +12,7 @@ SUITE = {"command", "interleavings", "executions", "classes", "crash_states", "e
          "interleavings_per_second", "executions_per_second", "classes_per_second",
          "crash_states_per_second", "judged_states_per_second", "qemu_img_checks_per_second",
          "crash_states_per_qemu_img_check", "judged_states_per_qemu_img_check"}
-PARTS = {"reduction", "snapshots", "two_requests", "skeleton", "spin"}
+PARTS = {"reduction", "snapshots", "two_requests", "skeleton", "spin", "recording"}
 SEARCH = {"executions", "completed", "complete", "seconds", "executions_per_second"}
 HAS_SPIN = bool(shutil.which("spin") and shutil.which("gcc"))
 
@@ -39,6 +39,12 @@ class Bench(CommandLine):
             for search in searches:
                 self.assertEqual(set(found[part][search]), SEARCH)
                 self.assertIn(found[part][search]["executions"], range(1, 11))
+
+    def test_a_recording_is_judged_after_every_operation(self):
+        recording = self.bench_json("--budget", "10runs")["recording"]
+        self.assertGreaterEqual(recording["operations"], 2000)
+        self.assertGreater(recording["crash_states"], recording["operations"])
+        self.assertEqual(recording["violations"], 0)
 
     def test_the_workload_given_is_the_one_measured(self):
         found = self.bench_json("--budget", "10runs")

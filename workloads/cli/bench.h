@@ -110,6 +110,21 @@ MUST_USE enum status bench_spin(struct bench_spin *spin, uint32_t writers, uint3
 /** The shortest time that a verifier with reduction took. */
 double bench_spin_seconds(const struct bench_spin *spin);
 
+/** A long log of small writes on a disk of 10 GiB, judged whole. */
+struct bench_recording {
+	unsigned models; /* set of crash_model bits */
+	uint64_t operations;
+	uint64_t states;
+	double seconds;        /* of judging */
+	size_t verdicts;       /* none, if all is well */
+	uint64_t memory_bytes; /* most that the process had: log, disk and judge */
+};
+
+/** Let the engine make a million operations (few with a budget of runs), and judge them in a
+ * process of its own. STATUS_IO. */
+MUST_USE enum status bench_recording(struct bench_recording *recording, unsigned models,
+				     const struct options *options, struct why *why);
+
 /** The model for Spin. */
 extern const char bench_model[];
 

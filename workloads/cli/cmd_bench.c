@@ -7,8 +7,9 @@
  *   searches    reduction and snapshots, with and without                (bench_searches.c)
  *   skeleton    a program of locks under our search and under Spin       (bench_skeleton.c,
  *                                                                         bench_spin.c)
+ *   recording   a million operations on a large disk, judged             (bench_recording.c)
  *
- * Everything runs in one process on one core. */
+ * Everything runs on one core, and all but the last in one process. */
 #include "workloads/cli/bench.h"
 #include "workloads/cli/commands.h"
 #include "workloads/cli/json.h"
@@ -37,6 +38,7 @@ struct figures {
 	struct bench_searches searches;
 	struct bench_skeleton skeleton;
 	struct bench_spin spin;
+	struct bench_recording recording;
 };
 
 static enum status measure_sweep(struct suite *suite, const char *name,
@@ -96,6 +98,9 @@ static enum status measure_all(struct figures *figures, const char *only,
 	if (status == STATUS_OK)
 		status = bench_spin(&figures->spin, figures->skeleton.writers,
 				    figures->skeleton.rounds, why);
+	if (status == STATUS_OK)
+		status = bench_recording(&figures->recording, CRASH_PREFIX | CRASH_TORN, options,
+					 why);
 	return status;
 }
 
@@ -227,6 +232,28 @@ static void json_suite(struct json *json, const struct suite *suite,
 	json_seconds(json, "judged_states_per_qemu_img_check", bench_ratio(judged, rate));
 }
 
+static void print_recording(const struct bench_recording *recording)
+{
+	printf("a recording of %" PRIu64 " operations on a disk of 10 GiB:\n"
+	       "  judged in %.1f s, %.0f crash states/s, %.0f MiB of memory, %zu violations\n",
+	       recording->operations, recording->seconds,
+	       bench_rate(recording->states, recording->seconds),
+	       (double)recording->memory_bytes / (1 << 20), recording->verdicts);
+}
+
+static void json_recording(struct json *json, const struct bench_recording *recording)
+{
+	json_begin_object(json, "recording");
+	json_number(json, "operations", recording->operations);
+	json_number(json, "crash_states", recording->states);
+	json_real(json, "seconds", recording->seconds);
+	json_seconds(json, "crash_states_per_second",
+		     bench_rate(recording->states, recording->seconds));
+	json_number(json, "memory_bytes", recording->memory_bytes);
+	json_number(json, "violations", recording->verdicts);
+	json_end_object(json);
+}
+
 static void json_pair(struct json *json, const char *key, const struct bench_pair *pair,
 		      const char *const names[2])
 {
@@ -302,6 +329,7 @@ static void print_json(const struct figures *figures)
 	json_pair(&json, "two_requests", &searches->requests, reduction);
 	json_skeleton(&json, &figures->skeleton);
 	json_spin(&json, &figures->spin, &figures->skeleton);
+	json_recording(&json, &figures->recording);
 	json_end_object(&json);
 }
 
@@ -319,6 +347,7 @@ enum exit_code cmd_bench(const struct options *options)
 		print_suite(&figures.suite, &figures.checks);
 		print_searches(&figures.searches);
 		print_skeleton(&figures.skeleton, &figures.spin);
+		print_recording(&figures.recording);
 	}
 	return EXIT_CLEAN;
 }
