@@ -435,8 +435,8 @@ bool arena_is_intact(const struct arena *arena, const void **object)
 
 void arena_explain(const struct arena *arena, const void *object, char *text, size_t text_bytes)
 {
-	const struct block *block = (const struct block *)object - 1;
-	if (!object)
+	const struct block *block = object ? (const struct block *)object - 1 : NULL;
+	if (!block)
 		snprintf(text, text_bytes, "memory is damaged");
 	else if (!header_is_sane(&arena->pools[pool_number(arena, object)], block))
 		snprintf(text, text_bytes, "somebody wrote in front of an object");
