@@ -311,7 +311,9 @@ void l2meta_data_failed(struct qcow2 *image, struct l2meta *meta)
 		l2meta_finish(meta);
 		return;
 	}
-	bool is_needed = meta->is_child || co_rwlock_has_readers(&meta->children);
+	/* A child that has let go of its hold still waits for the link. */
+	touch_one(TOUCH_URGENCY, image->depth, meta->chain->id, ACCESS_READ);
+	bool is_needed = meta->is_child || meta->chain->members > 1;
 	if (!is_needed || (!meta->is_child && KNOWN_BUG("parent-dies"))) {
 		undo(meta);
 		co_mutex_unlock(&image->lock);
