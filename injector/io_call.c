@@ -188,6 +188,8 @@ static void complete(struct flight *flight, ssize_t result)
 {
 	const struct io_request *request = flight->request;
 
+	if (request->op == IO_FLUSH && result < 0)
+		recorder_touch_failed_flush();
 	if (!recorder_is_on())
 		return;
 	if (request->op == IO_READ && result > 0)

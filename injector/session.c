@@ -348,6 +348,14 @@ void recorder_touch_effect(const struct watched_open *open, const struct io_requ
 	}
 }
 
+/* A flush that is asked for afterwards cannot succeed honestly, one that was asked for before can.
+ * So a failed flush is to what the guest sees what a completed request is. */
+void recorder_touch_failed_flush(void)
+{
+	footprint_touch(&session.footprint, footprint_object(OBJECT_HISTORY, 0), 0, UINT64_MAX,
+			ACCESS_READ);
+}
+
 void recorder_touch_size(const struct watched_open *open)
 {
 	uint64_t size = present_size(open);

@@ -136,6 +136,13 @@ bool co_rwlock_has_writer(const struct co_rwlock *lock)
 	return lock->writer || !co_queue_is_empty(&lock->queue);
 }
 
+bool co_rwlock_has_readers(const struct co_rwlock *lock)
+{
+	assert(is_live(lock));
+	touch_part(lock, PART_READERS, ACCESS_READ);
+	return lock->readers > 0;
+}
+
 void co_rwlock_destroy(struct co_rwlock *lock)
 {
 	assert(is_live(lock));

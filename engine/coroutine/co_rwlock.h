@@ -33,6 +33,9 @@ void co_rwlock_write_unlock(struct co_rwlock *lock);
 /** Does anybody hold it exclusively, or wait to? */
 bool co_rwlock_has_writer(const struct co_rwlock *lock);
 
+/** Does anybody hold it shared? */
+bool co_rwlock_has_readers(const struct co_rwlock *lock);
+
 /** Assert that nobody holds it or waits, and mark it dead. */
 void co_rwlock_destroy(struct co_rwlock *lock);
 
