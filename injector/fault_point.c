@@ -25,12 +25,14 @@
 #include <string.h>
 
 #define CALL_PREFIX "posix/io/"
+#define MEMORY_PREFIX "libc/mm/"
 #define BUG_PREFIX "engine/bug/"
 
 enum { BUGS_MAX = 64, POINT_NAME_BYTES = 96 };
 
 bool known_bugs_armed;
 bool fault_calls_armed;
+__thread struct fault_asked fault_asked;
 
 static bool calls_armed_by_others;
 static bool bugs_armed_by_others;
@@ -52,7 +54,8 @@ static bool may_begin_with(const char *name, const char *prefix)
 
 static void arm_for_others(const char *name)
 {
-	calls_armed_by_others |= may_begin_with(name, CALL_PREFIX);
+	calls_armed_by_others |=
+		may_begin_with(name, CALL_PREFIX) || may_begin_with(name, MEMORY_PREFIX);
 	bugs_armed_by_others |= may_begin_with(name, BUG_PREFIX);
 	fault_calls_armed |= calls_armed_by_others;
 	known_bugs_armed |= bugs_armed_by_others;
@@ -140,14 +143,51 @@ void fault_arm_calls(bool armed)
 	fault_calls_armed = armed || calls_armed_by_others;
 }
 
-int fault_point_ask(const char *name)
+/** The number that a point enabled by others carries; 0: none. */
+static uint64_t failinfo(void)
 {
-	if (__builtin_expect(!fault_calls_armed, 1))
-		return 0;
+	intptr_t number = (intptr_t)fiu_failinfo();
+
+	return number > 0 ? (uint64_t)number : 0;
+}
+
+static struct fault ask_for_error(const struct fault_call *call)
+{
+	struct fault fault = { 0 };
+
+	if (!fiu_fail(call->point))
+		return fault;
+	fault = fault_asked.taken;
+	if (fault.error == 0 && fault.bytes == 0)
+		fault.error = failinfo() - 1 < 4095 ? (int)failinfo() : EIO;
+	return fault;
+}
+
+static struct fault ask_for_cut(const struct fault_call *call)
+{
+	char name[POINT_NAME_BYTES];
+	struct fault fault = { 0 };
+
+	snprintf(name, sizeof(name), "%s/reduce", call->point);
 	if (!fiu_fail(name))
-		return 0;
-	intptr_t error = (intptr_t)fiu_failinfo();
-	return error > 0 && error < 4096 ? (int)error : EIO;
+		return fault;
+	fault = fault_asked.taken;
+	return fault.error == 0 && fault.bytes == 0 ? fault_cut(call, failinfo()) : fault;
+}
+
+struct fault fault_point_ask(const struct fault_call *call)
+{
+	struct fault fault = { 0 };
+
+	if (__builtin_expect(!fault_calls_armed, 1))
+		return fault;
+	fault_asked = (struct fault_asked){ .call = call };
+	fault = ask_for_error(call);
+	bool is_transfer = call->kind == FAULT_CALL_READ || call->kind == FAULT_CALL_WRITE;
+	if (fault.error == 0 && fault.bytes == 0 && is_transfer)
+		fault = ask_for_cut(call);
+	fault_asked = (struct fault_asked){ 0 };
+	return fault;
 }
 
 void known_bug_enable(const char *name)

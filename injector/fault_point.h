@@ -5,6 +5,7 @@
 #define INJECTOR_FAULT_POINT_H
 
 #include "injector/choice.h"
+#include "injector/fault_menu.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -12,21 +13,30 @@
 /** Initialise libfiu (once a process). */
 void fault_point_init(void);
 
-/** Begin a run in which at most `faults_max` errors come from points matching `pattern` (trailing
- * `*` allowed). Nothing is enabled when `faults_max` is 0 or `choice` is NULL; points enabled by
- * others (fiu_enable, fiu-ctrl, fiu-run) work all the same. */
-void fault_point_begin(struct choice *choice, const char *pattern, uint32_t faults_max);
+/** Which faults a run may have. */
+struct fault_options {
+	const char *points; /* a name of points, a trailing `*` allowed; NULL or "*": every call's
+			       and the engine's memory */
+	unsigned kinds;     /* set of fault_kind bits; 0: all */
+	uint32_t faults_max;
+};
+
+/** Begin a run that may have faults as `options` say, which are copied. Nothing is enabled when
+ * `faults_max` is 0 or `choice` is NULL; points enabled by others (fiu_enable, fiu-ctrl, fiu-run)
+ * work all the same. */
+void fault_point_begin(struct choice *choice, const struct fault_options *options);
 
 /** The run is over: disable what fault_point_begin() enabled. */
 void fault_point_end(void);
 
-/** How many more errors this run may have; a snapshot of the run holds it. */
+/** How many more faults this run may have; a snapshot of the run holds it. */
 uint32_t fault_point_left(void);
 void fault_point_set_left(uint32_t faults_left);
 
-/** Does the call that reached point `name` (libfiu's own name, e.g. "posix/io/rw/pwrite") fail?
- *  Returns 0, or the errno to fail with. */
-int fault_point_ask(const char *name);
+/** What goes wrong with the call? Asks libfiu about its point and, for a transfer, about
+ * "<point>/reduce". Of points enabled by others the failinfo is the errno (0: EIO), for "reduce"
+ * the number of bytes (0: about half). */
+struct fault fault_point_ask(const struct fault_call *call);
 
 /** Switch a known bug "engine/bug/<name>" on. */
 void known_bug_enable(const char *name);

@@ -89,7 +89,9 @@ INTERCEPT_EXPORT int close(int descriptor)
 	if (!open)
 		return real()->close(descriptor);
 	bool in_memory = open->in_memory;
-	int error = io_call_ask("posix/io/oc/close", open->file);
+	int error = io_call_ask(
+		&(struct fault_call){ .point = "posix/io/oc/close", .kind = FAULT_CALL_CLOSE },
+		open->file);
 	forget(descriptor);
 	int result = in_memory ? 0 : real()->close(descriptor);
 	return error != 0 ? intercept_fail(error) : result;

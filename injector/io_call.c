@@ -2,11 +2,13 @@
 #include "injector/io_call.h"
 
 #include "injector/digest.h"
+#include "injector/fault_arm.h"
 #include "injector/fault_point.h"
 #include "injector/gate.h"
 #include "injector/recorder.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 /** A call in flight. */
@@ -45,37 +47,71 @@ static ssize_t perform(const struct flight *flight)
 	return -ENOSYS;
 }
 
-static void record_fault(struct event *event, const char *point, int error)
+/** `result`: -errno, or how many bytes a transfer is cut to. */
+static void record_fault(struct event *event, const char *point, int32_t result)
 {
 	if (!recorder_is_on())
 		return;
 	const struct iovec name = io_piece(point, strlen(point));
 	event->kind = EVENT_FAULT;
-	event->result = -error;
+	event->result = result;
 	recorder_append(event, &name, name.iov_len);
 }
 
-/** Ask the failure point; returns 0 or the -errno to fail with, which is recorded. */
-static int ask_fault(struct flight *flight)
+static enum fault_call_kind fault_kind_of(enum io_op op)
 {
-	const char *point = flight->request->point;
-	int error = point ? fault_point_ask(point) : 0;
-
-	if (error != 0)
-		record_fault(&flight->event, point, error);
-	return -error;
+	switch (op) {
+	case IO_READ: return FAULT_CALL_READ;
+	case IO_WRITE: return FAULT_CALL_WRITE;
+	case IO_FLUSH: return FAULT_CALL_FLUSH;
+	case IO_RESIZE:
+	case IO_ZERO:
+	case IO_PUNCH:
+	case IO_ALLOCATE: return FAULT_CALL_RESIZE;
+	}
+	return FAULT_CALL_RESIZE;
 }
 
-int io_call_ask(const char *point, uint16_t file)
+/** Ask the failure point. What it says is recorded. */
+static struct fault ask_fault(struct flight *flight)
 {
-	int error = fault_point_ask(point);
+	const struct io_request *request = flight->request;
+	struct fault fault = { 0 };
+
+	if (!request->point)
+		return fault;
+	const struct fault_call call = { .point = request->point,
+					 .kind = fault_kind_of(request->op),
+					 .host_offset = request->host_offset,
+					 .length = request->length };
+	fault = fault_point_ask(&call);
+	if (fault.error != 0 || fault.bytes != 0)
+		record_fault(&flight->event, request->point,
+			     fault.error != 0 ? -fault.error : (int32_t)fault.bytes);
+	return fault;
+}
+
+int io_call_ask(const struct fault_call *call, uint16_t file)
+{
+	int error = fault_point_ask(call).error;
 
 	if (error != 0 && recorder_is_on()) {
 		struct event event = { .file = file };
 		recorder_begin_call(&event);
-		record_fault(&event, point, error);
+		record_fault(&event, call->point, -error);
 	}
 	return error;
+}
+
+bool io_call_memory_fails(void)
+{
+	static const struct fault_call call = { "libc/mm/malloc", FAULT_CALL_MEMORY, 0, 0 };
+
+	if (__builtin_expect(!fault_calls_armed, 1))
+		return false;
+	bool fails = io_call_ask(&call, 0) != 0;
+	recorder_clear_stack();
+	return fails;
 }
 
 /** What a fallocate(2) that must not change the size did, in the words of events, of which only
@@ -121,10 +157,40 @@ static ssize_t take_effect(struct flight *flight)
 	return result;
 }
 
+/** Take effect as a transfer of the first `bytes` bytes only. Not inlined: the address of a passing
+ * object of the C library must not stay in a register of a task that is suspended afterwards. */
+__attribute__((noinline)) static ssize_t take_short_effect(struct flight *flight, uint64_t bytes)
+{
+	const struct io_request *whole = flight->request;
+	struct iovec *vector = malloc((size_t)whole->vector_count * sizeof(*vector));
+	uint64_t left = bytes;
+	int count = 0;
+
+	if (!vector)
+		return -ENOMEM;
+	for (; left > 0; count++) {
+		vector[count] = whole->vector[count];
+		if (vector[count].iov_len > left)
+			vector[count].iov_len = (size_t)left;
+		left -= vector[count].iov_len;
+	}
+	struct io_request request = *whole;
+	request.vector = vector;
+	request.vector_count = count;
+	request.length = bytes;
+	flight->request = &request;
+	ssize_t result = take_effect(flight);
+	flight->request = whole;
+	free(vector);
+	return result;
+}
+
 static void complete(struct flight *flight, ssize_t result)
 {
 	const struct io_request *request = flight->request;
 
+	if (request->op == IO_FLUSH && result < 0)
+		recorder_touch_failed_flush();
 	if (!recorder_is_on())
 		return;
 	if (request->op == IO_READ && result > 0)
@@ -156,9 +222,11 @@ ssize_t io_call_run(struct watched_open *open, const struct io_request *request)
 				.length = request->length };
 	if (gated)
 		gate->before_effect(gate->context, &call);
-	ssize_t result = ask_fault(&flight);
-	if (result == 0)
-		result = take_effect(&flight);
+	const struct fault fault = ask_fault(&flight);
+	ssize_t result = -fault.error;
+	if (fault.error == 0)
+		result = fault.bytes != 0 ? take_short_effect(&flight, fault.bytes)
+					  : take_effect(&flight);
 	recorder_clear_stack();
 	if (gated)
 		gate->before_return(gate->context, &call);

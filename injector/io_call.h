@@ -3,9 +3,11 @@
 #ifndef INJECTOR_IO_CALL_H
 #define INJECTOR_IO_CALL_H
 
+#include "injector/fault_menu.h"
 #include "injector/watch.h"
 #include "traces/event.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/types.h>
@@ -37,8 +39,11 @@ static inline struct iovec io_piece(const void *bytes, size_t byte_count)
  * 0; -errno on failure. May suspend the calling coroutine or block the calling thread. */
 ssize_t io_call_run(struct watched_open *open, const struct io_request *request);
 
-/** Ask the failure point `point` on behalf of a call that is no I/O (open, close) on `file`.
- * Returns 0, or the errno to fail with, which is recorded. */
-int io_call_ask(const char *point, uint16_t file);
+/** Ask the failure point of a call that is no I/O (open, close) on `file`. Returns 0, or the errno
+ * to fail with, which is recorded. */
+int io_call_ask(const struct fault_call *call, uint16_t file);
+
+/** Does an allocation of the program's fail (libfiu's "libc/mm/malloc")? Recorded when it does. */
+bool io_call_memory_fails(void);
 
 #endif

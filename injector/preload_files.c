@@ -317,7 +317,9 @@ bool recorder_open(int *result, int directory, const char *path, int flags, mode
 				: find_known(&status);
 	preload_unlock();
 	if (file != TRACE_FILES_MAX) {
-		int error = io_call_ask("posix/io/oc/open", file);
+		int error = io_call_ask(&(struct fault_call){ .point = "posix/io/oc/open",
+							      .kind = FAULT_CALL_OPEN },
+					file);
 		if (error != 0) {
 			*result = refuse(descriptor, error);
 			return true;

@@ -199,6 +199,10 @@ void recorder_touch_effect(const struct watched_open *open, const struct io_requ
 	(void)request;
 }
 
+void recorder_touch_failed_flush(void)
+{
+}
+
 void recorder_touch_size(const struct watched_open *open)
 {
 	(void)open;

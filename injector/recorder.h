@@ -36,6 +36,9 @@ void recorder_unlock(void);
 /** `request` is about to take effect on `open`: note what the step in progress touches. */
 void recorder_touch_effect(const struct watched_open *open, const struct io_request *request);
 
+/** The step in progress learns that a flush of a watched file failed. */
+void recorder_touch_failed_flush(void);
+
 /** The step in progress looks at the size of `open`. */
 void recorder_touch_size(const struct watched_open *open);
 

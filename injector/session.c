@@ -44,9 +44,7 @@ void session_begin(const struct session_options *options)
 	session.options = *options;
 	session.io_count = 0;
 	footprint_clear(&session.footprint);
-	fault_point_begin(options->choice,
-			  options->fault_points ? options->fault_points : "posix/io/*",
-			  options->faults_max);
+	fault_point_begin(options->choice, &options->faults);
 }
 
 void session_end(void)
@@ -350,6 +348,14 @@ void recorder_touch_effect(const struct watched_open *open, const struct io_requ
 	}
 }
 
+/* A flush that is asked for afterwards cannot succeed honestly, one that was asked for before can.
+ * So a failed flush is to what the guest sees what a completed request is. */
+void recorder_touch_failed_flush(void)
+{
+	footprint_touch(&session.footprint, footprint_object(OBJECT_HISTORY, 0), 0, UINT64_MAX,
+			ACCESS_READ);
+}
+
 void recorder_touch_size(const struct watched_open *open)
 {
 	uint64_t size = present_size(open);
@@ -417,7 +423,8 @@ bool recorder_open(int *result, int directory, const char *path, int flags, mode
 	uint16_t file = find_file(path);
 	if (file == TRACE_FILES_MAX)
 		return false;
-	int error = io_call_ask("posix/io/oc/open", file);
+	int error = io_call_ask(
+		&(struct fault_call){ .point = "posix/io/oc/open", .kind = FAULT_CALL_OPEN }, file);
 	if (error != 0) {
 		errno = error;
 		*result = -1;

@@ -5,6 +5,7 @@
 #define INJECTOR_SESSION_H
 
 #include "injector/choice.h"
+#include "injector/fault_point.h"
 #include "injector/page_hash.h"
 #include "injector/snapshot_buffer.h"
 #include "traces/content.h"
@@ -18,10 +19,8 @@ struct session_options {
 	struct choice *choice; /* borrowed; decides faults; may be NULL: none */
 	struct trace
 		*labels; /* borrowed; stack labels are added to it; NULL: do not record stacks */
-	uint32_t faults_max;      /* errors injected in a run, at most */
-	const char *fault_points; /* which of libfiu's points may fail, a pattern with a trailing
-				     `*`; NULL: every posix/io point */
-	bool clears_stacks;       /* session_clear_stack() does what it says */
+	struct fault_options faults; /* which faults a run may have */
+	bool clears_stacks;          /* session_clear_stack() does what it says */
 };
 
 /** Begin a run. Asserts that none is in progress. Keeps the watched files of the last run. */

@@ -5,6 +5,7 @@
  *     event                         what happens                         crash state?
  *     request invoked, completed    the history grows                    no
  *     flush or close acknowledged   promises grow, their ranges judged   yes
+ *     flush of the file failed      noted                                no
  *     operation took effect         sectors change, work list judged     yes; torn: one a sector
  *     end                           progress, leaks, final contents      no (model none)
  *
@@ -298,6 +299,8 @@ static void on_flushed(struct judge *judge, const struct event *event)
 {
 	bool is_flush = event->op == IO_FLUSH && event->file == 0 && event->result >= 0;
 
+	if (judge_is_failed_flush(event))
+		rule_contained_note_flush(judge);
 	if (is_flush && judge->findings.muted != 0 && judge->live.header.readable &&
 	    judge->live.uncovered == 0)
 		end_making(judge);
@@ -351,6 +354,15 @@ static void on_promise(struct judge *judge, const struct request *flush)
 	judge_crash_state(judge);
 }
 
+static void on_flush_answered(struct judge *judge, const struct request *flush)
+{
+	if (flush->failed != 0)
+		return;
+	if (!judge->quiet)
+		rule_contained_flush(judge, flush);
+	on_promise(judge, flush);
+}
+
 static void on_completed(struct judge *judge, size_t index)
 {
 	struct request *request = history_complete(&judge->history, judge->log, index);
@@ -365,7 +377,7 @@ static void on_completed(struct judge *judge, size_t index)
 		break;
 	case REQUEST_OPEN: history_forgive_leaks(&judge->history, request); break;
 	case REQUEST_SNAPSHOT:
-		if (request->failed != 0 || !judge->live.header.readable)
+		if (!judge->live.header.readable)
 			break;
 		judge_set_moment(judge, CRASH_PREFIX, 0);
 		rule_new_snapshot(judge, request);
@@ -374,13 +386,9 @@ static void on_completed(struct judge *judge, size_t index)
 		if (request->failed == 0)
 			journal_set(&judge->journal, &judge->history.closed,
 				    request->completed + 1);
-		if (request->failed == 0)
-			on_promise(judge, request);
+		on_flush_answered(judge, request);
 		break;
-	case REQUEST_FLUSH:
-		if (request->failed == 0)
-			on_promise(judge, request);
-		break;
+	case REQUEST_FLUSH: on_flush_answered(judge, request); break;
 	case REQUEST_WRITE:
 	case REQUEST_WRITE_ZEROES:
 	case REQUEST_DISCARD:
@@ -403,9 +411,7 @@ static void on_end(struct judge *judge, const struct event *event)
 
 void judge_note_failure(struct judge *judge, const struct event *event)
 {
-	if (event->file == 0 && event->result < 0 &&
-	    (event->kind == EVENT_IO_EFFECT || event->kind == EVENT_IO_COMPLETED ||
-	     event->kind == EVENT_FAULT))
+	if (event->file == 0 && judge_is_failure(event))
 		journal_set(&judge->journal, &judge->history.io_failed, 1);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* What matters to a crash: changes of a file, requests invoked and completed (a flush that
- * completed is a promise); while an image is being made, completed flushes of the file, too. All
+ * completed is a promise), flushes of the file that failed; while an image is being made, completed
+ * ones, too. All
  * other steps are folded away: that one node happens before another is read from the clocks of
  * their steps, which count what is between. */
 #include "oracle/cut_nodes.h"
@@ -34,7 +35,8 @@ static bool event_matters(const struct event *event, bool making)
 			return judge_is_operation(event);
 		return event->result >= 0 && event->op != IO_READ && event->op != IO_FLUSH;
 	case EVENT_IO_COMPLETED:
-		return making && event->file == 0 && event->op == IO_FLUSH && event->result >= 0;
+		return judge_is_failed_flush(event) ||
+		       (making && event->file == 0 && event->op == IO_FLUSH && event->result >= 0);
 	default: return false;
 	}
 }

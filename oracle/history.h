@@ -68,6 +68,8 @@ struct history {
 	uint64_t now;        /* journaled; time of the next invocation or completion */
 	uint64_t closed;     /* journaled; 1 + time of the last acknowledged close, 0: open */
 	uint64_t io_failed;  /* journaled; an I/O of the image failed in this run */
+	/* Journaled; 1 + time at which a flush of the file first failed, 0: none did. */
+	uint64_t flush_failed;
 	uint64_t promises;   /* journaled; hash of what was asked and promised */
 	struct sparse by_id; /* of uint64_t: 1 + index; journaled */
 	struct sparse pages; /* of struct guest_page */

@@ -63,6 +63,7 @@ void judge_explain_skipped(const struct judge *judge, struct judge_report *repor
 	report->skipped[RULE_OLD_OR_NEW] = content;
 	report->skipped[RULE_FLUSH_DURABLE] = content;
 	report->skipped[RULE_READ_LINEARIZABLE] = content;
+	report->skipped[RULE_ERROR_CONTAINED] = content;
 	if (judge->history.count == 0)
 		report->skipped[RULE_LEAK_BOUNDED] =
 			"the recording has no requests of the guest: leaks are judged at its end";

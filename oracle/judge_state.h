@@ -157,6 +157,21 @@ void rule_content_range(struct judge *judge, const struct view *view, uint64_t f
 /** A read has completed. */
 void rule_read(struct judge *judge, const struct request *read);
 
+/** Did a call on a file fail here? An interruption is no failure. */
+bool judge_is_failure(const struct event *event);
+/** Did a flush of the image fail here? */
+bool judge_is_failed_flush(const struct event *event);
+
+/** error-contained: a flush of the image has failed. */
+void rule_contained_note_flush(struct judge *judge);
+/** error-contained: a flush or a close was acknowledged. */
+void rule_contained_flush(struct judge *judge, const struct request *flush);
+/** Had a request that changes guest bytes in [from, to) failed before the time `invoked`? Then what
+ * is wrong with them is error-contained's. */
+bool rule_contained_covers(const struct judge *judge, uint64_t from, uint64_t to, uint64_t invoked);
+/** The rule whose the contents at the end of the run are. */
+enum rule rule_contained_at_end(const struct judge *judge);
+
 /** The run is over (EVENT_END). */
 void rule_progress(struct judge *judge, const struct event *end);
 /** The contents after a clean close, as one more read. */

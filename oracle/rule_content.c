@@ -107,6 +107,7 @@ static void report(struct judge *judge, const struct view *view, const struct ma
 	char entry[128];
 	char target[80];
 	char holds[80] = "";
+	const char *where = view->snapshot != NULL ? "in the new snapshot, " : "";
 	bool is_elsewhere =
 		bad->verdict == VALUE_STRANGE &&
 		value_describe(judge, holds, sizeof(holds), bad->from / SECTOR_BYTES * SECTOR_BYTES,
@@ -120,8 +121,9 @@ static void report(struct judge *judge, const struct view *view, const struct ma
 		return;
 	if (mapping->kind == MAPPING_NORMAL)
 		verdict.host_offset = mapping->host_offset + (bad->from & in_cluster);
-	name_entry(judge, entry, sizeof(entry),
-		   view->snapshot != NULL ? "in the new snapshot, " : "", bad->from);
+	if (verdict.rule == RULE_ERROR_CONTAINED)
+		where = "after an error, ";
+	name_entry(judge, entry, sizeof(entry), where, bad->from);
 	name_mapping(target, sizeof(target), mapping);
 	if (bad->verdict == VALUE_OVERRIDDEN)
 		findings_add(&judge->findings, place, &verdict,

@@ -2,7 +2,7 @@
 /* read-linearizable: what a read returned is, sector by sector, a value that some legal order of
  * the overlapping requests allows. The order of values is value.c's; this file cuts the answer into
  * sectors. The contents after a clean close are judged as one more read, of everything that any
- * request touched. */
+ * request touched. Where something failed, the verdict is rule_contained.c's. */
 #include "oracle/judge_state.h"
 
 #include <inttypes.h>
@@ -13,20 +13,24 @@ static void report(struct judge *judge, const struct request *read, uint64_t gue
 {
 	uint64_t start = guest_offset / SECTOR_BYTES * SECTOR_BYTES;
 	char holds[80] = "an older value, although a later one had been acknowledged or read";
-	struct verdict verdict = { .rule = RULE_READ_LINEARIZABLE,
+	bool is_contained =
+		rule_contained_covers(judge, guest_offset, guest_offset + 1, read->invoked);
+	struct verdict verdict = { .rule = is_contained ? RULE_ERROR_CONTAINED
+							: RULE_READ_LINEARIZABLE,
 				   .severity = SEVERITY_CORRUPTION,
 				   .request = read->id,
 				   .guest_offset = guest_offset,
 				   .host_offset = NOWHERE };
 
-	if (!findings_wants(&judge->findings, RULE_READ_LINEARIZABLE, read->id))
+	if (!findings_wants(&judge->findings, verdict.rule, read->id))
 		return;
 	if (value == VALUE_STRANGE)
 		value_describe(judge, holds, sizeof(holds), start, sector);
 	findings_add(&judge->findings, read->id, &verdict,
 		     "read request %" PRIu32 " returned at guest 0x%" PRIx64
-		     " what no order of the requests allows: %s",
-		     read->id, guest_offset, holds);
+		     "%s what no order of the requests allows: %s",
+		     read->id, guest_offset, is_contained ? ", where a request had failed," : "",
+		     holds);
 }
 
 void rule_read(struct judge *judge, const struct request *read)
@@ -62,7 +66,7 @@ void rule_final(struct judge *judge)
 {
 	struct view view = { .is_read = true,
 			     .invoked = NEVER - 1,
-			     .rule = RULE_READ_LINEARIZABLE };
+			     .rule = rule_contained_at_end(judge) };
 
 	if (judge_content_skipped(judge) != NULL || judge->history.closed == 0)
 		return;

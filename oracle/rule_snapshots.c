@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* old-or-new, for internal snapshots: as long as the snapshot table lists a snapshot that was there
- * before the run, or whose creation was acknowledged, the clusters and table entries that it
+ * before the run, or whose creation was answered, the clusters and table entries that it
  * reaches keep what they hold. COPIED bits in shared tables may change. */
 #include "oracle/judge_state.h"
 
@@ -43,8 +43,9 @@ void rule_new_snapshot(struct judge *judge, const struct request *request)
 			     .rule = RULE_FLUSH_DURABLE };
 	uint64_t first = judge->live.frozen_count;
 
+	/* One whose creation failed may be there all the same; nobody knows what it must hold. */
 	live_freeze_snapshots(&judge->live);
-	if (judge_content_skipped(judge) != NULL)
+	if (request->failed != 0 || judge_content_skipped(judge) != NULL)
 		return;
 	for (uint64_t k = first; k < judge->live.frozen_count; k++)
 		for (uint64_t i = 0; i < judge->history.count; i++) {

@@ -36,6 +36,9 @@ static const struct rule_text rule_texts[RULE_COUNT] = {
 	[RULE_READ_LINEARIZABLE] = { "read-linearizable",
 				     "every read returned values that a legal order of the "
 				     "overlapping requests allows" },
+	[RULE_ERROR_CONTAINED] = { "error-contained",
+				   "a request that failed leaves each of its sectors old or new "
+				   "and harms nothing else; no acknowledged data is lost" },
 	[RULE_PROGRESS] = { "progress",
 			    "no deadlock, livelock, assertion or memory error; every request "
 			    "completes" },

@@ -21,7 +21,8 @@ enum event_kind {
 	EVENT_IO_EFFECT = 4,
 	/** As SUBMITTED; result; its caller goes on; digest of what a read returned. */
 	EVENT_IO_COMPLETED = 5,
-	/** op: io_op; id: I/O; result: -errno injected; data: the failure point's name. */
+	/** op: io_op, 0: no I/O; id: I/O; result: -errno injected, or the number of bytes that the
+	 * transfer is cut to; data: the failure point's name. */
 	EVENT_FAULT = 6,
 	/** actor: the coroutine that runs from here on; data: its name, the first time. */
 	EVENT_SWITCH = 7,
@@ -76,7 +77,7 @@ enum wait_kind {
 enum choice_kind {
 	/** Which coroutine or pending I/O goes next. */
 	CHOICE_RUN = 1,
-	/** Whether a call fails: 0 no, k the k-th of its errors. */
+	/** Whether something goes wrong with a call: 0 no, k the k-th fault on its menu. */
 	CHOICE_FAULT = 2,
 };
 

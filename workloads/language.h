@@ -67,8 +67,9 @@ struct workload {
 	char **bugs;  /* owned; known bugs switched on by `#@ bug` */
 	size_t bug_count;
 	bool has_faults;
-	uint32_t faults;                     /* `#@ faults K [POINT]` */
+	uint32_t faults;                     /* `#@ faults K [POINT [KINDS]]` */
 	char *fault_points;                  /* owned; pattern; NULL: all */
+	unsigned fault_kinds;                /* set of fault_kind bits; 0: not said, all */
 	bool expects_clean;                  /* `#@ expect clean` */
 	char *expects[WORKLOAD_EXPECTS_MAX]; /* owned; rule names of `#@ expect RULE` */
 	size_t expect_count;

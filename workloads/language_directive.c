@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The `#@` lines: what qemu-io has no word for. To qemu-io they are comments. */
 #include "engine/qcow2/qcow2.h"
+#include "injector/fault_menu.h"
 #include "oracle/verdict.h"
 #include "workloads/bugs.h"
 #include "workloads/language_private.h"
@@ -250,6 +251,10 @@ static enum status directive_faults(struct parser *parser, const struct words *w
 	if (!count_parse(words->word[1], FAULTS_MAX, &faults))
 		return parser_fail(parser, "'%s' is no number of faults (0 .. %d)",
 				   word_printable(printable, words->word[1]), FAULTS_MAX);
+	if (words->count > 3 && !fault_kinds_parse(words->word[3], &workload->fault_kinds))
+		return parser_fail(parser,
+				   "unknown kind of fault in '%s' (see 'cowtip list faults')",
+				   word_printable(printable, words->word[3]));
 	workload->has_faults = true;
 	workload->faults = (uint32_t)faults;
 	if (words->count > 2)
@@ -342,7 +347,7 @@ static const struct {
 	{ "image", 1, WORDS_MAX, "key=value ...", directive_image },
 	{ "policy", 1, 1, "eager|delayed|cancel", directive_policy },
 	{ "crash", 1, 1, "MODEL[,MODEL]", directive_crash },
-	{ "faults", 1, 2, "K [POINT-PATTERN]", directive_faults },
+	{ "faults", 1, 3, "K [POINT-PATTERN [KINDS]]", directive_faults },
 	{ "bug", 1, 1, "NAME", directive_bug },
 	{ "expect", 1, 1, "clean|RULE", directive_expect },
 	{ "prepare", 1, WORDS_MAX, "COMMAND", directive_prepare },

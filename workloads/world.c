@@ -6,6 +6,7 @@
 
 #include "engine/scheduler/death.h"
 #include "injector/digest.h"
+#include "injector/fault_menu.h"
 #include "injector/order.h"
 #include "injector/session.h"
 #include "workloads/world_private.h"
@@ -179,8 +180,9 @@ enum run_end world_run(struct world *world, struct choice *choice)
 		.log = &world->log,
 		.choice = choice,
 		.labels = labels,
-		.faults_max = world->options.faults_max,
-		.fault_points = world->fault_points,
+		.faults = { .points = world->fault_points,
+			    .kinds = world->options.fault_kinds,
+			    .faults_max = world->options.faults_max },
 		.clears_stacks = world->snapshots != NULL,
 	});
 	uint64_t step = 0;
@@ -270,6 +272,11 @@ static void add_settings(const struct world *world, struct trace *trace)
 	trace_add_setting(trace, "faults", number);
 	if (world->fault_points)
 		trace_add_setting(trace, "fault_points", world->fault_points);
+	char kinds[FAULT_KINDS_BYTES];
+	fault_kinds_text(options->fault_kinds ? options->fault_kinds : FAULT_KINDS_ALL, kinds,
+			 sizeof(kinds));
+	if (options->faults_max)
+		trace_add_setting(trace, "fault_kinds", kinds);
 	trace_add_setting(trace, "stamps", options->stamps ? "yes" : "no");
 	if (options->symmetry)
 		trace_add_setting(trace, "symmetry", "yes");

@@ -15,6 +15,7 @@ struct world_options {
 	enum sched_points points;
 	uint32_t faults_max;
 	const char *fault_points; /* pattern; NULL: all */
+	unsigned fault_kinds;     /* set of fault_kind bits; 0: all */
 	bool stamps; /* written sectors carry (request, guest sector); false: plain patterns, as
 			qemu-io writes */
 	bool stacks; /* record a stack label with every I/O */

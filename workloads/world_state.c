@@ -9,7 +9,7 @@
  *     tasks    who is enabled, asleep, done; how many it spawned (its next child's number)
  *     files    contents, descriptors and their positions, faults that may still happen
  *     guest    how many requests are outstanding, who waits for them, what reads have delivered
- *     told     what the guest knows, see below
+ *     told     what the guest knows, see below; and what it asked for after a flush had failed
  *
  * What the guest knows is not in the engine's memory, and decides what a judge says: which requests
  * were invoked, which are complete and with what result, and, of two that concern the same bytes,
@@ -37,6 +37,7 @@
 #include "injector/watch.h"
 #include "workloads/world_private.h"
 
+#include <errno.h>
 #include <xxhash.h>
 #if defined(__x86_64__)
 #include <xxh_x86dispatch.h> /* the same functions, as wide as the processor can */
@@ -73,14 +74,16 @@ static void add_descriptor(void *context, int descriptor, const struct watched_o
 	add(context, words, sizeof(words));
 }
 
-/** Did an injected fault hit the image? A judge forgives some leaks then. */
+/** Did an injected error hit the image? A judge forgives some leaks then; not when a call was only
+ * interrupted or cut short. */
 static bool image_has_failed(const struct world *world)
 {
 	if (fault_point_left() == world->options.faults_max)
 		return false;
 	for (size_t i = 0; i < world->log.count; i++) {
 		const struct event *event = &world->log.events[i];
-		if (event->kind == EVENT_FAULT && event->file == 0)
+		if (event->kind == EVENT_FAULT && event->file == 0 && event->result < 0 &&
+		    event->result != -EINTR)
 			return true;
 	}
 	return false;
@@ -121,6 +124,20 @@ static uint64_t complete_before(const struct world *world, size_t index)
 	return sum;
 }
 
+/** Had a flush of the image failed before event `index` of the log? */
+static bool flush_has_failed(const struct world *world, size_t index)
+{
+	if (fault_point_left() == world->options.faults_max)
+		return false;
+	for (size_t i = 0; i < index; i++) {
+		const struct event *event = &world->log.events[i];
+		if (event->kind == EVENT_IO_COMPLETED && event->op == IO_FLUSH &&
+		    event->file == 0 && event->result < 0)
+			return true;
+	}
+	return false;
+}
+
 /** The order of invocations, and that of completions, is of no matter: so it is a sum. */
 static void add_told(XXH3_state_t *hasher, const struct world *world)
 {
@@ -128,9 +145,10 @@ static void add_told(XXH3_state_t *hasher, const struct world *world)
 	for (size_t i = 0; i < world->told_count; i++) {
 		const struct event *event = &world->log.events[world->told[i]];
 		bool is_invoked = event->kind == EVENT_REQUEST_INVOKED;
+		bool is_late = is_invoked && flush_has_failed(world, world->told[i]);
 		const uint64_t words[] = { (uint64_t)event->id << 32 | event->kind,
 					   (uint32_t)event->result,
-					   is_invoked ? complete_before(world, i) : 0 };
+					   is_invoked ? complete_before(world, i) : 0, is_late };
 		const XXH128_hash_t hash = XXH3_128bits(words, sizeof(words));
 		sums[0] += hash.low64;
 		sums[1] += hash.high64;

@@ -35,6 +35,8 @@
  */
 #include "engine/memory/arena.h"
 
+#include "injector/io_call.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -327,7 +329,7 @@ static struct block *take_from(struct pool *pool, size_t block_bytes, uint32_t c
 
 void *arena_take(struct arena *arena, size_t bytes)
 {
-	if (bytes > RESERVE_BYTES)
+	if (bytes > RESERVE_BYTES || io_call_memory_fails())
 		return NULL;
 	uint32_t class_index = 0;
 	size_t block_bytes = class_round(

@@ -34,7 +34,7 @@ void arena_reset(struct arena *arena);
  * what does not fit in a task's 8 MiB: that comes from pool 0. */
 void arena_select(struct arena *arena, uint32_t pool);
 
-/** `bytes` zero bytes, aligned to 16. NULL when the arena is full. */
+/** `bytes` zero bytes, aligned to 16. NULL when the arena is full, or an injected fault says so. */
 void *arena_take(struct arena *arena, size_t bytes);
 
 /** Poison `object` and quarantine it, whichever pool it is of. NULL is allowed. Asserts that it is

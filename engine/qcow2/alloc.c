@@ -189,9 +189,10 @@ int free_after_unlink(struct qcow2 *image, uint64_t host_offset, uint64_t bytes)
 	return result < 0 ? result : free_unlinked(image, host_offset, bytes);
 }
 
-static bool freed_grow(struct qcow2 *image)
+bool allocator_has_room(struct qcow2 *image)
 {
 	struct allocator *allocator = &image->allocator;
+	touch(TOUCH_CLUSTERS, image->depth, ACCESS_WRITE);
 	if (allocator->freed_count < allocator->freed_capacity)
 		return true;
 	size_t capacity = allocator->freed_capacity ? 2 * allocator->freed_capacity : 16;
@@ -236,9 +237,7 @@ void allocator_note_free(struct qcow2 *image, uint64_t cluster)
 	size_t index = freed_up_to(allocator, cluster);
 	if (freed_extend(allocator, index, cluster))
 		return;
-	/* A free that is not noted would be a reuse too soon: better die. */
-	bool grown = freed_grow(image);
-	assert(grown);
+	assert(allocator->freed_count < allocator->freed_capacity);
 	struct freed_range *at = &allocator->freed[index];
 	memmove(at + 1, at, (allocator->freed_count - index) * sizeof(*at));
 	*at = (struct freed_range){ .first = cluster,

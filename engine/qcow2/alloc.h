@@ -24,8 +24,12 @@ int free_after_unlink(struct qcow2 *image, uint64_t host_offset, uint64_t bytes)
  * durable. */
 int free_unlinked(struct qcow2 *image, uint64_t host_offset, uint64_t bytes);
 
+/** Is there room to note a free? To be asked before a refcount falls to zero; needs the lock. False
+ * when memory is short. */
+bool allocator_has_room(struct qcow2 *image);
+
 /** A refcount fell to zero: the cluster is free, and not to be used before its unlink is durable
- * (O4). */
+ * (O4). allocator_has_room() said yes. */
 void allocator_note_free(struct qcow2 *image, uint64_t cluster);
 
 /** What was freed up to free number `number` may be used again, unless somebody still reads or

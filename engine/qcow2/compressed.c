@@ -30,6 +30,8 @@ static int inflate_cluster(struct qcow2 *image, uint8_t *from, size_t from_bytes
 		return -ENOMEM;
 	int result = inflate(&stream, Z_FINISH);
 	inflateEnd(&stream);
+	if (result == Z_MEM_ERROR)
+		return -ENOMEM;
 	/* The span ends on a sector: bytes after the stream's end are somebody else's. */
 	return (result == Z_STREAM_END || result == Z_BUF_ERROR) && stream.avail_out == 0 ? 0
 											  : -EIO;

@@ -15,7 +15,9 @@ int file_open(struct file *file, const char *path, enum file_mode mode)
 		[FILE_READ_WRITE] = O_RDWR | O_CLOEXEC,
 		[FILE_CREATE] = O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC,
 	};
-	file->descriptor = open(path, flags[mode], 0644);
+	do
+		file->descriptor = open(path, flags[mode], 0644);
+	while (file->descriptor < 0 && errno == EINTR);
 	return file->descriptor < 0 ? -errno : 0;
 }
 

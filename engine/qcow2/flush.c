@@ -19,10 +19,12 @@ int image_device_flush(struct qcow2 *image)
 	if (image->broken)
 		return image->broken;
 	int result = file_flush(&image->file);
+	touch(TOUCH_HEADER, image->depth, ACCESS_READ);
 	if (result == 0)
-		return 0;
+		return image->broken; /* another one failed meanwhile: this one proves nothing */
 	touch(TOUCH_HEADER, image->depth, ACCESS_WRITE);
-	image->broken = result;
+	if (!KNOWN_BUG("flush-forgets"))
+		image->broken = result;
 	return result;
 }
 

@@ -70,6 +70,17 @@ static const struct known_bug bugs[] = {
 	  "yet",
 	  "progress", "rewrite-parent", "a line that the proposal has: the test of `sleeping`",
 	  false },
+	{ "holds-not-children",
+	  "a root whose data write fails counts its children's holds: a child that is done has "
+	  "none, "
+	  "and its data is dropped with the root",
+	  "error-contained", "child-outlives-parent", "this engine, until faults were enumerated",
+	  false },
+	{ "flush-forgets",
+	  "a flush of the file that failed is forgotten: the next one succeeds, and what the first "
+	  "should have made durable may be lost",
+	  "error-contained", "flush-fails", "3ff2f67a7c (2016-07-18), mended by e6af1e0854",
+	  false },
 };
 
 size_t known_bug_count(void)

@@ -77,6 +77,8 @@ static int add_one(struct qcow2 *image, uint64_t cluster, int delta)
 		result = -ERANGE;
 	} else if (refcount == 0 && is_in_use(image, cluster)) {
 		result = -EIO;
+	} else if (refcount == 0 && !allocator_has_room(image)) {
+		result = -ENOMEM; /* a free that is not noted would be a reuse too soon */
 	} else {
 		be16_put((uint8_t *)block + at, (uint16_t)refcount);
 		cache_dirty(&image->refcount_cache, block, at, REFCOUNT_BYTES);

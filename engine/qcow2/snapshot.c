@@ -287,7 +287,9 @@ static int publish(struct qcow2 *image, struct table *table, const char *name)
 	touch(TOUCH_HEADER, image->depth, ACCESS_WRITE);
 	image->header.snapshots++;
 	image->header.snapshots_host_offset = table_host_offset;
-	return old_bytes ? free_unlinked(image, old_host_offset, old_bytes) : 0;
+	if (old_bytes) /* the snapshot exists: a failure leaks the old table */
+		(void)!free_unlinked(image, old_host_offset, old_bytes);
+	return 0;
 }
 
 /* Nothing in flight, with the lock held from then on. */

@@ -43,6 +43,9 @@ void small_world_text(char *text, size_t text_bytes, uint64_t seed)
 {
 	static const char *const policies[] = { "cancel", "delayed", "eager" };
 	static const char *const backings[] = { "none", "pattern" };
+	/* One call's errors, its cuts too, everything's memory, flushes that fail. */
+	static const char *const faults_of[] = { "posix/io/rw/pwritev", "posix/io/rw/pwritev*",
+						 "libc/mm/malloc", "posix/io/sync/*" };
 	struct splitmix random = { .state = seed };
 	uint32_t requests = 2 + (splitmix_below(&random, 4) == 0);
 	uint32_t faults = splitmix_below(&random, 4) == 0;
@@ -51,7 +54,7 @@ void small_world_text(char *text, size_t text_bytes, uint64_t seed)
 	    CLUSTER_BYTES, backings[splitmix_below(&random, 2)]);
 	add(text, text_bytes, "#@ policy %s\n", policies[splitmix_below(&random, 3)]);
 	if (faults)
-		add(text, text_bytes, "#@ faults 1 posix/io/rw/pwritev\n");
+		add(text, text_bytes, "#@ faults 1 %s\n", faults_of[splitmix_below(&random, 4)]);
 	for (uint32_t i = 1; i <= requests; i++)
 		add_request(text, text_bytes, &random, i, i < requests ? "aio_" : "");
 }

@@ -63,6 +63,7 @@ static void compare(struct compared *compared, const struct workload *workload,
 		.stamps = true,
 		.faults_max = workload->faults,
 		.fault_points = workload->fault_points,
+		.fault_kinds = workload->fault_kinds,
 	};
 	enum search_kind reference = comparison->with_plain ? SEARCH_PLAIN : SEARCH_DPOR;
 	*compared = (struct compared){ 0 };

@@ -46,6 +46,7 @@ static void swap_shipped(size_t index, enum qcow2_policy policy, uint32_t faults
 		.stamps = true,
 		.faults_max = faults > workload.faults ? faults : workload.faults,
 		.fault_points = workload.fault_points,
+		.fault_kinds = workload.fault_kinds,
 		.snapshot_every = WORLD_SNAPSHOTS_EVERY,
 	};
 	ck_assert_msg(world_new(&world, &workload, &options, &why) == STATUS_OK, "%s", why.text);

@@ -18,6 +18,7 @@ void shipped_open(struct shipped *shipped, const char *name, const struct world_
 	} else {
 		chosen.faults_max = shipped->workload.faults;
 		chosen.fault_points = shipped->workload.fault_points;
+		chosen.fault_kinds = shipped->workload.fault_kinds;
 	}
 	status = world_new(&shipped->world, &shipped->workload, &chosen, &why);
 	ck_assert_msg(status == STATUS_OK, "%s: %s", name, why.text);

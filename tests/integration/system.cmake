@@ -6,6 +6,7 @@ target_link_libraries(suite_support PRIVATE build_flags PkgConfig::check PUBLIC 
 integration_test(known_bugs LINKS suite_support workloads engine oracle injector traces)
 integration_test(bug_table LINKS suite_support workloads engine oracle injector traces)
 target_compile_definitions(test_bug_table PRIVATE TESTS_README="${PROJECT_SOURCE_DIR}/tests/README.md")
+integration_test(faults LINKS suite_support workloads engine oracle injector traces LIBS PkgConfig::fiu)
 integration_test(standstill LINKS suite_support workloads engine oracle injector traces)
 integration_test(crash_states LINKS suite_support workloads engine oracle injector traces)
 integration_test(same_script LINKS suite_support workloads engine oracle injector traces)
@@ -26,4 +27,14 @@ if(TARGET audit)
   integration_test(footprints_audit
     LINKS engine_audited world_audited audit suite_support workloads engine oracle injector traces
     LIBS PkgConfig::zlib)
+endif()
+
+# Sweeps to their end, one fault and two. Too long with sanitizers; `ctest -L long`.
+if(NOT COWTIP_SANITIZE)
+  foreach(faults 1 2)
+    add_test(NAME long.faults_${faults}
+      COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/integration/sweep_faults.py
+        $<TARGET_FILE:cowtip> ${PROJECT_SOURCE_DIR}/workloads/suite ${faults})
+    set_tests_properties(long.faults_${faults} PROPERTIES LABELS long TIMEOUT 3600)
+  endforeach()
 endif()

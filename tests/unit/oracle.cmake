@@ -6,6 +6,7 @@ target_link_libraries(oracle_world PUBLIC oracle traces PRIVATE build_flags PkgC
 
 unit_test(oracle_content LINKS oracle_world oracle traces)
 unit_test(oracle_structure LINKS oracle_world oracle traces)
+unit_test(oracle_contained LINKS oracle_world oracle traces)
 unit_test(oracle_reads LINKS oracle_world oracle traces)
 unit_test(oracle_cuts LINKS oracle_world oracle traces)
 unit_test(oracle_cut_examples LINKS oracle_world oracle traces)

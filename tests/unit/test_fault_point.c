@@ -10,6 +10,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* The errno that the point named `name` gives a call that is neither read nor write. */
+static int ask(const char *name)
+{
+	const struct fault_call call = { .point = name, .kind = FAULT_CALL_RESIZE };
+
+	return fault_point_ask(&call).error;
+}
+
 START_TEST(a_known_bug_is_on_until_it_is_switched_off)
 {
 	ck_assert(!known_bugs_armed);
@@ -35,11 +43,11 @@ START_TEST(points_enabled_through_libfiu_itself_work)
 	void *no_space = (void *)(intptr_t)ENOSPC;
 
 	fault_point_init();
-	ck_assert_int_eq(fault_point_ask("posix/io/rw/pwrite"), 0);
+	ck_assert_int_eq(ask("posix/io/rw/pwrite"), 0);
 	ck_assert_int_eq(fiu_enable("posix/io/rw/pwrite", 1, no_space, FIU_ONETIME), 0);
-	ck_assert_int_eq(fault_point_ask("posix/io/rw/pwritev"), 0);
-	ck_assert_int_eq(fault_point_ask("posix/io/rw/pwrite"), ENOSPC);
-	ck_assert_int_eq(fault_point_ask("posix/io/rw/pwrite"), 0);
+	ck_assert_int_eq(ask("posix/io/rw/pwritev"), 0);
+	ck_assert_int_eq(ask("posix/io/rw/pwrite"), ENOSPC);
+	ck_assert_int_eq(ask("posix/io/rw/pwrite"), 0);
 	ck_assert(!known_bugs_armed);
 }
 END_TEST
@@ -50,7 +58,7 @@ START_TEST(points_enabled_by_a_remote_command_work)
 
 	fault_point_init();
 	ck_assert_int_eq(fiu_rc_string("enable name=posix/io/sync/*,failinfo=5", &error), 0);
-	ck_assert_int_eq(fault_point_ask("posix/io/sync/fdatasync"), EIO);
+	ck_assert_int_eq(ask("posix/io/sync/fdatasync"), EIO);
 	ck_assert_int_eq(fiu_rc_string("enable name=engine/bug/*", &error), 0);
 	ck_assert(known_bugs_armed);
 	ck_assert(KNOWN_BUG("whatever"));
@@ -61,11 +69,14 @@ END_TEST
 static unsigned ask_times(struct choice *choice, const char *pattern, uint32_t faults_max,
 			  unsigned calls)
 {
+	const struct fault_options options = { .points = pattern,
+					       .kinds = FAULT_EIO,
+					       .faults_max = faults_max };
 	unsigned failed = 0;
 
-	fault_point_begin(choice, pattern, faults_max);
+	fault_point_begin(choice, &options);
 	for (unsigned i = 0; i < calls; i++) {
-		int error = fault_point_ask("posix/io/rw/pread");
+		int error = ask("posix/io/rw/pread");
 		ck_assert(error == 0 || error == EIO);
 		failed += error != 0;
 	}
@@ -92,6 +103,97 @@ START_TEST(faults_are_enumerated_up_to_the_bound)
 }
 END_TEST
 
+static const struct fault_call write_call = { "posix/io/rw/pwrite", FAULT_CALL_WRITE, 0, 2048 };
+
+/* Every run that asks about `call` once, under `pattern`: what went wrong in each. */
+static size_t enumerate(struct fault *faults, const struct fault_call *call, const char *pattern,
+			unsigned kinds)
+{
+	const struct fault_options options = { pattern, kinds, 1 };
+	struct strategy *strategy = strategy_dfs_new(false);
+	struct choice choice;
+	size_t count = 0;
+
+	choice_init(&choice, strategy, NULL);
+	while (choice_begin(&choice)) {
+		fault_point_begin(&choice, &options);
+		ck_assert_uint_lt(count, 1 + FAULT_MENU_MAX);
+		faults[count++] = fault_point_ask(call);
+		fault_point_end();
+	}
+	choice_release(&choice);
+	strategy_free(strategy);
+	return count;
+}
+
+START_TEST(a_call_is_one_choice_among_all_that_can_go_wrong_with_it)
+{
+	struct fault faults[1 + FAULT_MENU_MAX];
+
+	ck_assert_uint_eq(enumerate(faults, &write_call, NULL, 0), 6);
+	ck_assert(faults[0].error == 0 && faults[0].bytes == 0);
+	ck_assert_int_eq(faults[1].error, EIO);
+	ck_assert_int_eq(faults[2].error, ENOSPC);
+	ck_assert_int_eq(faults[3].error, EINTR);
+	ck_assert_uint_eq(faults[4].bytes, 1024);
+	ck_assert_uint_eq(faults[5].bytes, 1536);
+}
+END_TEST
+
+START_TEST(the_pattern_says_whether_errors_or_cuts_are_offered)
+{
+	struct fault faults[1 + FAULT_MENU_MAX];
+	const struct fault_call memory = { "libc/mm/malloc", FAULT_CALL_MEMORY, 0, 0 };
+
+	ck_assert_uint_eq(enumerate(faults, &write_call, "posix/io/rw/pwrite", 0), 4);
+	ck_assert_uint_eq(enumerate(faults, &write_call, "posix/io/rw/pwrite/reduce", 0), 3);
+	ck_assert_uint_eq(faults[1].bytes, 1024);
+	ck_assert_uint_eq(enumerate(faults, &write_call, "posix/io/rw/pwrite*", 0), 6);
+	ck_assert_uint_eq(enumerate(faults, &write_call, "posix/io/rw/pwritev", 0), 1);
+	ck_assert_uint_eq(enumerate(faults, &write_call, "*", FAULT_SHORT | FAULT_ENOSPC), 4);
+	ck_assert_uint_eq(enumerate(faults, &memory, "posix/*", 0), 1);
+	ck_assert_uint_eq(enumerate(faults, &memory, "*", 0), 2);
+	ck_assert_int_eq(faults[1].error, ENOMEM);
+	ck_assert_uint_eq(enumerate(faults, &memory, NULL, FAULT_KINDS_UNSAID), 1);
+}
+END_TEST
+
+START_TEST(a_pattern_of_everything_leaves_known_bugs_alone)
+{
+	struct strategy *strategy = strategy_dfs_new(false);
+	const struct fault_options options = { "*", 0, 1 };
+	struct choice choice;
+
+	choice_init(&choice, strategy, NULL);
+	ck_assert(choice_begin(&choice));
+	known_bug_enable("one");
+	fault_point_begin(&choice, &options);
+	ck_assert(KNOWN_BUG("one"));
+	ck_assert(!KNOWN_BUG("two"));
+	fault_point_end();
+	known_bugs_disable();
+	ck_assert_uint_eq(choice.taken.count, 0);
+	choice_release(&choice);
+	strategy_free(strategy);
+}
+END_TEST
+
+START_TEST(transfers_are_cut_by_libfius_own_names)
+{
+	/* NOLINTNEXTLINE(performance-no-int-to-ptr): libfiu passes numbers as pointers */
+	void *six_hundred = (void *)(intptr_t)600;
+	char *error = NULL;
+
+	fault_point_init();
+	ck_assert_int_eq(fiu_rc_string("enable name=posix/io/rw/pwrite/reduce", &error), 0);
+	ck_assert_uint_eq(fault_point_ask(&write_call).bytes, 1024);
+	ck_assert_int_eq(fiu_disable("posix/io/rw/pwrite/reduce"), 0);
+	ck_assert_uint_eq(fault_point_ask(&write_call).bytes, 0);
+	ck_assert_int_eq(fiu_enable("posix/io/rw/pwrite/reduce", 1, six_hundred, FIU_ONETIME), 0);
+	ck_assert_uint_eq(fault_point_ask(&write_call).bytes, 512);
+}
+END_TEST
+
 START_TEST(exhausted_unmatched_and_forbidden_faults_ask_no_choice)
 {
 	struct schedule schedule;
@@ -108,7 +210,7 @@ START_TEST(exhausted_unmatched_and_forbidden_faults_ask_no_choice)
 	ck_assert_uint_eq(choice.taken.count, 0);
 	ck_assert_uint_eq(ask_times(&choice, "posix/io/rw/pread", 1, 3), 1);
 	ck_assert_uint_eq(choice.taken.count, 1);
-	ck_assert_int_eq(fault_point_ask("posix/io/rw/pread"), 0);
+	ck_assert_int_eq(ask("posix/io/rw/pread"), 0);
 	choice_release(&choice);
 	strategy_free(strategy);
 	schedule_release(&schedule);
@@ -147,7 +249,7 @@ static int as_child(void)
 {
 	if (!known_bugs_armed || !KNOWN_BUG("from-outside") || KNOWN_BUG("other"))
 		return 1;
-	return fault_point_ask("posix/io/rw/read") == ENOSPC ? 0 : 2;
+	return ask("posix/io/rw/read") == ENOSPC ? 0 : 2;
 }
 
 int main(int argc, char **argv)
@@ -162,6 +264,10 @@ int main(int argc, char **argv)
 	tcase_add_test(tests, points_enabled_through_libfiu_itself_work);
 	tcase_add_test(tests, points_enabled_by_a_remote_command_work);
 	tcase_add_test(tests, faults_are_enumerated_up_to_the_bound);
+	tcase_add_test(tests, a_call_is_one_choice_among_all_that_can_go_wrong_with_it);
+	tcase_add_test(tests, the_pattern_says_whether_errors_or_cuts_are_offered);
+	tcase_add_test(tests, a_pattern_of_everything_leaves_known_bugs_alone);
+	tcase_add_test(tests, transfers_are_cut_by_libfius_own_names);
 	tcase_add_test(tests, exhausted_unmatched_and_forbidden_faults_ask_no_choice);
 	tcase_add_test(tests, the_environment_of_fiu_run_arms_bugs_and_points);
 	suite_add_tcase(suite, tests);

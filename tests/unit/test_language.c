@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "workloads/language.h"
 
+#include "injector/fault_menu.h"
 #include "tests/run_suite.h"
 #include "workloads/language_words.h"
 
@@ -154,7 +155,7 @@ START_TEST(directives_fill_the_workload)
 	parse("# SPDX-License-Identifier: MIT\n# What it is about\n# more\n"
 	      "#@ image size=1000 cluster_size=512 compat=1.1 lazy_refcounts=on backing=pattern "
 	      "backing_size=1k refcount_bits=16\n"
-	      "#@ policy cancel\n#@ crash prefix,torn\n#@ faults 2 posix/io/rw/*\n"
+	      "#@ policy cancel\n#@ crash prefix,torn\n#@ faults 2 posix/io/rw/* eio,short\n"
 	      "#@ prepare write -P 1 0 512\n#@ prepare snapshot one\n#@ snapshot two\n"
 	      "#@ expect cow-complete\n#@ expect progress\nflush\n");
 	ck_assert_str_eq(workload.name, "w");
@@ -168,6 +169,7 @@ START_TEST(directives_fill_the_workload)
 	ck_assert_str_eq(workload.crash, "prefix,torn");
 	ck_assert(workload.has_faults && workload.faults == 2);
 	ck_assert_str_eq(workload.fault_points, "posix/io/rw/*");
+	ck_assert_uint_eq(workload.fault_kinds, FAULT_EIO | FAULT_SHORT);
 	ck_assert_uint_eq(workload.prepare_count, 2);
 	ck_assert(workload.prepare[1].op == REQUEST_SNAPSHOT);
 	ck_assert_str_eq(workload.prepare[1].name, "one");
@@ -223,6 +225,8 @@ static const struct {
 	{ IMAGE "#@ policy eager\n#@ policy eager", "dir/w.qio:3: '#@ policy' is given twice" },
 	{ IMAGE "#@ crash prefix,lightning",
 	  "dir/w.qio:2: unknown crash model in 'prefix,lightning'" },
+	{ IMAGE "#@ faults 1 * eio,many",
+	  "dir/w.qio:2: unknown kind of fault in 'eio,many' (see 'cowtip list faults')" },
 	{ IMAGE "#@ faults many", "dir/w.qio:2: 'many' is no number of faults (0 .. 64)" },
 	{ IMAGE "#@ bug no-such", "dir/w.qio:2: unknown bug 'no-such' (see 'cowtip list bugs')" },
 	{ IMAGE "#@ expect magic", "dir/w.qio:2: unknown rule 'magic' (see 'cowtip list rules')" },

@@ -17,8 +17,9 @@ static struct world world;
 START_TEST(every_rule_has_a_name_a_statement_and_is_found_by_its_name)
 {
 	static const char *const names[RULE_COUNT] = {
-		"cow-complete", "old-or-new", "flush-durable", "refcount-covers",   "copied-exact",
-		"no-alias",     "opens",      "leak-bounded",  "read-linearizable", "progress"
+		"cow-complete",      "old-or-new",      "flush-durable", "refcount-covers",
+		"copied-exact",      "no-alias",        "opens",         "leak-bounded",
+		"read-linearizable", "error-contained", "progress"
 	};
 
 	for (unsigned i = 0; i < RULE_COUNT; i++) {
@@ -315,6 +316,29 @@ START_TEST(a_snapshot_holds_what_was_acknowledged_before_it)
 }
 END_TEST
 
+START_TEST(a_snapshot_whose_creation_failed_promises_nothing_and_stays_as_it_is)
+{
+	uint32_t id;
+
+	world_init(&world, &(struct world_options){ 0 });
+	world_map(&world, 1, 5);
+	world_ack(&world, world_invoke(&world, REQUEST_WRITE, CLUSTER, 512), 0);
+	id = world_invoke(&world, REQUEST_SNAPSHOT, 0, 0);
+	create_snapshot();
+	world_ack(&world, id, -12);
+	world_judge(&world);
+	ck_assert_uint_eq(world.report.verdict_count, 2); /* the hazards on the way */
+	/* The next one is not held responsible for it either. */
+	world_ack(&world, world_invoke(&world, REQUEST_SNAPSHOT, 0, 0), 0);
+	world_judge(&world);
+	ck_assert_uint_eq(world.report.verdict_count, 2);
+	world_data(&world, world_invoke(&world, REQUEST_WRITE, CLUSTER, 512), 1, 5, 0, 1);
+	ck_assert_ptr_nonnull(
+		strstr(world_expect(&world, RULE_OLD_OR_NEW)->message, "internal snapshot"));
+	world_release(&world);
+}
+END_TEST
+
 START_TEST(an_image_that_is_not_qcow2_is_judged_as_one_that_does_not_open)
 {
 	struct judge *judge;
@@ -424,6 +448,7 @@ int main(void)
 	tcase_add_test(tests, creating_a_snapshot_passes_through_hazards_not_corruption);
 	tcase_add_test(tests, an_acknowledged_snapshot_binds_the_run);
 	tcase_add_test(tests, a_snapshot_holds_what_was_acknowledged_before_it);
+	tcase_add_test(tests, a_snapshot_whose_creation_failed_promises_nothing_and_stays_as_it_is);
 	tcase_add_test(tests, an_image_that_is_not_qcow2_is_judged_as_one_that_does_not_open);
 	tcase_add_test(tests, an_image_in_the_making_is_judged_from_its_first_good_flush_on);
 	tcase_add_test(tests, an_image_that_is_badly_made_is_noticed_at_the_end);

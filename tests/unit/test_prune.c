@@ -4,10 +4,10 @@
  * end are compared, and so are the classes of runs.
  *
  * The programs have what makes pruning hard: steps whose footprint depends on what they read,
- * mutexes held over several steps or within one, actors that wait for one another, faults decided
- * inside steps with a bound on their number, steps that end the run. Every value written depends on
- * everything read before, so two runs end in the same state only when they differ by exchanging
- * independent steps. */
+ * mutexes held over several steps or within one, actors that wait for one another, faults chosen
+ * inside steps from menus of up to three with a bound on their number, steps that end the run.
+ * Every value written depends on everything read before, so two runs end in the same state only
+ * when they differ by exchanging independent steps. */
 #include "injector/choice.h"
 #include "injector/strategy_dpor.h"
 #include "tests/run_suite.h"
@@ -42,7 +42,7 @@ enum step_kind {
 	STEP_ORDERED_WRITE,
 	STEP_SET_FLAG,
 	STEP_WAIT_FLAG,
-	STEP_FAULTY_WRITE, /* may fail, and then tries elsewhere, which may fail as well */
+	STEP_FAULTY_WRITE, /* goes wrong in one of up to three ways */
 	STEP_FAULTY_DEATH, /* may fail, and then the run ends inside the step */
 	STEP_NOTHING,
 	STEP_KINDS,
@@ -56,6 +56,7 @@ struct program {
 		unsigned from;
 		unsigned to;
 		unsigned flag;
+		uint32_t menu; /* faults that may strike it, from 1 */
 	} steps[ACTORS_MAX][STEPS_MAX];
 	/* The mutex is taken with the first of these steps and given back with the last. */
 	unsigned hold_first[ACTORS_MAX], hold_last[ACTORS_MAX];
@@ -122,6 +123,7 @@ static void generate(struct program *program, uint64_t *seed)
 			program->steps[actor][i].to =
 				from + 1 + (unsigned)(next_random(seed) % (BYTES - from));
 			program->steps[actor][i].flag = (unsigned)(next_random(seed) % FLAGS);
+			program->steps[actor][i].menu = 1 + (uint32_t)(next_random(seed) % 3);
 		}
 	}
 }
@@ -136,14 +138,18 @@ static bool is_enabled(const struct program *program, const struct state *state,
 	return state->waits[actor] < 0 || state->flags[state->waits[actor]];
 }
 
-static bool fails(struct choice *choice, struct state *state)
+/* Which of the `menu` faults strikes; 0: none. */
+static uint32_t fault(struct choice *choice, struct state *state, uint32_t menu)
 {
-	static const struct choice_point point = { .kind = CHOICE_FAULT, .count = 2 };
+	const struct choice_point point = { .kind = CHOICE_FAULT, .count = 1 + menu };
 
-	if (state->faults_left == 0 || choice_pick(choice, &point) != 1)
-		return false;
+	if (state->faults_left == 0)
+		return 0;
+	uint32_t pick = choice_pick(choice, &point);
+	if (pick == 0 || pick == CHOICE_ABANDON)
+		return 0;
 	state->faults_left--;
-	return true;
+	return pick;
 }
 
 static void touch(struct footprint *footprint, uint32_t kind, unsigned from, unsigned to,
@@ -173,6 +179,33 @@ static void use_shared(struct state *state, unsigned actor, struct footprint *fo
 	state->shared = mix(state->shared, state->locals[actor]);
 	state->locals[actor] = mix(state->locals[actor], state->shared);
 	touch(footprint, OBJECT_SHARED, 0, 1, ACCESS_WRITE);
+}
+
+/* A write with a menu of one to three faults: an error (it tries elsewhere, which may go wrong as
+ * well), being cut short, being repeated as if nothing had been. Each touches something else. */
+static void faulty_write(const struct program *program, struct state *state, unsigned actor,
+			 struct choice *choice, struct footprint *footprint)
+{
+	unsigned number = state->next[actor] - 1;
+	unsigned from = program->steps[actor][number].from;
+	unsigned to = program->steps[actor][number].to;
+	uint32_t menu = program->steps[actor][number].menu;
+	uint32_t struck = fault(choice, state, menu);
+
+	if (struck != 1) {
+		if (struck == 2)
+			write_bytes(state, actor, footprint, from, from + 1);
+		if (struck == 3)
+			use_shared(state, actor, footprint);
+		write_bytes(state, actor, footprint, from, to);
+		return;
+	}
+	state->locals[actor] = mix(state->locals[actor], 99);
+	struck = fault(choice, state, menu);
+	if (struck == 0)
+		write_bytes(state, actor, footprint, 0, 1);
+	else
+		state->locals[actor] = mix(state->locals[actor], 76 + struck);
 }
 
 /* Run the next step of `actor`. */
@@ -214,19 +247,9 @@ static void step(const struct program *program, struct state *state, unsigned ac
 		state->waits[actor] = (int)flag;
 		use_shared(state, actor, footprint);
 		break;
-	case STEP_FAULTY_WRITE:
-		if (!fails(choice, state)) {
-			write_bytes(state, actor, footprint, from, to);
-			break;
-		}
-		state->locals[actor] = mix(state->locals[actor], 99);
-		if (!fails(choice, state))
-			write_bytes(state, actor, footprint, 0, 1);
-		else
-			state->locals[actor] = mix(state->locals[actor], 77);
-		break;
+	case STEP_FAULTY_WRITE: faulty_write(program, state, actor, choice, footprint); break;
 	case STEP_FAULTY_DEATH:
-		state->died = fails(choice, state);
+		state->died = fault(choice, state, 1 + flag) == 1;
 		read_bytes(state, actor, footprint, from, to);
 		break;
 	case STEP_NOTHING:

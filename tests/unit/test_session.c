@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "injector/backtrace.h"
 #include "injector/gate.h"
+#include "injector/io_call.h"
 #include "injector/session.h"
 #include "injector/watch.h"
 #include "tests/run_suite.h"
@@ -45,7 +46,8 @@ static void begin(struct choice *choice, uint32_t faults_max)
 {
 	const struct session_options options = { .log = &event_record,
 						 .choice = choice,
-						 .faults_max = faults_max };
+						 .faults = { .faults_max = faults_max,
+							     .kinds = FAULT_KINDS_UNSAID } };
 	event_log_reset(&event_record);
 	session_begin(&options);
 }
@@ -342,6 +344,102 @@ START_TEST(a_failed_write_is_recorded_as_a_fault_and_changes_nothing)
 }
 END_TEST
 
+/* A session in which the schedule of one pick says what goes wrong. */
+static void begin_with_fault(struct choice *choice, struct strategy **strategy, uint32_t pick,
+			     uint32_t count)
+{
+	struct schedule schedule;
+	const struct session_options options = { .log = &event_record,
+						 .choice = choice,
+						 .faults = { .faults_max = 1 } };
+
+	schedule_init(&schedule);
+	schedule_append(&schedule, pick, count);
+	*strategy = strategy_replay_new(&schedule);
+	schedule_release(&schedule);
+	choice_init(choice, *strategy, NULL);
+	ck_assert(choice_begin(choice));
+	event_log_reset(&event_record);
+	session_begin(&options);
+}
+
+static void end_with_fault(struct choice *choice, struct strategy *strategy)
+{
+	session_end();
+	ck_assert_ptr_null(strategy->ops->complaint(strategy));
+	choice_release(choice);
+	strategy_free(strategy);
+}
+
+START_TEST(a_short_write_takes_effect_up_to_a_sector_and_no_further)
+{
+	struct choice choice;
+	struct strategy *strategy;
+	uint8_t bytes[2048];
+	int image = open(IMAGE, O_RDWR);
+	struct iovec vector[2] = { { .iov_base = bytes, .iov_len = 700 },
+				   { .iov_base = bytes + 700, .iov_len = 1348 } };
+
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)(i % 251 + 1);
+	/* EIO, ENOSPC, EINTR, then half of it. */
+	begin_with_fault(&choice, &strategy, 4, 6);
+	ck_assert_int_eq(pwritev(image, vector, 2, 100), 924);
+	ck_assert_int_eq(pwritev(image, vector, 1, 3000), 700);
+	end_with_fault(&choice, strategy);
+	ck_assert_str_eq(tell(), "write submitted 0x64+2048\n"
+				 "write fault posix/io/rw/pwritev = 924\n"
+				 "write effect 0x64+2048 = 924\n"
+				 "write completed 0x64+2048 = 924\n"
+				 "write submitted 0xbb8+700\n"
+				 "write effect 0xbb8+700 = 700\n"
+				 "write completed 0xbb8+700 = 700\n");
+	uint8_t back[2048] = { 0 };
+	ck_assert_int_eq(pread(image, back, 2048, 100), 2048);
+	ck_assert_mem_eq(back, bytes, 924);
+	ck_assert_uint_eq(back[924], 0);
+	ck_assert_int_eq(close(image), 0);
+}
+END_TEST
+
+START_TEST(a_short_read_returns_fewer_bytes_and_says_how_many)
+{
+	struct choice choice;
+	struct strategy *strategy;
+	uint8_t back[1500];
+	int image = open(IMAGE, O_RDWR);
+
+	memset(back, 0xee, sizeof(back));
+	/* EIO, EINTR, half of it, all but the last sector. */
+	begin_with_fault(&choice, &strategy, 4, 5);
+	ck_assert_int_eq(pread(image, back, 1500, 10), 1014);
+	end_with_fault(&choice, strategy);
+	ck_assert_uint_eq(back[1013], 0);
+	ck_assert_uint_eq(back[1014], 0xee);
+	ck_assert_uint_eq(event_record.events[1].kind, EVENT_FAULT);
+	ck_assert_int_eq(event_record.events[1].result, 1014);
+	ck_assert_int_eq(event_record.events[3].result, 1014);
+	ck_assert_int_eq(close(image), 0);
+}
+END_TEST
+
+START_TEST(memory_that_is_refused_is_recorded_as_a_fault_of_no_io)
+{
+	struct choice choice;
+	struct strategy *strategy;
+
+	ck_assert(!io_call_memory_fails());
+	begin_with_fault(&choice, &strategy, 1, 2);
+	ck_assert(io_call_memory_fails());
+	ck_assert(!io_call_memory_fails());
+	end_with_fault(&choice, strategy);
+	ck_assert_uint_eq(event_record.count, 1);
+	ck_assert_uint_eq(event_record.events[0].kind, EVENT_FAULT);
+	ck_assert_uint_eq(event_record.events[0].op, 0);
+	ck_assert_int_eq(event_record.events[0].result, -ENOMEM);
+}
+END_TEST
+
 START_TEST(stack_labels_name_the_caller)
 {
 	char byte = 1;
@@ -496,6 +594,9 @@ int main(void)
 	tcase_add_test(tests, footprints_tell_what_a_step_read_and_changed);
 	tcase_add_test(tests, each_call_of_a_run_may_fail_and_every_combination_is_tried);
 	tcase_add_test(tests, a_failed_write_is_recorded_as_a_fault_and_changes_nothing);
+	tcase_add_test(tests, a_short_write_takes_effect_up_to_a_sector_and_no_further);
+	tcase_add_test(tests, a_short_read_returns_fewer_bytes_and_says_how_many);
+	tcase_add_test(tests, memory_that_is_refused_is_recorded_as_a_fault_of_no_io);
 	tcase_add_test(tests, stack_labels_name_the_caller);
 	tcase_add_test(tests, a_real_file_is_watched_as_well_as_one_in_memory);
 	tcase_add_test(tests, a_loaded_session_has_the_descriptors_positions_and_bytes_that_it_had);

@@ -103,6 +103,7 @@ static void open_world(const char *name, enum sched_points points, uint32_t snap
 	ck_assert_msg(status == STATUS_OK, "%s", why.text);
 	options.faults_max = workload.faults;
 	options.fault_points = workload.fault_points;
+	options.fault_kinds = workload.fault_kinds;
 	status = world_new(&world, &workload, &options, &why);
 	ck_assert_msg(status == STATUS_OK, "%s", why.text);
 	memset(&walker, 0, sizeof(walker));

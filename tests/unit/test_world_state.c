@@ -107,6 +107,7 @@ static void open_world(const char *name, enum sched_points points)
 	ck_assert_msg(status == STATUS_OK, "%s", why.text);
 	options.faults_max = workload.faults;
 	options.fault_points = workload.fault_points;
+	options.fault_kinds = workload.fault_kinds;
 	status = world_new(&world, &workload, &options, &why);
 	ck_assert_msg(status == STATUS_OK, "%s", why.text);
 	watcher.strategy.ops = &watcher_ops;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* cowtip list: what there is, one line each. */
 #include "engine/qcow2/known_bugs.h"
+#include "injector/fault_menu.h"
 #include "oracle/verdict.h"
 #include "workloads/cli/commands.h"
 #include "workloads/cli/json.h"
@@ -106,22 +107,33 @@ static void list_faults(struct listing *listing)
 {
 	static const char *const keys[] = { "point", "explanation" };
 	static const struct row rows[] = {
-		{ { "posix/io/rw/pread", "a read at a place of the file fails with EIO" } },
-		{ { "posix/io/rw/preadv", "the same into a vector" } },
-		{ { "posix/io/rw/pwrite", "a write at a place of the file fails with EIO" } },
-		{ { "posix/io/rw/pwritev", "the same from a vector" } },
-		{ { "posix/io/rw/ftruncate", "changing the file's size fails with EIO" } },
-		{ { "posix/io/rw/fallocate", "zeroing or punching a range fails with EIO" } },
-		{ { "posix/io/sync/fdatasync", "a flush fails with EIO" } },
-		{ { "posix/io/sync/fsync", "the same for fsync" } },
-		{ { "posix/io/oc/open", "opening a file fails with EIO" } },
-		{ { "posix/io/oc/close", "closing it does" } },
+		{ { "posix/io/rw/pread", "a read at a place of the file: eio, eintr" } },
+		{ { "posix/io/rw/pread/reduce", "the same moves fewer bytes: short" } },
+		{ { "posix/io/rw/preadv", "a read into a vector: eio, eintr" } },
+		{ { "posix/io/rw/preadv/reduce", "the same moves fewer bytes: short" } },
+		{ { "posix/io/rw/pwrite", "a write at a place of the file: eio, enospc, eintr" } },
+		{ { "posix/io/rw/pwrite/reduce", "the same moves fewer bytes: short" } },
+		{ { "posix/io/rw/pwritev", "a write from a vector: eio, enospc, eintr" } },
+		{ { "posix/io/rw/pwritev/reduce", "the same moves fewer bytes: short" } },
+		{ { "posix/io/rw/ftruncate", "changing the file's size: eio, enospc" } },
+		{ { "posix/io/rw/fallocate", "zeroing or punching a range: eio, enospc" } },
+		{ { "posix/io/sync/fdatasync", "a flush: fsync" } },
+		{ { "posix/io/sync/fsync", "the same for fsync(2): fsync" } },
+		{ { "posix/io/oc/open", "opening a file: open, eintr" } },
+		{ { "posix/io/oc/close", "closing it: eio" } },
+		{ { "libc/mm/malloc", "an allocation of the engine's: memory" } },
 	};
+	const struct fault_kind_row *kind = NULL;
 	listing->keys = keys;
 	listing->column_count = 2;
 	listing->width = 26;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		list_row(listing, &rows[i]);
+	for (size_t i = 0; (kind = fault_kind_row(i)); i++) {
+		char name[24];
+		snprintf(name, sizeof(name), "kind %s", kind->name);
+		list_row(listing, &(struct row){ { name, kind->explanation } });
+	}
 }
 
 enum exit_code cmd_list(const struct options *options)

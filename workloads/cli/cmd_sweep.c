@@ -191,6 +191,8 @@ static void print_repeat(const struct sweep_outcome *outcome, const struct optio
 		printf(" --symmetry");
 	if (options->fault_points)
 		printf(" --fault-points '%s'", options->fault_points);
+	if (options->fault_kinds)
+		printf(" --fault-kinds %s", options->fault_kinds);
 	for (size_t i = 0; i < options->bug_count; i++)
 		printf(" --bug %s", options->bugs[i]);
 	printf(" --schedule '%s'\n", violation->schedule);

@@ -21,6 +21,7 @@ enum option_id {
 	OPTION_SECTOR,
 	OPTION_FAULTS,
 	OPTION_FAULT_POINTS,
+	OPTION_FAULT_KINDS,
 	OPTION_STRATEGY,
 	OPTION_NO_PRUNE,
 	OPTION_RUNS,
@@ -59,7 +60,8 @@ static const struct option_spec option_specs[] = {
 	{ "policy", "NAME", OPTION_POLICY, ENGINE, "eager, delayed or cancel" },
 	{ "points", "io|all", OPTION_POINTS, ENGINE, "where other tasks may get a turn (all)" },
 	{ "faults", "K", OPTION_FAULTS, ENGINE, "at most K injected errors a run" },
-	{ "fault-points", "PATTERN", OPTION_FAULT_POINTS, ENGINE, "which calls may fail" },
+	{ "fault-points", "PATTERN", OPTION_FAULT_POINTS, ENGINE, "which calls may fail ('*')" },
+	{ "fault-kinds", "KINDS", OPTION_FAULT_KINDS, ENGINE, "see 'list faults' (all)" },
 	{ "bug", "NAME", OPTION_BUG, ENGINE, "switch a known bug on; 2012: the group; none" },
 	{ "crash", "MODELS", OPTION_CRASH, JUDGES, "prefix,torn (both)" },
 	{ "sector", "BYTES", OPTION_SECTOR, JUDGES, "written atomically: 512 or 4096 (512)" },
@@ -140,6 +142,7 @@ static const char **text_option(struct options *options, enum option_id id)
 	case OPTION_POLICY: return &options->policy;
 	case OPTION_CRASH: return &options->crash;
 	case OPTION_FAULT_POINTS: return &options->fault_points;
+	case OPTION_FAULT_KINDS: return &options->fault_kinds;
 	case OPTION_STRATEGY: return &options->strategy;
 	case OPTION_POINTS: return &options->points;
 	case OPTION_SCHEDULE: return &options->schedule;

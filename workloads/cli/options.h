@@ -50,6 +50,7 @@ struct options {
 	const char *points;
 	const char *schedule;
 	const char *fault_points;
+	const char *fault_kinds;
 	const char *image_at;
 	const char *output;
 	const char *bugs[OPTIONS_BUGS_MAX];

@@ -59,6 +59,14 @@ static void take_fault_points(struct settings *settings, const char *pattern)
 	settings->world.fault_points = settings->fault_points;
 }
 
+static enum status take_fault_kinds(struct settings *settings, const char *names, struct why *why)
+{
+	if (fault_kinds_parse(names, &settings->world.fault_kinds))
+		return STATUS_OK;
+	return why_set(why, STATUS_USAGE,
+		       "unknown kind of fault in '%s' (see 'cowtip list faults')", names);
+}
+
 static enum status add_bug(struct settings *settings, const char *name, struct why *why)
 {
 	if (strcmp(name, "none") == 0)
@@ -166,7 +174,10 @@ enum status settings_resolve(struct settings *settings, const struct workload *w
 	settings->world.faults_max = options->has_faults ? options->faults : workload->faults;
 	take_fault_points(settings,
 			  first_said(options->fault_points, workload->fault_points, NULL));
+	settings->world.fault_kinds = workload->fault_kinds;
 	enum status status = take_strategy(settings, options, why);
+	if (status == STATUS_OK && options->fault_kinds)
+		status = take_fault_kinds(settings, options->fault_kinds, why);
 	if (status == STATUS_OK)
 		status = take_policy(settings,
 				     first_said(options->policy, workload->policy, DEFAULT_POLICY),
@@ -214,7 +225,11 @@ enum status settings_from_trace(struct settings *settings, const struct trace *t
 	settings->world.files = trace->files;
 	settings->world.file_count = trace->file_count;
 	take_fault_points(settings, trace_setting(trace, "fault_points"));
+	char unsaid[FAULT_KINDS_BYTES];
+	fault_kinds_text(FAULT_KINDS_UNSAID, unsaid, sizeof(unsaid));
 	enum status status = take_numbers(settings, trace, options, why);
+	if (status == STATUS_OK)
+		status = take_fault_kinds(settings, recorded(trace, "fault_kinds", unsaid), why);
 	if (status == STATUS_OK)
 		status = take_policy(settings, recorded(trace, "policy", DEFAULT_POLICY), why);
 	if (status == STATUS_OK)
@@ -249,16 +264,20 @@ void settings_to_trace(const struct settings *settings, struct trace *trace)
 char *settings_text(const struct settings *settings)
 {
 	char models[32];
+	char kinds[FAULT_KINDS_BYTES];
 	char *bugs = bugs_text(settings);
 	char *text = NULL;
+	fault_kinds_text(settings->world.fault_kinds ? settings->world.fault_kinds
+						     : FAULT_KINDS_ALL,
+			 kinds, sizeof(kinds));
 	settings_models_text(settings, models, sizeof(models));
 	int bytes = asprintf(&text,
-			     "policy=%s\npoints=%s\nfaults=%u\nfault_points=%s\nbug=%s\ncrash=%s\n"
-			     "sector=%u\nsymmetry=%s\n",
+			     "policy=%s\npoints=%s\nfaults=%u\nfault_points=%s\nfault_kinds=%s\n"
+			     "bug=%s\ncrash=%s\nsector=%u\nsymmetry=%s\n",
 			     qcow2_policy_name(settings->world.policy),
 			     settings_points_name(settings), settings->world.faults_max,
-			     settings->fault_points ? settings->fault_points : "", bugs, models,
-			     settings->sector_bytes ? settings->sector_bytes : 512,
+			     settings->fault_points ? settings->fault_points : "", kinds, bugs,
+			     models, settings->sector_bytes ? settings->sector_bytes : 512,
 			     settings->world.symmetry ? "yes" : "no");
 	free(bugs);
 	if (bytes < 0)

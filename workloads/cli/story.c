@@ -298,8 +298,13 @@ static void tell_event(struct teller *teller, const struct event *event)
 			say(teller, WEIGHT_FLUSH, "%s flushes the file", who(teller, event, name));
 		break;
 	case EVENT_FAULT:
-		snprintf(text, sizeof(text), "%s: %s fails (%s)", who(teller, event, name),
-			 io_op_name(event->op), strerror(-event->result));
+		if (event->result > 0)
+			snprintf(text, sizeof(text), "%s: %s is cut to %" PRId32 " bytes",
+				 who(teller, event, name), io_op_name(event->op), event->result);
+		else
+			snprintf(text, sizeof(text), "%s: %s fails (%s)", who(teller, event, name),
+				 event->op ? io_op_name(event->op) : "a call",
+				 strerror(-event->result));
 		tell_text(teller, text, event);
 		break;
 	case EVENT_WAIT: tell_wait(teller, event); break;

@@ -400,7 +400,8 @@ static enum status leave_checkpoint(const struct sweeping *sweeping)
 static bool says_settings(const struct options *options)
 {
 	return options->policy || options->points || options->has_faults || options->fault_points ||
-	       options->bug_count || options->crash || options->sector_bytes || options->symmetry;
+	       options->fault_kinds || options->bug_count || options->crash ||
+	       options->sector_bytes || options->symmetry;
 }
 
 static enum status check_resumed(struct sweeping *sweeping, const struct checkpoint *checkpoint)

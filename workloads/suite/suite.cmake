@@ -19,6 +19,8 @@ set(suite_workloads
   lazy-dirty-first
   child-fails
   parent-fails
+  child-outlives-parent
+  flush-fails
   three-in-a-cluster
   zero-overlap
   discard-overlap
