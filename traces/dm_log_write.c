@@ -60,6 +60,7 @@ struct writer {
 	FILE *file;
 	uint32_t sector_bytes;
 	struct content *content;        /* owned; of the file up to here */
+	uint64_t replayed_bytes;        /* how long a file becomes onto which the log is replayed */
 	struct completion *completions; /* owned; by id, then by event */
 	size_t completion_count;
 	uint64_t epoch; /* counts FLUSH entries, from 1 */
@@ -175,6 +176,8 @@ static void put_sectors(struct writer *writer, uint64_t from, uint64_t to)
 	if (from >= to)
 		return;
 	put_header(writer, from, to - from, 0);
+	if (to > writer->replayed_bytes)
+		writer->replayed_bytes = to;
 	while (from < to) {
 		size_t bytes = to - from < CHUNK_BYTES ? (size_t)(to - from) : CHUNK_BYTES;
 		content_read(writer->content, writer->chunk, bytes, from);
@@ -226,12 +229,12 @@ static enum status put_zeros(struct writer *writer, const struct event *event, u
 	return status;
 }
 
-/* The file may have become longer than `size`: the last sector tells. */
-static void put_new_end(struct writer *writer, uint64_t size)
+/* Is the file longer than what the log makes? The last sector tells its end. */
+static void put_new_end(struct writer *writer)
 {
-	uint64_t new_size = content_size(writer->content);
-	if (new_size > size && round_up(writer, new_size) > round_up(writer, size))
-		put_sectors(writer, new_size - 1, new_size);
+	uint64_t size = content_size(writer->content);
+	if (size > writer->replayed_bytes)
+		put_sectors(writer, size - 1, size);
 }
 
 static enum status put_operation(struct writer *writer, const struct event *event)
@@ -251,17 +254,17 @@ static enum status put_operation(struct writer *writer, const struct event *even
 			return status;
 		}
 		status = put_zeros(writer, event, from, to);
-		put_new_end(writer, size);
+		put_new_end(writer);
 		return status;
 	case IO_PUNCH: return put_zeros(writer, event, from, to < size ? to : size);
 	case IO_RESIZE:
 		writer->written->shrinks += from < size;
 		status = put_zeros(writer, event, from, size);
-		put_new_end(writer, size);
+		put_new_end(writer);
 		return status;
 	case IO_ALLOCATE:
 		status = apply(writer, event);
-		put_new_end(writer, size);
+		put_new_end(writer);
 		return status;
 	default: return STATUS_OK;
 	}
@@ -387,6 +390,7 @@ static enum status put_log(struct writer *writer, struct why *why)
 	writer->content = content_clone(writer->trace->files[0].initial);
 	if (!writer->content)
 		return why_set(why, STATUS_NO_MEMORY, "out of memory");
+	writer->replayed_bytes = content_size(writer->content);
 	list_completions(writer);
 	put_super(writer);
 	for (size_t i = 0; i < log->count; i++) {
