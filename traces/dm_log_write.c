@@ -171,10 +171,10 @@ static uint64_t round_up(const struct writer *writer, uint64_t host_offset)
 /* All sectors of [from, to), as the file has them now. */
 static void put_sectors(struct writer *writer, uint64_t from, uint64_t to)
 {
-	from = round_down(writer, from);
-	to = round_up(writer, to);
 	if (from >= to)
 		return;
+	from = round_down(writer, from);
+	to = round_up(writer, to);
 	put_header(writer, from, to - from, 0);
 	if (to > writer->replayed_bytes)
 		writer->replayed_bytes = to;

@@ -275,6 +275,40 @@ START_TEST(what_failed_or_never_ended_is_not_in_the_log)
 }
 END_TEST
 
+/* A write that a flush promised too early is no matter of the next. */
+START_TEST(what_is_promised_too_much_is_counted_once)
+{
+	put(EVENT_IO_SUBMITTED, IO_WRITE, 1, 0, SECTOR);
+	put(EVENT_IO_EFFECT, IO_WRITE, 1, 0, SECTOR);
+	put_io(IO_WRITE, 2, SECTOR, SECTOR);
+	put_io(IO_WRITE, 3, 2 * SECTOR, SECTOR);
+	put_io(IO_FLUSH, 4, 0, 0);
+	put(EVENT_IO_COMPLETED, IO_WRITE, 1, 0, SECTOR);
+	put_io(IO_WRITE, 5, 3 * SECTOR, SECTOR);
+	put(EVENT_IO_SUBMITTED, IO_WRITE, 6, 4 * SECTOR, SECTOR);
+	put(EVENT_IO_EFFECT, IO_WRITE, 6, 4 * SECTOR, SECTOR);
+	put_io(IO_FLUSH, 7, 0, 0);
+	go_round(SECTOR);
+	ck_assert_uint_eq(written.promised_too_much, 2);
+	ck_assert_uint_eq(durable_writes(&again), 31);
+}
+END_TEST
+
+START_TEST(what_moves_no_byte_is_not_in_the_log)
+{
+	put_io(IO_WRITE, 1, 100, 0);
+	put_io(IO_ZERO, 2, 100, 0);
+	put_io(IO_PUNCH, 3, 100, 0);
+	put_io(IO_PUNCH, 4, IMAGE_BYTES, SECTOR);
+	put_io(IO_ALLOCATE, 5, 100, 20);
+	put_io(IO_RESIZE, 6, IMAGE_BYTES, 0);
+	put_io(IO_READ, 7, 0, SECTOR);
+	go_round(SECTOR);
+	ck_assert_uint_eq(written.entries, 1);
+	ck_assert_uint_eq(again.log.count, 0);
+}
+END_TEST
+
 START_TEST(requests_become_marks)
 {
 	struct event request = { .kind = EVENT_REQUEST_INVOKED, .op = REQUEST_WRITE, .id = 7 };
@@ -316,6 +350,8 @@ int main(void)
 	tcase_add_test(writing, whole_sectors_and_flushes_come_back_as_they_were);
 	tcase_add_test(writing, fua_survives_the_way_through_a_trace);
 	tcase_add_test(writing, what_failed_or_never_ended_is_not_in_the_log);
+	tcase_add_test(writing, what_is_promised_too_much_is_counted_once);
+	tcase_add_test(writing, what_moves_no_byte_is_not_in_the_log);
 	tcase_add_test(writing, requests_become_marks);
 	tcase_add_test(writing, what_no_log_can_hold_is_refused);
 	suite_add_tcase(suite, writing);
