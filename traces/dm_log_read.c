@@ -422,6 +422,7 @@ static enum status read_source(struct trace *trace, struct dm_log_facts *facts,
 	assert(trace->file_count);
 	*facts = (struct dm_log_facts){ 0 };
 	enum status scanned = read_super(&reader);
+	trace->complete = scanned != STATUS_TRUNCATED;
 	if (scanned != STATUS_OK)
 		return scanned;
 	scanned = scan(&reader, facts);

@@ -49,7 +49,7 @@ static const struct command commands[] = {
 	{ "record", COMMAND_RECORD, cmd_record, 0, 0, "-- PROGRAM ...",
 	  "run a program, record what it does to images" },
 	{ "check", COMMAND_CHECK, cmd_check, 1, 1, "TRACE|LOG",
-	  "judge every crash state of a trace or dm-log-writes log" },
+	  "judge every crash state of a trace or log" },
 	{ "replay", COMMAND_REPLAY, cmd_replay, 1, 1, "TRACE",
 	  "run it again, compare, judge again" },
 	{ "show", COMMAND_SHOW, cmd_show, 1, 1, "TRACE",
