@@ -5,8 +5,8 @@
  * recording, and the file shows it. */
 #include "injector/record_check.h"
 
+#include "injector/backing_chain.h"
 #include "injector/preload.h"
-#include "injector/qcow2_peek.h"
 
 #include <inttypes.h>
 #include <limits.h>
@@ -31,24 +31,6 @@ static bool is_file_event(const struct event *event)
 	return false;
 }
 
-/** Is `content` a qcow2 image? `name` (QCOW2_PEEK_NAME_BYTES) is its backing file's, "" for none.
- */
-static bool peek_content(const struct content *content, struct qcow2_peek *peek, char *name)
-{
-	uint8_t head[QCOW2_PEEK_BYTES];
-	uint64_t size = content_size(content);
-
-	content_read(content, head, sizeof(head), 0);
-	bool is_qcow2 = qcow2_peek(peek, head, size < sizeof(head) ? (size_t)size : sizeof(head));
-	name[0] = '\0';
-	if (is_qcow2 && peek->backing_bytes > 0 && peek->backing_bytes < QCOW2_PEEK_NAME_BYTES &&
-	    peek->backing_offset < size) {
-		content_read(content, name, peek->backing_bytes, peek->backing_offset);
-		name[peek->backing_bytes] = '\0';
-	}
-	return is_qcow2;
-}
-
 static bool is_named(const char *path, const char *const *images, size_t image_count)
 {
 	char real_path[PATH_MAX];
@@ -64,48 +46,6 @@ static bool is_named(const char *path, const char *const *images, size_t image_c
 	return false;
 }
 
-/** The file of the trace at `path`; TRACE_NO_BACKING when there is none. */
-static uint16_t find_path(const struct trace *trace, const char *path)
-{
-	for (size_t i = 0; i < trace->file_count; i++)
-		if (strcmp(trace->files[i].path, path) == 0)
-			return (uint16_t)i;
-	return TRACE_NO_BACKING;
-}
-
-/** Add the backing chain that the header of file `file`, made during the recording, names. */
-static enum status add_chain(struct trace *trace, uint16_t file, const struct content *final,
-			     struct why *why)
-{
-	char name[QCOW2_PEEK_NAME_BYTES];
-	char path[PATH_MAX];
-	struct qcow2_peek peek;
-	bool has_backing = peek_content(final, &peek, name) && name[0] != '\0';
-
-	while (has_backing && trace->files[file].backing == TRACE_NO_BACKING &&
-	       trace->file_count < TRACE_FILES_MAX &&
-	       qcow2_peek_resolve(path, sizeof(path), trace->files[file].path, name)) {
-		struct content *content = NULL;
-		uint16_t below = find_path(trace, path);
-		bool raw = peek.backing_format == QCOW2_PEEK_RAW;
-		if (below != TRACE_NO_BACKING) {
-			trace->files[file].backing = below;
-			break;
-		}
-		enum status status = content_load(&content, path, why);
-		if (status != STATUS_OK)
-			return status;
-		bool is_qcow2 = !raw && peek_content(content, &peek, name);
-		below = trace_add_file(trace, path,
-				       is_qcow2 ? TRACE_FORMAT_QCOW2 : TRACE_FORMAT_RAW,
-				       TRACE_NO_BACKING, content);
-		trace->files[file].backing = below;
-		file = below;
-		has_backing = is_qcow2 && name[0] != '\0';
-	}
-	return STATUS_OK;
-}
-
 /** Give file `file` its format; true when it is an image by itself. */
 static enum status classify(struct trace *trace, uint16_t file, bool *is_image, struct why *why)
 {
@@ -116,10 +56,10 @@ static enum status classify(struct trace *trace, uint16_t file, bool *is_image, 
 
 	if (!final)
 		return why_set(why, STATUS_NO_MEMORY, "out of memory");
-	bool is_qcow2 = peek_content(final, &peek, name);
+	bool is_qcow2 = backing_chain_peek(final, &peek, name);
 	enum status status = STATUS_OK;
 	if (is_qcow2 && !was_qcow2)
-		status = add_chain(trace, file, final, why);
+		status = backing_chain_add(trace, file, final, why);
 	content_free(final);
 	*is_image = is_qcow2 || was_qcow2;
 	if (*is_image)
@@ -232,7 +172,8 @@ static bool was_passed_on(const struct trace *traces, size_t trace_count, const 
 			  const char *path, const struct content *final)
 {
 	for (size_t i = 0; i < trace_count; i++) {
-		uint16_t file = &traces[i] == from ? TRACE_NO_BACKING : find_path(&traces[i], path);
+		uint16_t file = &traces[i] == from ? TRACE_NO_BACKING
+						   : backing_chain_find(&traces[i], path);
 		if (file != TRACE_NO_BACKING &&
 		    content_equal(traces[i].files[file].initial, final, NULL))
 			return true;

@@ -66,7 +66,10 @@ void judge_explain_skipped(const struct judge *judge, struct judge_report *repor
 	report->skipped[RULE_ERROR_CONTAINED] = content;
 	if (judge->history.count == 0)
 		report->skipped[RULE_LEAK_BOUNDED] =
-			"the recording has no requests of the guest: leaks are judged at its end";
+			judge->ended == 0
+				? "the recording has neither requests of the guest nor an end"
+				: "the recording has no requests of the guest: leaks are judged at "
+				  "its end";
 	if (judge->live.header.has_bitmaps != 0)
 		report->skipped[RULE_LEAK_BOUNDED] = "the clusters of bitmaps are not followed";
 	if (judge->made_here != 0)

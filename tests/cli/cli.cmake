@@ -11,6 +11,7 @@ cli_test(bench)
 cli_test(sweep)
 cli_test(certificate)
 cli_test(traces)
+cli_test(convert)
 cli_test(large ${PROJECT_SOURCE_DIR}/workloads/large three-overlapping)
 
 # Minutes and more; COWTIP_LONG_SECONDS bounds each sweep.

@@ -5,7 +5,8 @@ from program import CommandLine, main
 
 class Usage(CommandLine):
     def test_help_fits_a_screen(self):
-        commands = ["sweep", "run", "check", "replay", "show", "list", "bench", "record"]
+        commands = ["sweep", "run", "check", "replay", "show", "list", "bench", "record",
+                    "convert"]
         for arguments in [["--help"]] + [[command, "--help"] for command in commands]:
             out, err = self.run_program(*arguments)
             self.assertEqual(err, "")

@@ -19,6 +19,7 @@ function(fuzz_target name)
 endfunction()
 
 fuzz_target(trace LINKS traces)
+fuzz_target(dm_log LINKS traces)
 
 # Writes fresh seeds for fuzz_trace: cmake --build BUILD --target seed_trace && BUILD/tests/seed_trace DIR
 if(NOT COWTIP_FUZZ)

@@ -38,3 +38,18 @@ if(NOT COWTIP_SANITIZE)
     set_tests_properties(long.faults_${faults} PROPERTIES LABELS long TIMEOUT 3600)
   endforeach()
 endif()
+
+# Stock qemu-io: recorded, and through blklogwrites. What takes long has the label `long`.
+function(stock_test name label)
+  cmake_parse_arguments(PARSE_ARGV 2 arg "" "" "ARGUMENTS")
+  list(POP_FRONT arg_ARGUMENTS script)
+  add_test(NAME integration.${name} COMMAND Python3::Interpreter
+    ${PROJECT_SOURCE_DIR}/tests/integration/${script} $<TARGET_FILE:cowtip> ${arg_ARGUMENTS})
+  set_tests_properties(integration.${name} PROPERTIES LABELS ${label} TIMEOUT 1200 SKIP_RETURN_CODE 77)
+endfunction()
+
+stock_test(dm_log integration ARGUMENTS test_dm_log.py ${PROJECT_SOURCE_DIR}/traces/corpus)
+stock_test(false_alarms integration ARGUMENTS false_alarms.py --runs 24)
+stock_test(false_alarms_long long ARGUMENTS false_alarms.py --runs 200 --seed 2)
+stock_test(dm_log_long long
+  ARGUMENTS test_dm_log.py ${PROJECT_SOURCE_DIR}/traces/corpus --runs 100)

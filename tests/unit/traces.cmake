@@ -2,6 +2,8 @@
 unit_test(event LINKS traces)
 unit_test(content LINKS traces)
 unit_test(schedule LINKS traces)
+unit_test(dm_log LINKS traces)
+unit_test(dm_log_write LINKS traces)
 
 find_program(ZSTD_PROGRAM zstd)
 foreach(module trace trace_corrupt)

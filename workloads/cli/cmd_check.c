@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* cowtip check: judge every crash state of a trace, as it is. */
+/* cowtip check: judge every crash state of a trace, or of a dm-log-writes log, as it is. */
 #include "workloads/cli/again.h"
 #include "workloads/cli/commands.h"
+#include "workloads/cli/input.h"
 #include "workloads/cli/report.h"
 
 #include <time.h>
@@ -26,12 +27,7 @@ enum exit_code cmd_check(const struct options *options)
 	enum exit_code code = EXIT_BAD;
 	double started = now_seconds();
 	trace_init(&trace);
-	enum status status = trace_read(&trace, options->positional[0], &why);
-	bool is_cut = status == STATUS_TRUNCATED;
-	if (is_cut) {
-		fprintf(stderr, "cowtip: %s: judging what is there\n", why.text);
-		status = STATUS_OK;
-	}
+	enum status status = input_read(&trace, options, "judging", &why);
 	if (status == STATUS_OK)
 		status = settings_from_trace(&settings, &trace, options, &why);
 	if (status == STATUS_OK)

@@ -3,6 +3,7 @@
 #include "injector/backtrace.h"
 #include "workloads/cli/again.h"
 #include "workloads/cli/commands.h"
+#include "workloads/cli/input.h"
 #include "workloads/cli/report.h"
 #include "workloads/cli/story.h"
 #include "workloads/language_words.h"
@@ -241,11 +242,7 @@ enum exit_code cmd_show(const struct options *options)
 	struct trace trace;
 	struct why why = { "" };
 	trace_init(&trace);
-	enum status status = trace_read(&trace, options->positional[0], &why);
-	if (status == STATUS_TRUNCATED) {
-		fprintf(stderr, "cowtip: %s: showing what is there\n", why.text);
-		status = STATUS_OK;
-	}
+	enum status status = input_read(&trace, options, "showing", &why);
 	if (status == STATUS_OK && options->output && !options->image_at)
 		status = why_set(&why, STATUS_USAGE, "show: --output needs --image-at");
 	if (status == STATUS_OK && options->image_at)

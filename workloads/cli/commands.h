@@ -23,12 +23,14 @@ enum exit_code cmd_sweep(const struct options *options);
 enum exit_code cmd_run(const struct options *options);
 /** Run a foreign program and write what it did to its images. */
 enum exit_code cmd_record(const struct options *options);
-/** Judge every crash state of a recorded trace. */
+/** Judge every crash state of a recorded trace, or of a dm-log-writes log. */
 enum exit_code cmd_check(const struct options *options);
 /** Run a trace's schedule again, compare event by event, judge again. */
 enum exit_code cmd_replay(const struct options *options);
 /** Print the story of a trace, its events, or write a crash image. */
 enum exit_code cmd_show(const struct options *options);
+/** Write a trace as a dm-log-writes log, or a log as a trace. */
+enum exit_code cmd_convert(const struct options *options);
 /** Print the rules, known bugs, strategies, workloads or failure points. */
 enum exit_code cmd_list(const struct options *options);
 /** Measure rates on this machine. */

@@ -15,9 +15,10 @@
  *                                                        report.c  what was found, text and JSON
  *   cmd_run.c           one execution                 -> again.c   a schedule executed once more
  *   cmd_replay.c        a trace executed again
- *   cmd_check.c         a trace judged
+ *   cmd_check.c         a trace or log judged         -> input.c   files of any kind as traces
  *   cmd_show.c          a trace explained             -> story.c   what happened, in qcow2 words
  *   cmd_record.c        a foreign program observed                 (roles.c: what a cluster is)
+ *   cmd_convert.c       traces to dm-log-writes logs and back
  *   cmd_list.c          rules, bugs, workloads, ...
  *   cmd_bench.c         the figures                   -> bench_*.c  a part of them each
  *   json.c junit.c output.c progress.c interrupt.c       how results are written, and Ctrl-C
@@ -47,16 +48,18 @@ static const struct command commands[] = {
 	{ "run", COMMAND_RUN, cmd_run, 1, 1, "WORKLOAD", "one execution, write its trace" },
 	{ "record", COMMAND_RECORD, cmd_record, 0, 0, "-- PROGRAM ...",
 	  "run a program, record what it does to images" },
-	{ "check", COMMAND_CHECK, cmd_check, 1, 1, "TRACE", "judge every crash state of a trace" },
+	{ "check", COMMAND_CHECK, cmd_check, 1, 1, "TRACE|LOG",
+	  "judge every crash state of a trace or log" },
 	{ "replay", COMMAND_REPLAY, cmd_replay, 1, 1, "TRACE",
 	  "run it again, compare, judge again" },
 	{ "show", COMMAND_SHOW, cmd_show, 1, 1, "TRACE",
 	  "the story of a trace; its events; a crash image" },
+	{ "convert", COMMAND_CONVERT, cmd_convert, 2, 2, "IN OUT",
+	  "between traces and dm-log-writes logs" },
 	{ "list", COMMAND_LIST, cmd_list, 1, 1, "rules|bugs|strategies|workloads|faults",
 	  "what there is, one line each" },
 	{ "bench", COMMAND_BENCH, cmd_bench, 0, 1, "[WORKLOAD]", "the figures, on this machine" },
 	{ "shrink", 0, NULL, 0, 0, "TRACE", NULL },
-	{ "convert", 0, NULL, 0, 0, "IN OUT", NULL },
 	{ "generate", 0, NULL, 0, 0, "", NULL },
 	{ "campaign", 0, NULL, 0, 0, "", NULL },
 	{ "worker", 0, NULL, 0, 0, "", NULL },

@@ -39,13 +39,16 @@ enum option_id {
 	OPTION_STACKS,
 	OPTION_IMAGE_AT,
 	OPTION_OUTPUT,
+	OPTION_DIALECT,
+	OPTION_TO,
 };
 
 enum {
 	SEARCHES = COMMAND_SWEEP | COMMAND_BENCH,
 	ENGINE = COMMAND_SWEEP | COMMAND_RUN | COMMAND_BENCH,
 	JUDGES = COMMAND_SWEEP | COMMAND_RUN | COMMAND_CHECK | COMMAND_REPLAY | COMMAND_BENCH,
-	EVERY = 0xff,
+	EVERY = 0x1ff,
+	LOGS = COMMAND_CHECK | COMMAND_SHOW | COMMAND_CONVERT,
 };
 
 struct option_spec {
@@ -64,7 +67,8 @@ static const struct option_spec option_specs[] = {
 	{ "fault-kinds", "KINDS", OPTION_FAULT_KINDS, ENGINE, "see 'list faults' (all)" },
 	{ "bug", "NAME", OPTION_BUG, ENGINE, "switch a known bug on; 2012: the group; none" },
 	{ "crash", "MODELS", OPTION_CRASH, JUDGES, "prefix,torn (both)" },
-	{ "sector", "BYTES", OPTION_SECTOR, JUDGES, "written atomically: 512 or 4096 (512)" },
+	{ "sector", "BYTES", OPTION_SECTOR, JUDGES | COMMAND_CONVERT,
+	  "written atomically: 512 or 4096 (512)" },
 	{ "strategy", "NAME", OPTION_STRATEGY, SEARCHES, "see 'list strategies' (dpor)" },
 	{ "no-prune", NULL, OPTION_NO_PRUNE, SEARCHES, "dfs: run equivalent interleavings too" },
 	{ "twice", NULL, OPTION_TWICE, SEARCHES, "run everything twice and compare" },
@@ -80,6 +84,9 @@ static const struct option_spec option_specs[] = {
 	{ "slice", "N", OPTION_SLICE, COMMAND_SWEEP, "dpor: runs of a job at a time (5000)" },
 	{ "resume", "FILE", OPTION_RESUME, COMMAND_SWEEP, "go on from a checkpoint" },
 	{ "image", "FILE", OPTION_IMAGE, COMMAND_RECORD, "watch this image; repeatable" },
+	{ "image", "FILE", OPTION_IMAGE, LOGS, "dm-log-writes log: the image as it was before" },
+	{ "dialect", "NAME", OPTION_DIALECT, LOGS, "whose log: kernel, qemu or auto (auto)" },
+	{ "to", "FORMAT", OPTION_TO, COMMAND_CONVERT, "trace or dm-log-writes (OUT's name tells)" },
 	{ "events", NULL, OPTION_EVENTS, COMMAND_SHOW, "print every event" },
 	{ "stacks", NULL, OPTION_STACKS, COMMAND_SHOW, "print every event with its stack" },
 	{ "image-at", "K[+J]", OPTION_IMAGE_AT, COMMAND_SHOW,
@@ -149,6 +156,8 @@ static const char **text_option(struct options *options, enum option_id id)
 	case OPTION_RESUME: return &options->resume;
 	case OPTION_IMAGE_AT: return &options->image_at;
 	case OPTION_OUTPUT: return &options->output;
+	case OPTION_DIALECT: return &options->dialect;
+	case OPTION_TO: return &options->to;
 	default: return NULL;
 	}
 }

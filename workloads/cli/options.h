@@ -27,6 +27,7 @@ enum command_bit {
 	COMMAND_SHOW = 32,
 	COMMAND_LIST = 64,
 	COMMAND_BENCH = 128,
+	COMMAND_CONVERT = 256,
 };
 
 /** What the command line said. Strings are borrowed from argv; NULL: not said. */
@@ -53,6 +54,8 @@ struct options {
 	const char *fault_kinds;
 	const char *image_at;
 	const char *output;
+	const char *dialect;
+	const char *to;
 	const char *bugs[OPTIONS_BUGS_MAX];
 	size_t bug_count;
 	const char *images[OPTIONS_IMAGES_MAX];

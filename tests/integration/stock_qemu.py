@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: MIT
+"""Random mixed workloads for stock qemu-io, and what it is known to do wrong: shared by the tests that
+judge recordings of it. Run K of seed S is the same everywhere."""
+import json
+import os
+import random
+import subprocess
+
+SKIPPED = 77
+CLUSTERS = [512, 1024, 2048, 4096, 16384, 65536]
+
+
+def run(folder, *command, statuses=(0,)):
+    """Run a command that must end with one of `statuses`. Returns it with its output."""
+    done = subprocess.run(command, cwd=folder, check=False, text=True, capture_output=True,
+                          stdin=subprocess.DEVNULL)
+    if done.returncode not in statuses:
+        raise RuntimeError(f"{' '.join(command)}: exit status {done.returncode}\n"
+                           f"{done.stdout}{done.stderr}")
+    return done
+
+
+class Workload:
+    """An image disk.qcow2 in `folder`, and a qemu-io command line for it."""
+
+    def __init__(self, folder, seed, number):
+        self.rng = random.Random(f"{seed}/{number}")
+        self.folder = folder
+        self.cluster = self.rng.choice(CLUSTERS)
+        small = self.cluster < 16384
+        self.size = self.cluster * self.rng.choice([64, 200, 300] if small else [24, 64])
+        self.cache = self.rng.choice(["writeback", "writeback", "writethrough"])
+        self.unmap = self.rng.choice(["unmap", "ignore"])
+        self._make_image()
+        self.commands = [self._command() for _ in range(self.rng.randrange(6, 40))]
+        if self.rng.random() < 0.5:
+            self.commands += ["aio_flush", "flush"]
+
+    def __str__(self):
+        return f"{self.image} -t {self.cache} -d {self.unmap}"
+
+    def _make_image(self):
+        """Images of {version, lazy refcounts, backing file, snapshot}."""
+        rng = self.rng
+        options = [f"cluster_size={self.cluster}", f"compat={rng.choice(['1.1'] * 3 + ['0.10'])}"]
+        if options[1] == "compat=1.1" and rng.random() < 0.4:
+            options.append("lazy_refcounts=on")
+        backing = rng.choice(["none", "none", "raw", "qcow2"])
+        snapshot = rng.random() < 0.2
+        command = ["qemu-img", "create", "-q", "-f", "qcow2", "-o", ",".join(options)]
+        if backing == "raw":
+            with open(os.path.join(self.folder, "base"), "wb") as file:
+                file.write(bytes(rng.randrange(256) for _ in range(512)) * (self.size // 512))
+        elif backing == "qcow2":
+            self.run("qemu-img", "create", "-q", "-f", "qcow2", "base", str(self.size))
+            self.run("qemu-io", "-f", "qcow2", "-c", f"write -P 99 0 {self.size // 2}", "base")
+        if backing != "none":
+            command += ["-b", "base", "-F", backing]
+        self.run(*command, "disk.qcow2", str(self.size))
+        if snapshot:
+            self.run("qemu-io", "-f", "qcow2", "-c", f"write -P 77 0 {self.size // 3}",
+                     "disk.qcow2")
+            self.run("qemu-img", "snapshot", "-c", "before", "disk.qcow2")
+        self.image = f"{','.join(options)} backing={backing} size={self.size} snapshot={snapshot}"
+
+    def _place(self):
+        """A range of whole sectors: often inside a cluster, sometimes across several."""
+        rng, cluster = self.rng, self.cluster
+        length = rng.choice([512, 1024, cluster // 2, cluster, cluster + 512, 3 * cluster,
+                             rng.randrange(1, 9) * 512])
+        length = max(512, min(length // 512 * 512, self.size // 2))
+        return rng.randrange(0, (self.size - length) // 512 + 1) * 512, length
+
+    def _command(self):
+        offset, length = self._place()
+        pattern = self.rng.randrange(1, 256)
+        return self.rng.choice([
+            f"write -P {pattern} {offset} {length}",
+            f"aio_write -P {pattern} {offset} {length}",
+            f"aio_write -P {pattern} {offset} {length}",
+            f"write -z {offset} {length}",
+            f"write -z -u {offset} {length}",
+            f"aio_write -z {offset} {length}",
+            f"discard {offset} {length}",
+            f"write -c {offset // self.cluster * self.cluster} {self.cluster}",
+            f"read {offset} {length}",
+            f"aio_read {offset} {length}",
+            "aio_flush",
+            "flush",
+        ])
+
+    def run(self, *command, statuses=(0,)):
+        return run(self.folder, *command, statuses=statuses)
+
+    def qemu_io(self, *image):
+        """The command line that does it all to `image`."""
+        command = ["qemu-io", "-d", self.unmap, "-t", self.cache]
+        for text in self.commands:
+            command += ["-c", text]
+        return command + list(image)
+
+
+def is_reused_compressed_cluster(violation, violations):
+    """A compressed write is packed behind the last one, into what is left of its cluster. qemu-io
+    7.2 goes on doing so after that cluster was freed and given to somebody else: to guest data, that
+    is overwritten by it. The cluster then has a second reference, and COPIED in the first."""
+    aliases = [other["host_offset"] for other in violations if other["rule"] == "no-alias" and
+               "guest data and compressed data" in other["message"]]
+    return violation["rule"] in ("no-alias", "copied-exact") and \
+        violation["host_offset"] in aliases
+
+
+EXPLAINED = [is_reused_compressed_cluster]
+
+
+def qemu_calls_it_corrupt(cowtip, folder, arguments, violation):
+    """Does `qemu-img check` find the crash state of a violation corrupt?"""
+    crash = violation["crash"]
+    place = f"{crash['operation']}" + (f"+{crash['sector']}" if crash["sector"] else "")
+    run(folder, cowtip, "show", "--quiet", *arguments, "--image-at", place, "--output", "crash.img")
+    return run(folder, "qemu-img", "check", "-f", "qcow2", "crash.img",
+               statuses=(0, 2, 3)).returncode == 2
+
+
+def judge(cowtip, folder, *arguments):
+    """Check a trace or log. Returns the report, what of it is explained (by name), and what is not."""
+    report = json.loads(run(folder, cowtip, "check", "--json", *arguments, statuses=(0, 1)).stdout)
+    explained, alarms = [], []
+    for violation in report["violations"]:
+        names = [reason.__name__ for reason in EXPLAINED
+                 if reason(violation, report["violations"])]
+        if names and qemu_calls_it_corrupt(cowtip, folder, arguments, violation):
+            explained.append(names[0])
+        else:
+            alarms.append(violation)
+    return report, explained, alarms
+
+
+def print_alarms(number, workload, alarms):
+    print(f"run {number}: {workload}")
+    for violation in alarms:
+        crash = violation["crash"]
+        print(f"  {violation['rule']} ({violation['severity']}), {crash['model']} after operation "
+              f"{crash['operation']}+{crash['sector']}: {violation['message']}")

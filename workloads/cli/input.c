@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+#include "workloads/cli/input.h"
+
+#include "injector/backing_chain.h"
+#include "traces/dm_log_writes.h"
+#include "traces/trace_check.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Does the file begin as a log does? What cannot be read is left to whoever reads it. */
+static bool is_log(const char *path)
+{
+	uint8_t magic[DM_LOG_MAGIC_BYTES];
+	FILE *file = fopen(path, "re");
+	if (!file)
+		return false;
+	bool found = dm_log_is(magic, fread(magic, 1, sizeof(magic), file));
+	fclose(file);
+	return found;
+}
+
+/* File 0: the image before the log; and the files that back it. A file that is empty is an image in
+ * the making. */
+static enum status add_image(struct trace *trace, const char *path, bool must_be_qcow2,
+			     struct why *why)
+{
+	char name[QCOW2_PEEK_NAME_BYTES];
+	struct qcow2_peek peek;
+	struct content *content = NULL;
+	enum status status = content_load(&content, path, why);
+	if (status != STATUS_OK)
+		return status;
+	bool is_qcow2 = backing_chain_peek(content, &peek, name) || !content_size(content);
+	if (!is_qcow2 && must_be_qcow2) {
+		content_free(content);
+		return why_set(why, STATUS_BAD_INPUT, "'%s' is no qcow2 image", path);
+	}
+	trace_add_file(trace, path, is_qcow2 ? TRACE_FORMAT_QCOW2 : TRACE_FORMAT_RAW,
+		       TRACE_NO_BACKING, content);
+	if (is_qcow2)
+		status = backing_chain_add(trace, 0, content, why);
+	const char *problem = status == STATUS_OK ? trace_backing_problem(trace) : NULL;
+	return problem ? why_set(why, STATUS_BAD_INPUT, "'%s': %s", path, problem) : status;
+}
+
+/* What a reader of the verdict should know of the log. */
+static void tell(const struct dm_log_facts *facts, const char *path)
+{
+	if (facts->dialect_is_guess)
+		fprintf(stderr,
+			"cowtip: log '%s' does not tell whose it is: read as QEMU's (--dialect)\n",
+			path);
+	if (facts->entries_behind)
+		fprintf(stderr,
+			"cowtip: log '%s': its super block counts %" PRIu64
+			" entries; what looks like %" PRIu64 " more was not read\n",
+			path, facts->entries, facts->entries_behind);
+}
+
+static enum status read_log(struct trace *trace, const char *path, const struct options *options,
+			    struct why *why)
+{
+	bool must_be_qcow2 = strcmp(options->command, "convert") != 0;
+	enum dm_log_dialect dialect = DM_LOG_DIALECT_AUTO;
+	struct dm_log_facts facts;
+	if (options->dialect && !dm_log_dialect_parse(options->dialect, &dialect))
+		return why_set(why, STATUS_USAGE, "unknown dialect '%s': kernel, qemu or auto",
+			       options->dialect);
+	if (options->image_count != 1)
+		return why_set(why, STATUS_USAGE,
+			       "'%s' is a dm-log-writes log: --image must name the image as it was "
+			       "before",
+			       path);
+	enum status status = add_image(trace, options->images[0], must_be_qcow2, why);
+	if (status != STATUS_OK)
+		return status;
+	status = dm_log_read(trace, &facts, path, dialect, why);
+	if (status != STATUS_OK && status != STATUS_TRUNCATED)
+		return status;
+	trace_set_text(&trace->subject, "a dm-log-writes log");
+	trace_add_setting(trace, "dialect", dm_log_dialect_name(facts.dialect));
+	tell(&facts, path);
+	return status;
+}
+
+enum status input_read(struct trace *trace, const struct options *options, const char *doing,
+		       struct why *why)
+{
+	const char *path = options->positional[0];
+	enum status status;
+	if (is_log(path))
+		status = read_log(trace, path, options, why);
+	else if (options->image_count || options->dialect)
+		status = why_set(
+			why, STATUS_USAGE,
+			"'%s' is no dm-log-writes log: --image and --dialect are for those", path);
+	else
+		status = trace_read(trace, path, why);
+	if (status != STATUS_TRUNCATED)
+		return status;
+	fprintf(stderr, "cowtip: %s: %s what is there\n", why->text, doing);
+	return STATUS_OK;
+}
