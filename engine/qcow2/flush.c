@@ -32,6 +32,17 @@ int image_write_header(struct qcow2 *image, const void *from, size_t bytes, uint
 	return result < 0 ? result : image_device_flush(image);
 }
 
+int image_clear_autoclear(struct qcow2 *image)
+{
+	uint64_t none = 0;
+	if (image->header.autoclear == 0)
+		return 0;
+	int result = image_write_header(image, &none, sizeof(none), FORMAT_AT_AUTOCLEAR);
+	if (result == 0)
+		image->header.autoclear = 0;
+	return result;
+}
+
 static int write_incompatible(struct qcow2 *image, uint64_t incompatible)
 {
 	uint64_t raw;
