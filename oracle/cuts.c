@@ -79,6 +79,9 @@ struct cut_walk {
 	struct cut_place *places; /* owned; of each finding */
 	size_t place_capacity;
 	size_t placed;
+	struct cut_place *dirty_places; /* owned; of each dirty state */
+	size_t dirty_place_capacity;
+	size_t dirty_placed;
 	uint32_t *steps; /* owned */
 	size_t step_capacity;
 	size_t step_count;
@@ -86,6 +89,8 @@ struct cut_walk {
 	size_t reach_capacity;
 	struct judge_cut *cuts; /* owned; as reported */
 	size_t cut_capacity;
+	struct judge_cut *dirty_cuts; /* owned; as reported */
+	size_t dirty_cut_capacity;
 };
 
 void cut_walk_free(struct cut_walk *walk)
@@ -98,6 +103,8 @@ void cut_walk_free(struct cut_walk *walk)
 	free(walk->frames);
 	free(walk->done);
 	free(walk->places);
+	free(walk->dirty_places);
+	free(walk->dirty_cuts);
 	free(walk->steps);
 	free(walk->reach);
 	free(walk->cuts);
@@ -161,27 +168,34 @@ static void find_reach(struct cut_walk *walk)
 	}
 }
 
-enum cut_end { CUT_OF_ALL = -1, CUT_OF_NONE = -2 };
+enum cut_end { CUT_OF_ALL = -1, CUT_OF_NONE = -2, CUT_OF_BOOKS = -3 };
 
-/** Note for new findings where they fall: in the cut that the books had, plus `last`; or in one of
- * enum cut_end. */
+/** Note for new findings and new dirty states where they fall: in the cut that the books had, plus
+ * `last`; in the cut that they have, at its end (CUT_OF_BOOKS); or in all steps, or none. */
 static void place_findings(struct cut_walk *walk, int64_t last)
 {
 	size_t count = walk->judge->findings.count;
+	size_t dirty_count = walk->judge->dirty_count;
 	size_t first = walk->step_count;
 
-	if (walk->placed == count)
+	if (walk->placed == count && walk->dirty_placed == dirty_count)
 		return;
 	if (last == CUT_OF_ALL)
 		list_steps(walk, NULL, NULL);
-	if (last >= 0) {
+	if (last >= 0 || last == CUT_OF_BOOKS) {
 		find_reach(walk);
 		list_steps(walk, NULL, walk->reach);
-		list_steps(walk, walk->reach, clock_of(walk, (uint32_t)last));
 	}
+	if (last >= 0)
+		list_steps(walk, walk->reach, clock_of(walk, (uint32_t)last));
 	walk->places = heap_grow(walk->places, &walk->place_capacity, count, sizeof(*walk->places));
 	while (walk->placed < count)
 		walk->places[walk->placed++] =
+			(struct cut_place){ first, walk->step_count - first };
+	walk->dirty_places = heap_grow(walk->dirty_places, &walk->dirty_place_capacity, dirty_count,
+				       sizeof(*walk->dirty_places));
+	while (walk->dirty_placed < dirty_count)
+		walk->dirty_places[walk->dirty_placed++] =
 			(struct cut_place){ first, walk->step_count - first };
 }
 
@@ -259,8 +273,11 @@ static void add_node(struct cut_walk *walk, uint32_t index, bool is_new)
 		return;
 	is_state = node->ends_in_state || is_crash_state(walk);
 	walk->built += node->inside + is_state;
-	if (is_state && !node->ends_in_state && !judge->quiet)
-		judge_count_state(judge);
+	if (!is_state || node->ends_in_state || judge->quiet)
+		return;
+	judge_set_moment(judge, CRASH_PREFIX, 0);
+	judge_count_state(judge);
+	place_findings(walk, CUT_OF_BOOKS);
 }
 
 static void drop_node(struct cut_walk *walk)
@@ -472,6 +489,24 @@ static struct cut_walk *walk_of(struct judge *judge)
 	return judge->cuts;
 }
 
+static struct judge_cut cut_at(const struct cut_walk *walk, const struct cut_place *place)
+{
+	return (struct judge_cut){ place->count > 0 ? &walk->steps[place->first] : NULL,
+				   place->count };
+}
+
+/** The cuts of the dirty states. */
+static const struct judge_cut *list_dirty_cuts(struct cut_walk *walk)
+{
+	size_t count = walk->judge->dirty_count;
+
+	walk->dirty_cuts = heap_grow(walk->dirty_cuts, &walk->dirty_cut_capacity, count + 1,
+				     sizeof(*walk->dirty_cuts));
+	for (size_t i = 0; i < count; i++)
+		walk->dirty_cuts[i] = cut_at(walk, &walk->dirty_places[i]);
+	return walk->dirty_cuts;
+}
+
 /** The cuts of the verdicts that findings_visible() lists. */
 static const struct judge_cut *list_cuts(struct cut_walk *walk)
 {
@@ -481,13 +516,9 @@ static const struct judge_cut *list_cuts(struct cut_walk *walk)
 	walk->cuts = heap_grow(walk->cuts, &walk->cut_capacity, findings->count + 1,
 			       sizeof(*walk->cuts));
 	for (size_t i = 0; i < findings->count; i++) {
-		const struct cut_place *place = &walk->places[i];
-
 		if (findings->list[i].hidden != 0)
 			continue;
-		walk->cuts[count++] =
-			(struct judge_cut){ place->count > 0 ? &walk->steps[place->first] : NULL,
-					    place->count };
+		walk->cuts[count++] = cut_at(walk, &walk->places[i]);
 	}
 	return walk->cuts;
 }
@@ -520,7 +551,8 @@ void judge_cuts(struct judge *judge, const struct event_log *log, const struct j
 	*report = (struct judge_report){ 0 };
 	walk->call++;
 	walk->finished = false;
-	walk->placed = walk->step_count = 0;
+	walk->placed = walk->step_count = walk->dirty_placed = 0;
+	judge->dirty_count = 0;
 	judge->log = log;
 	judge->live.sectors.log_bytes = log->bytes;
 	judge->findings.stay = true;
@@ -537,6 +569,9 @@ void judge_cuts(struct judge *judge, const struct event_log *log, const struct j
 	report->verdict_count = findings_visible(&judge->findings);
 	report->verdicts = judge->findings.visible;
 	report->cuts = list_cuts(walk);
+	report->dirty = judge->dirty;
+	report->dirty_count = judge->dirty_count;
+	report->dirty_cuts = list_dirty_cuts(walk);
 	report->counts.states = walk->built - built;
 	report->counts.judged = judge->states - states + initial;
 	report->counts.built = walk->built;

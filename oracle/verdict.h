@@ -19,6 +19,7 @@ enum rule {
 	RULE_LEAK_BOUNDED,
 	RULE_READ_LINEARIZABLE,
 	RULE_PROGRESS,
+	RULE_REPAIR_CONVERGES, /* not judged by a judge: it takes an engine that repairs */
 	RULE_COUNT
 };
 

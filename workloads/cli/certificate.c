@@ -46,6 +46,22 @@ static void print_counts(const struct sweep_summary *summary)
 		       summary->swap_first[0] ? ": " : "", summary->swap_first);
 }
 
+static void print_recovery(const struct sweep_summary *summary)
+{
+	const struct recovery_counts *done = &summary->recovered;
+	if (!summary->recovery)
+		return;
+	printf("  recovery       %" PRIu64 " dirty crash state%s repaired", done->first,
+	       plural(done->first));
+	if (summary->recovery > 1)
+		printf(", and %" PRIu64 " of %" PRIu64 " states that their repairs crash in",
+		       done->second, done->states);
+	printf("; %" PRIu64 " distinct; %" PRIu64 " final image%s, opened once more; %" PRIu64
+	       " violation%s\n",
+	       done->distinct, done->finals, plural(done->finals), summary->recovery_violations,
+	       plural(summary->recovery_violations));
+}
+
 void certificate_print(const struct sweep_summary *summary)
 {
 	printf("certificate of %s:\n", summary->workload);
@@ -53,6 +69,7 @@ void certificate_print(const struct sweep_summary *summary)
 		printf("  auto           %s\n", summary->chosen);
 	print_classes(summary);
 	print_counts(summary);
+	print_recovery(summary);
 	printf("  scope          strategy %s, points %s, crash models %s, at most %" PRIu32
 	       " injected error%s a run\n",
 	       summary->strategy, summary->points, summary->models, summary->faults,
@@ -110,6 +127,25 @@ static void json_swap(struct json *json, const struct sweep_summary *summary)
 	json_end_object(json);
 }
 
+static void json_recovery(struct json *json, const struct sweep_summary *summary)
+{
+	const struct recovery_counts *done = &summary->recovered;
+	if (!summary->recovery) {
+		json_null(json, "recovery");
+		return;
+	}
+	json_begin_object(json, "recovery");
+	json_number(json, "depth", summary->recovery);
+	json_number(json, "images_repaired", done->repairs);
+	json_number(json, "of_runs", done->first);
+	json_number(json, "of_repairs", done->second);
+	json_number(json, "repair_crash_states", done->states);
+	json_number(json, "distinct", done->distinct);
+	json_number(json, "final_images", done->finals);
+	json_number(json, "violations", summary->recovery_violations);
+	json_end_object(json);
+}
+
 void certificate_json(struct json *json, const struct sweep_summary *summary)
 {
 	json_begin_object(json, "certificate");
@@ -143,6 +179,7 @@ void certificate_json(struct json *json, const struct sweep_summary *summary)
 	json_checksum(json, "crash_image_checksum", summary->distinct_checksum);
 	json_number(json, "final_states", summary->ends);
 	json_checksum(json, "final_state_checksum", summary->end_checksum);
+	json_recovery(json, summary);
 	json_swap(json, summary);
 	json_bool(json, "complete", summary->complete);
 	json_text(json, "why_incomplete", summary->complete ? NULL : summary->why_incomplete);

@@ -2,6 +2,7 @@
 #include "workloads/cli/options.h"
 
 #include "workloads/language_words.h"
+#include "workloads/recovery.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -26,6 +27,7 @@ enum option_id {
 	OPTION_RUNS,
 	OPTION_DEPTH,
 	OPTION_NO_SWAP,
+	OPTION_RECOVERY,
 	OPTION_RESUME,
 	OPTION_SLICE,
 	OPTION_SEED,
@@ -70,6 +72,8 @@ static const struct option_spec option_specs[] = {
 	{ "depth", "N", OPTION_DEPTH, SEARCHES, "pct: orderings (3); delay: deviations (no end)" },
 	{ "seed", "N", OPTION_SEED, SEARCHES | COMMAND_RUN, "of the random picks" },
 	{ "schedule", "S", OPTION_SCHEDULE, COMMAND_RUN, "the picks to follow, as printed" },
+	{ "recovery", "DEPTH", OPTION_RECOVERY, COMMAND_SWEEP | COMMAND_RUN,
+	  "lazy refcounts: crashes that repair must survive, 0..2 (2)" },
 	{ "no-swap", NULL, OPTION_NO_SWAP, COMMAND_SWEEP, "leave the swap test out" },
 	{ "jobs", "N", OPTION_JOBS, COMMAND_SWEEP, "processes (1; suite: 2 if 2 CPUs)" },
 	{ "slice", "N", OPTION_SLICE, COMMAND_SWEEP, "dpor: runs of a job at a time (5000)" },
@@ -188,6 +192,9 @@ static enum status take(struct options *options, enum option_id id, const char *
 	case OPTION_FAULTS:
 		options->has_faults = true;
 		return take_small("faults", text, 64, &options->faults, why);
+	case OPTION_RECOVERY:
+		options->has_recovery = true;
+		return take_small("recovery", text, RECOVERY_DEPTH_MAX, &options->recovery, why);
 	case OPTION_JOBS:
 		options->has_jobs = true;
 		return take_small("jobs", text, OPTIONS_JOBS_MAX, &options->jobs, why);

@@ -67,6 +67,8 @@ struct options {
 	uint64_t runs;  /* 0: not said */
 	uint32_t depth; /* 0: not said */
 	bool no_swap;
+	bool has_recovery;
+	uint32_t recovery;
 	const char *resume; /* a checkpoint */
 	uint64_t slice;     /* 0: not said */
 };
