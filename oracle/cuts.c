@@ -168,10 +168,10 @@ static void find_reach(struct cut_walk *walk)
 	}
 }
 
-enum cut_end { CUT_OF_ALL = -1, CUT_OF_NONE = -2, CUT_OF_BOOKS = -3 };
+enum cut_end { CUT_OF_ALL = -1, CUT_OF_NONE = -2 };
 
 /** Note for new findings and new dirty states where they fall: in the cut that the books had, plus
- * `last`; in the cut that they have, at its end (CUT_OF_BOOKS); or in all steps, or none. */
+ * `last`; or in one of enum cut_end. */
 static void place_findings(struct cut_walk *walk, int64_t last)
 {
 	size_t count = walk->judge->findings.count;
@@ -182,12 +182,11 @@ static void place_findings(struct cut_walk *walk, int64_t last)
 		return;
 	if (last == CUT_OF_ALL)
 		list_steps(walk, NULL, NULL);
-	if (last >= 0 || last == CUT_OF_BOOKS) {
+	if (last >= 0) {
 		find_reach(walk);
 		list_steps(walk, NULL, walk->reach);
-	}
-	if (last >= 0)
 		list_steps(walk, walk->reach, clock_of(walk, (uint32_t)last));
+	}
 	walk->places = heap_grow(walk->places, &walk->place_capacity, count, sizeof(*walk->places));
 	while (walk->placed < count)
 		walk->places[walk->placed++] =
@@ -225,8 +224,9 @@ static bool is_maximal(const struct cut_walk *walk, uint32_t chain)
 	return true;
 }
 
-/** Is the cut a crash state: may some node that ends in one come last? */
-static bool is_crash_state(const struct cut_walk *walk)
+/** A node of the cut that may come last and ends in a crash state, which the cut is then;
+ * CUT_NODE_NONE: it is none. */
+static uint32_t crash_node(const struct cut_walk *walk)
 {
 	for (uint32_t c = 0; c < walk->nodes.chain_count; c++) {
 		uint32_t node;
@@ -235,9 +235,9 @@ static bool is_crash_state(const struct cut_walk *walk)
 			continue;
 		node = cut_nodes_at(&walk->nodes, c, walk->done[c] - 1);
 		if (walk->nodes.nodes[node].ends_in_state && is_maximal(walk, c))
-			return true;
+			return node;
 	}
-	return false;
+	return CUT_NODE_NONE;
 }
 
 /** Judge what comes, but reads that were judged: they depend on what is before them only. */
@@ -255,7 +255,7 @@ static void add_node(struct cut_walk *walk, uint32_t index, bool is_new)
 	const size_t *events = &walk->nodes.events[node->first_event];
 	struct judge *judge = walk->judge;
 	struct cut_frame *frame = &walk->frames[walk->depth + 1];
-	bool is_state;
+	uint32_t last;
 
 	frame->node = index;
 	frame->next_chain = 0;
@@ -271,13 +271,15 @@ static void add_node(struct cut_walk *walk, uint32_t index, bool is_new)
 	walk->depth++;
 	if (!is_new)
 		return;
-	is_state = node->ends_in_state || is_crash_state(walk);
-	walk->built += node->inside + is_state;
-	if (!is_state || node->ends_in_state || judge->quiet)
+	last = node->ends_in_state ? index : crash_node(walk);
+	walk->built += node->inside + (last != CUT_NODE_NONE);
+	if (last == CUT_NODE_NONE || node->ends_in_state || judge->quiet)
 		return;
 	judge_set_moment(judge, CRASH_PREFIX, 0);
 	judge_count_state(judge);
-	place_findings(walk, CUT_OF_BOOKS);
+	walk->done[walk->nodes.nodes[last].chain]--;
+	place_findings(walk, last);
+	walk->done[walk->nodes.nodes[last].chain]++;
 }
 
 static void drop_node(struct cut_walk *walk)

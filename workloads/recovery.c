@@ -5,7 +5,7 @@
  *             |
  *             +-- open, close --------------------> R   everything promised is there, all rules
  *                    |  each crash state of that         hold, nothing leaked, COPIED exact
- *                    x  (prefix, torn)
+ *                    x  (prefix, torn; lost)
  *                    |
  *                    +-- open, close -------------> R'  the same again
  *
@@ -19,6 +19,9 @@
  * (recovery_log.c): so each state that a repair passes through is held against what the guest was
  * promised before the first crash. What the crash state itself shows is the sweep's business, and
  * is not reported again.
+ *
+ * A repair is short, so its own crashes are listed for a disk that reorders, too: behind each
+ * operation, each one that no flush has made durable is left out, one at a time.
  *
  * What is done once: states of equal contents and promises are repaired once, however they came
  * about. That loses nothing, because the crash states of the runs are all repaired with their
@@ -195,7 +198,7 @@ static void open_once_more(struct recovering *recovering, const struct content *
 
 /* ---- judging ---- */
 
-/* Hold the joined log, in which the last repair begins at event `from`, against the rules. */
+/* Hold the joined log from event `from` on against the rules. */
 static void judge_repair(struct recovering *recovering, const struct event_log *joined, size_t from)
 {
 	struct judge_report judged;
@@ -208,12 +211,13 @@ static void judge_repair(struct recovering *recovering, const struct event_log *
 	}
 	if (judged.leaked)
 		report(recovering, SEVERITY_LEAK, NULL,
-		       "%" PRIu64 " clusters are leaked after the repair", judged.leaked);
+		       "%" PRIu64 " cluster%s leaked after the repair", judged.leaked,
+		       judged.leaked == 1 ? " is" : "s are");
 	if (judged.copied_missing)
 		report(recovering, SEVERITY_LEAK, NULL,
-		       "%" PRIu64
-		       " clusters with refcount one and no COPIED flag are left by the repair",
-		       judged.copied_missing);
+		       "the repair leaves %" PRIu64
+		       " cluster%s with refcount one and no COPIED flag",
+		       judged.copied_missing, judged.copied_missing == 1 ? "" : "s");
 }
 
 /* Repair the image of `crashed`, which `crashes` crashes made, and judge it. Gives the repair's log
@@ -229,19 +233,14 @@ static bool repair_and_judge(struct recovering *recovering, const struct crashed
 	const struct event_log *log = open_and_close(recovering, crashed->image);
 	if (!log)
 		return false;
-	for (size_t i = 0; i < log->count; i++)
-		event_log_append(repair, &log->events[i], event_data(log, &log->events[i]),
-				 log->events[i].data_bytes);
+	recovery_log_copy(repair, log);
 	struct content *after = world_image(recovering->world);
 	if (!after)
 		abort();
 	event_log_init(&joined);
-	for (size_t i = 0; i < crashed->log.count; i++)
-		event_log_append(&joined, &crashed->log.events[i],
-				 event_data(&crashed->log, &crashed->log.events[i]),
-				 crashed->log.events[i].data_bytes);
+	recovery_log_copy(&joined, &crashed->log);
 	recovery_log_append(&joined, repair, crashes, repair->count, 0);
-	judge_repair(recovering, &joined, crashed->log.count);
+	judge_repair(recovering, &joined, crashed->judged);
 	if (is_dirty(after))
 		report(recovering, SEVERITY_CORRUPTION, NULL, "still dirty after open and close");
 	else
@@ -262,29 +261,32 @@ struct repairing {
 	uint64_t operations;         /* before it */
 };
 
+/* Repair what the second crash left, unless the same was repaired before. */
+static void repair_again(struct recovering *recovering, const struct crashed *crashed)
+{
+	uint64_t hash = mix(hash_image(crashed->image), recovering->place->state.promises);
+	struct event_log repair;
+	event_log_init(&repair);
+	recovering->result->counts.states++;
+	if (distinct_add(&recovering->repaired, hash))
+		(void)!repair_and_judge(recovering, crashed, 2, &repair);
+	recovering->trail[0] = '\0';
+	event_log_release(&repair);
+}
+
 /* Crash in operation `index` of the repair: behind it (`bytes` 0), or inside, after `sectors`. */
-static void crash_again(const struct repairing *repairing, size_t index, uint64_t bytes,
-			uint32_t sectors)
+static void crash_at(const struct repairing *repairing, size_t index, uint64_t bytes,
+		     uint32_t sectors)
 {
 	struct recovering *recovering = repairing->recovering;
 	struct event operation = repairing->log->events[index];
 	struct crashed crashed = { .image = content_clone(repairing->image) };
-	struct event_log repair;
-	recovering->result->counts.states++;
 	if (bytes)
 		operation.result = (int32_t)bytes;
 	if (!crashed.image || trace_apply(crashed.image, repairing->log, &operation) != STATUS_OK)
 		abort();
 	event_log_init(&crashed.log);
-	event_log_init(&repair);
-	if (!distinct_add(&recovering->repaired,
-			  mix(hash_image(crashed.image), recovering->place->state.promises)))
-		goto out;
-	for (size_t i = 0; i < repairing->first->log.count; i++) {
-		const struct event *event = &repairing->first->log.events[i];
-		event_log_append(&crashed.log, event, event_data(&repairing->first->log, event),
-				 event->data_bytes);
-	}
+	recovery_log_copy(&crashed.log, &repairing->first->log);
 	recovery_log_append(&crashed.log, repairing->log, 1, bytes ? index : index + 1, bytes);
 	if (sectors)
 		snprintf(recovering->trail, sizeof(recovering->trail),
@@ -295,11 +297,9 @@ static void crash_again(const struct repairing *repairing, size_t index, uint64_
 		snprintf(recovering->trail, sizeof(recovering->trail),
 			 ", crashed after operation %" PRIu64 " of the repair, and again",
 			 repairing->operations + 1);
-	(void)!repair_and_judge(recovering, &crashed, 2, &repair);
-	recovering->trail[0] = '\0';
-out:
+	crashed.judged = crashed.log.count;
+	repair_again(recovering, &crashed);
 	crashed_release(&crashed);
-	event_log_release(&repair);
 }
 
 static void tear(const struct repairing *repairing, size_t index)
@@ -312,13 +312,51 @@ static void tear(const struct repairing *repairing, size_t index)
 	uint64_t end = event->host_offset + (uint64_t)event->result;
 	uint32_t sectors = 0;
 	for (uint64_t at = (event->host_offset / grain + 1) * grain; at < end; at += grain)
-		crash_again(repairing, index, at - event->host_offset, ++sectors);
+		crash_at(repairing, index, at - event->host_offset, ++sectors);
+}
+
+/* Crash behind operation `index`, with the one at `lost`, which no flush has made durable, not on
+ * disk. */
+static void crash_losing(const struct repairing *repairing, size_t index, size_t lost)
+{
+	struct recovering *recovering = repairing->recovering;
+	struct event_log rest;
+	uint64_t operations = 0, number = 0;
+	struct crashed crashed = { .image = content_clone(repairing->first->image) };
+	if (!crashed.image)
+		abort();
+	event_log_init(&rest);
+	event_log_init(&crashed.log);
+	for (size_t i = 0; i <= index; i++) {
+		const struct event *event = &repairing->log->events[i];
+		operations += judge_is_operation(event);
+		if (i == lost) {
+			number = operations;
+			continue;
+		}
+		event_log_append(&rest, event, event_data(repairing->log, event),
+				 event->data_bytes);
+		if (event->file == 0 &&
+		    trace_apply(crashed.image, repairing->log, event) != STATUS_OK)
+			abort();
+	}
+	recovery_log_copy(&crashed.log, &repairing->first->log);
+	recovery_log_append(&crashed.log, &rest, 1, rest.count, 0);
+	crashed.judged = repairing->first->log.count;
+	snprintf(recovering->trail, sizeof(recovering->trail),
+		 ", crashed after operation %" PRIu64 " of the repair without operation %" PRIu64
+		 ", and again",
+		 operations, number);
+	repair_again(recovering, &crashed);
+	event_log_release(&rest);
+	crashed_release(&crashed);
 }
 
 /* Crash in every way that a repair can crash. */
 static void crash_everywhere(struct recovering *recovering, const struct crashed *first,
 			     const struct event_log *log)
 {
+	size_t flushed = 0; /* what comes before is durable */
 	struct repairing repairing = {
 		.recovering = recovering,
 		.first = first,
@@ -328,11 +366,17 @@ static void crash_everywhere(struct recovering *recovering, const struct crashed
 	if (!repairing.image)
 		abort();
 	for (size_t i = 0; i < log->count; i++) {
-		if (!judge_is_operation(&log->events[i]))
+		const struct event *event = &log->events[i];
+		if (event->kind == EVENT_IO_EFFECT && event->op == IO_FLUSH && event->result >= 0)
+			flushed = i;
+		if (!judge_is_operation(event))
 			continue;
 		tear(&repairing, i);
-		crash_again(&repairing, i, 0, 0);
-		if (trace_apply(repairing.image, log, &log->events[i]) != STATUS_OK)
+		crash_at(&repairing, i, 0, 0);
+		for (size_t lost = flushed; lost < i; lost++)
+			if (judge_is_operation(&log->events[lost]))
+				crash_losing(&repairing, i, lost);
+		if (trace_apply(repairing.image, log, event) != STATUS_OK)
 			abort();
 		repairing.operations++;
 	}

@@ -54,6 +54,7 @@ struct crashed {
 	struct content *image; /* owned */
 	/* Owned: what the judge has to know of everything up to the crash; see recovery_log.c. */
 	struct event_log log;
+	size_t judged; /* its first events, of which no verdict is reported: others judge them */
 };
 
 /** The state `state` of the run in `log`, which began with `initial`. False: the run does not pass
@@ -61,6 +62,9 @@ struct crashed {
 bool crashed_from_run(struct crashed *crashed, const struct event_log *log,
 		      const struct content *initial, const struct judge_dirty *state);
 void crashed_release(struct crashed *crashed);
+
+/** Append all of `from` to `log`. */
+void recovery_log_copy(struct event_log *log, const struct event_log *from);
 
 /** Append to `log` what the judge has to know of `run`, which follows crash number `crash` (0: none
  * was before it) and is cut: its events before `end`, and of the write at `end` the first `bytes`

@@ -83,6 +83,13 @@ void recovery_log_append(struct event_log *log, const struct event_log *run, uin
 	event_log_append(log, &torn, event_data(run, &run->events[end]), torn.data_bytes);
 }
 
+void recovery_log_copy(struct event_log *log, const struct event_log *from)
+{
+	for (size_t i = 0; i < from->count; i++)
+		event_log_append(log, &from->events[i], event_data(from, &from->events[i]),
+				 from->events[i].data_bytes);
+}
+
 /* The index behind the events of `state`; SIZE_MAX: there is no such place. */
 static size_t find_state(const struct event_log *log, const struct judge_dirty *state)
 {
@@ -147,6 +154,7 @@ bool crashed_from_run(struct crashed *crashed, const struct event_log *log,
 	if (!apply(crashed->image, log, end, bytes))
 		return false;
 	recovery_log_append(&crashed->log, log, 0, end, bytes);
+	crashed->judged = crashed->log.count;
 	return true;
 }
 

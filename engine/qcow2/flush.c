@@ -100,11 +100,13 @@ static int close_writable(struct qcow2 *image)
 {
 	int background = KNOWN_BUG("close-no-drain") ? 0 : l2meta_shut_down(image);
 	co_mutex_lock(&image->lock);
-	int result = write_caches(image, true);
+	int result = write_caches(image, !KNOWN_BUG("clean-before-refcounts"));
 	if (result == 0)
 		result = image_device_flush(image);
-	if (result == 0 && background == 0)
+	if ((result == 0 && background == 0) || KNOWN_BUG("clean-despite-error"))
 		result = image_mark_clean(image); /* O9 */
+	if (result == 0 && KNOWN_BUG("clean-before-refcounts"))
+		result = write_caches(image, true);
 	co_mutex_unlock(&image->lock);
 	return background < 0 ? background : result;
 }
