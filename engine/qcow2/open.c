@@ -185,6 +185,12 @@ static struct qcow2 *layer_new(const struct qcow2_options *options, bool read_on
 	return image;
 }
 
+/* Nobody shares the image yet, and a clean one opens without a step for this. */
+static bool is_dirty(const struct qcow2 *image)
+{
+	return image->header.incompatible & FORMAT_INCOMPATIBLE_DIRTY;
+}
+
 /* Open one file, without what lies below it. */
 static enum status open_layer(struct qcow2 *image, const char *path,
 			      const struct qcow2_options *options, struct why *why)
@@ -198,8 +204,7 @@ static enum status open_layer(struct qcow2 *image, const char *path,
 	if (result < 0)
 		return fail_io(why, "read", path, result);
 	enum status status = format_decode_header(&image->header, bytes, sizeof(bytes), path, why);
-	if (status == STATUS_OK && image_is_lazy_dirty(image) &&
-	    (image->read_only || options->no_repair))
+	if (status == STATUS_OK && is_dirty(image) && (image->read_only || options->no_repair))
 		status = why_set(why, STATUS_UNSUPPORTED,
 				 "'%s': dirty refcounts: open it for writing to repair it", path);
 	if (status != STATUS_OK)
@@ -274,7 +279,7 @@ enum status qcow2_open(struct qcow2 **image, const char *path, const struct qcow
 	if (!opened)
 		return why_set(why, STATUS_NO_MEMORY, "out of memory");
 	enum status status = open_chain(opened, path, options, why);
-	if (status == STATUS_OK && image_is_lazy_dirty(opened))
+	if (status == STATUS_OK && is_dirty(opened))
 		status = image_repair(opened, path, why);
 	if (status == STATUS_OK)
 		status = clear_autoclear(opened, path, why);

@@ -6,6 +6,7 @@
  * a dirty image may be damaged. Afterwards `qemu-img check` must be content and the guest must read
  * what it reads from the twin. Images that cannot be repaired without guessing must be left alone,
  * to the byte. */
+#include "engine/scheduler/sched.h"
 #include "tests/integration/shell.h"
 #include "tests/integration/subject.h"
 #include "tests/run_suite.h"
@@ -318,6 +319,44 @@ START_TEST(a_dirty_backing_file_is_refused_and_left_alone)
 }
 END_TEST
 
+/* Opening with options of one's own. */
+struct opening {
+	struct qcow2_options options;
+	enum status status;
+	struct why why;
+};
+
+static void open_body(void *argument)
+{
+	struct opening *opening = argument;
+	struct qcow2 *image = NULL;
+	opening->status = qcow2_open(&image, "mine.qcow2", &opening->options, &opening->why);
+	if (opening->status == STATUS_OK)
+		(void)!qcow2_close(image);
+}
+
+START_TEST(who_does_not_want_a_repair_gets_none)
+{
+	const struct qcow2_options wishes[] = { { .no_repair = true }, { .read_only = true } };
+	make_small();
+	make_dirty("mine.qcow2");
+	must(shell("cp mine.qcow2 before.qcow2"));
+	for (size_t i = 0; i < 2; i++) {
+		struct opening opening = { .options = wishes[i] };
+		struct sched *sched = sched_new();
+		opening.options.arena = arena_new();
+		const struct sched_options options = { .arena = opening.options.arena };
+		ck_assert(sched_spawn(sched, "open", open_body, &opening));
+		ck_assert_int_eq(sched_run(sched, &options), RUN_FINISHED);
+		ck_assert_int_eq(opening.status, STATUS_UNSUPPORTED);
+		ck_assert_ptr_nonnull(strstr(opening.why.text, "dirty refcounts"));
+		sched_free(sched);
+		arena_free(opening.options.arena);
+		must(shell("cmp mine.qcow2 before.qcow2"));
+	}
+}
+END_TEST
+
 int main(void)
 {
 	if (!shell_has_qemu()) {
@@ -336,6 +375,7 @@ int main(void)
 	tcase_add_loop_test(tests, what_would_have_to_be_guessed_is_refused_and_left_alone, 0,
 			    sizeof(damages) / sizeof(damages[0]));
 	tcase_add_test(tests, a_dirty_backing_file_is_refused_and_left_alone);
+	tcase_add_test(tests, who_does_not_want_a_repair_gets_none);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
 }

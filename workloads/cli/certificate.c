@@ -80,6 +80,25 @@ void certificate_print(const struct sweep_summary *summary)
 		printf("  complete       no: %s\n", summary->why_incomplete);
 }
 
+/* The sums over all that were swept for it. */
+static void print_total_recovery(const struct sweep_outcome *outcomes, size_t count)
+{
+	struct sweep_summary total = { 0 };
+	struct recovery_counts *sum = &total.recovered;
+	for (size_t i = 0; i < count; i++) {
+		const struct sweep_summary *summary = &outcomes[i].summary;
+		if (total.recovery < summary->recovery)
+			total.recovery = summary->recovery;
+		sum->first += summary->recovered.first;
+		sum->second += summary->recovered.second;
+		sum->states += summary->recovered.states;
+		sum->distinct += summary->recovered.distinct;
+		sum->finals += summary->recovered.finals;
+		total.recovery_violations += summary->recovery_violations;
+	}
+	print_recovery(&total);
+}
+
 void certificate_print_total(const struct sweep_outcome *outcomes, size_t count)
 {
 	uint64_t classes = 0, class_checksum = 0, duplicates = 0, executions = 0, ends = 0;
@@ -105,6 +124,7 @@ void certificate_print_total(const struct sweep_outcome *outcomes, size_t count)
 	       " distinct, checksum %016" PRIx64 "\n"
 	       "  final states   %" PRIu64 ", checksum %016" PRIx64 "\n",
 	       built, judged, distinct, distinct_checksum, ends, end_checksum);
+	print_total_recovery(outcomes, count);
 }
 
 static void json_checksum(struct json *json, const char *key, uint64_t checksum)
