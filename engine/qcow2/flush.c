@@ -103,8 +103,10 @@ static int close_writable(struct qcow2 *image)
 	int result = write_caches(image, !KNOWN_BUG("clean-before-refcounts"));
 	if (result == 0)
 		result = image_device_flush(image);
-	if ((result == 0 && background == 0) || KNOWN_BUG("clean-despite-error"))
+	if (result == 0 && background == 0)
 		result = image_mark_clean(image); /* O9 */
+	else if (KNOWN_BUG("clean-despite-error"))
+		(void)!image_mark_clean(image);
 	if (result == 0 && KNOWN_BUG("clean-before-refcounts"))
 		result = write_caches(image, true);
 	co_mutex_unlock(&image->lock);
