@@ -232,6 +232,128 @@ START_TEST(a_sample_is_repaired_as_qemu_img_repairs_it)
 }
 END_TEST
 
+/* ---- repairs that fail ---- */
+
+enum { FAILURES_MAX = 256, FAILED_STATES = 4 };
+
+/* Images that a repair leaves in which one call fails, each once. */
+struct failures {
+	struct content *images[FAILURES_MAX]; /* owned */
+	size_t count;
+	size_t refused; /* runs in which the image could not be opened */
+};
+
+static void add_failure(struct failures *failures, struct content *image)
+{
+	for (size_t i = 0; i < failures->count; i++) {
+		if (!content_equal(failures->images[i], image, NULL))
+			continue;
+		content_free(image);
+		return;
+	}
+	ck_assert_uint_lt(failures->count, FAILURES_MAX);
+	failures->images[failures->count++] = image;
+}
+
+/* A world whose runs open and close `image` (takes) in the place of that of `shipped`, which has no
+ * world any more. */
+static struct world *opening_world(struct shipped *shipped, struct content *image, uint32_t faults)
+{
+	struct world *world = NULL;
+	struct why why = { "" };
+	const struct world_options options = { .policy = QCOW2_EAGER,
+					       .faults_max = faults,
+					       .stamps = true };
+	shipped->workload.command_count = 0;
+	enum status status = world_new(&world, &shipped->workload, &options, &why);
+	ck_assert_msg(status == STATUS_OK, "%s", why.text);
+	world_set_image(world, image);
+	return world;
+}
+
+static void fail_everywhere(struct shipped *shipped, struct content *image,
+			    struct failures *failures)
+{
+	struct strategy *strategy = strategy_dfs_new(true);
+	struct world *world = opening_world(shipped, image, 1);
+	struct choice choice;
+	choice_init(&choice, strategy, NULL);
+	while (choice_begin(&choice)) {
+		enum run_end end = world_run(world, &choice);
+		choice_end(&choice, end, 0);
+		ck_assert_int_eq(end, RUN_FINISHED);
+		failures->refused += world_open_failure(world)[0] != 0;
+		add_failure(failures, world_image(world));
+	}
+	choice_release(&choice);
+	strategy_free(strategy);
+	world_free(world);
+}
+
+static void check_repaired(struct shipped *shipped, struct content *image)
+{
+	size_t count = 0;
+	struct event_log nothing;
+	struct judge *judge = NULL;
+	struct judge_report report;
+	struct schedule none;
+	struct world *world = opening_world(shipped, image, 0);
+	struct shipped opened = { .workload = shipped->workload, .world = world };
+	const struct judge_options options = { .models = CRASH_PREFIX };
+	struct trace_file after[2];
+	event_log_init(&nothing);
+	schedule_init(&none);
+	ck_assert_int_eq(shipped_replay(&opened, &none), RUN_FINISHED);
+	ck_assert_str_eq(world_open_failure(world), "");
+	const struct trace_file *files = world_files(world, &count);
+	ck_assert_uint_le(count, 2);
+	for (size_t i = 0; i < count; i++)
+		after[i] = files[i];
+	after[0].initial = world_image(world);
+	ck_assert_int_eq(judge_new(&judge, after, count, &options, NULL), STATUS_OK);
+	judge_run(judge, &nothing, 0, &report);
+	ck_assert_msg(report.verdict_count == 0, "%s", report.verdicts[0].message);
+	ck_assert_uint_eq(report.leaked, 0);
+	ck_assert_uint_eq(report.copied_missing, 0);
+	judge_free(judge);
+	content_free(after[0].initial);
+	world_free(world);
+}
+
+START_TEST(a_repair_in_which_a_call_fails_is_made_up_for_by_the_next)
+{
+	const struct world_options options = world_of(_i, SCHED_POINTS_IO);
+	struct explore_sets sets = { 0 };
+	struct crashed crashed[FAILED_STATES];
+	struct failures failures = { 0 };
+	struct shipped shipped;
+	size_t files = 0;
+	shipped_open(&shipped, lazy[_i / POLICIES], &options);
+	explore_dirty(&shipped, &sets);
+	for (size_t i = 0; i < FAILED_STATES; i++) {
+		const struct dirty_state *place =
+			&sets.dirty.items[i * sets.dirty.count / FAILED_STATES];
+		replay(&shipped, place);
+		ck_assert(crashed_from_run(&crashed[i], world_log(shipped.world),
+					   world_files(shipped.world, &files)[0].initial,
+					   &place->state));
+	}
+	world_free(shipped.world);
+	for (size_t i = 0; i < FAILED_STATES; i++) {
+		fail_everywhere(&shipped, crashed[i].image, &failures);
+		crashed[i].image = NULL;
+		crashed_release(&crashed[i]);
+	}
+	for (size_t i = 0; i < failures.count; i++)
+		check_repaired(&shipped, failures.images[i]);
+	printf("%s: %zu opens failed, %zu images were left\n", lazy[_i / POLICIES],
+	       failures.refused, failures.count);
+	ck_assert_uint_gt(failures.refused, 0);
+	explore_sets_release(&sets);
+	workload_release(&shipped.workload);
+}
+END_TEST
+
 int main(void)
 {
 	fault_point_init();
@@ -245,6 +367,8 @@ int main(void)
 			    LAZY * POLICIES);
 	tcase_add_loop_test(tests, each_place_leads_to_its_state, 0, LAZY * POLICIES);
 	tcase_add_loop_test(tests, a_sample_is_repaired_as_qemu_img_repairs_it, 0, LAZY * POLICIES);
+	tcase_add_loop_test(tests, a_repair_in_which_a_call_fails_is_made_up_for_by_the_next, 0,
+			    LAZY * POLICIES);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
 }
