@@ -256,7 +256,7 @@ static void add_failure(struct failures *failures, struct content *image)
 }
 
 /* A world whose runs open and close `image` (takes) in the place of that of `shipped`, which has no
- * world any more. */
+ * world any more, and no commands. */
 static struct world *opening_world(struct shipped *shipped, struct content *image, uint32_t faults)
 {
 	struct world *world = NULL;
@@ -264,7 +264,6 @@ static struct world *opening_world(struct shipped *shipped, struct content *imag
 	const struct world_options options = { .policy = QCOW2_EAGER,
 					       .faults_max = faults,
 					       .stamps = true };
-	shipped->workload.command_count = 0;
 	enum status status = world_new(&world, &shipped->workload, &options, &why);
 	ck_assert_msg(status == STATUS_OK, "%s", why.text);
 	world_set_image(world, image);
@@ -339,6 +338,9 @@ START_TEST(a_repair_in_which_a_call_fails_is_made_up_for_by_the_next)
 					   &place->state));
 	}
 	world_free(shipped.world);
+	/* The same workload without commands; they are put back to be released. */
+	size_t command_count = shipped.workload.command_count;
+	shipped.workload.command_count = 0;
 	for (size_t i = 0; i < FAILED_STATES; i++) {
 		fail_everywhere(&shipped, crashed[i].image, &failures);
 		crashed[i].image = NULL;
@@ -350,6 +352,7 @@ START_TEST(a_repair_in_which_a_call_fails_is_made_up_for_by_the_next)
 	       failures.refused, failures.count);
 	ck_assert_uint_gt(failures.refused, 0);
 	explore_sets_release(&sets);
+	shipped.workload.command_count = command_count;
 	workload_release(&shipped.workload);
 }
 END_TEST

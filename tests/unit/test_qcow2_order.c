@@ -108,9 +108,11 @@ static void run_repair(char *order, const char *text, void (*damage)(struct cont
 	ck_assert_ptr_nonnull(image);
 	put(image, AT_INCOMPATIBLE, 1);
 	damage(image);
+	size_t command_count = scene.workload.command_count;
 	scene.workload.command_count = 0;
 	scene_reopen(&scene, image);
 	scene_run(&scene, order);
+	scene.workload.command_count = command_count; /* to be released */
 	ck_assert_str_eq(world_open_failure(scene.world), "");
 	scene_close(&scene);
 }
