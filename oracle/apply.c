@@ -58,13 +58,38 @@ static void queue_rechecks(struct judge *judge)
 	judge->recheck_count = 0;
 }
 
+/** The state as it is was not met before: list it if its image says dirty. */
+static void list_if_dirty(struct judge *judge, uint64_t fingerprint)
+{
+	const struct image_header *header = &judge->live.header;
+
+	if (!judge->options.list_dirty || !header->readable ||
+	    (header->incompatible & INCOMPATIBLE_DIRTY) == 0)
+		return;
+	judge->dirty = heap_grow(judge->dirty, &judge->dirty_capacity, judge->dirty_count + 1,
+				 sizeof(*judge->dirty));
+	judge->dirty[judge->dirty_count++] = (struct judge_dirty){
+		.operation = judge->operations,
+		.told = judge->history.now,
+		.sector = judge->findings.now.sector,
+		.sector_bytes = judge->options.sector_bytes,
+		.model = judge->findings.now.model,
+		.fingerprint = fingerprint,
+		.promises = judge->history.promises,
+	};
+}
+
 void judge_count_state(struct judge *judge)
 {
+	uint64_t fingerprint;
+
 	judge->states++;
-	if (judge->options.count_distinct)
-		distinct_add(&judge->distinct,
-			     mix(judge->live.sectors.content_hash ^ judge->history.promises,
-				 judge->live.sectors.file_bytes));
+	if (!judge->options.count_distinct)
+		return;
+	fingerprint = mix(judge->live.sectors.content_hash ^ judge->history.promises,
+			  judge->live.sectors.file_bytes);
+	if (distinct_add(&judge->distinct, fingerprint))
+		list_if_dirty(judge, fingerprint);
 }
 
 void judge_crash_state(struct judge *judge)

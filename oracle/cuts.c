@@ -79,6 +79,9 @@ struct cut_walk {
 	struct cut_place *places; /* owned; of each finding */
 	size_t place_capacity;
 	size_t placed;
+	struct cut_place *dirty_places; /* owned; of each dirty state */
+	size_t dirty_place_capacity;
+	size_t dirty_placed;
 	uint32_t *steps; /* owned */
 	size_t step_capacity;
 	size_t step_count;
@@ -86,6 +89,8 @@ struct cut_walk {
 	size_t reach_capacity;
 	struct judge_cut *cuts; /* owned; as reported */
 	size_t cut_capacity;
+	struct judge_cut *dirty_cuts; /* owned; as reported */
+	size_t dirty_cut_capacity;
 };
 
 void cut_walk_free(struct cut_walk *walk)
@@ -98,6 +103,8 @@ void cut_walk_free(struct cut_walk *walk)
 	free(walk->frames);
 	free(walk->done);
 	free(walk->places);
+	free(walk->dirty_places);
+	free(walk->dirty_cuts);
 	free(walk->steps);
 	free(walk->reach);
 	free(walk->cuts);
@@ -163,14 +170,15 @@ static void find_reach(struct cut_walk *walk)
 
 enum cut_end { CUT_OF_ALL = -1, CUT_OF_NONE = -2 };
 
-/** Note for new findings where they fall: in the cut that the books had, plus `last`; or in one of
- * enum cut_end. */
+/** Note for new findings and new dirty states where they fall: in the cut that the books had, plus
+ * `last`; or in one of enum cut_end. */
 static void place_findings(struct cut_walk *walk, int64_t last)
 {
 	size_t count = walk->judge->findings.count;
+	size_t dirty_count = walk->judge->dirty_count;
 	size_t first = walk->step_count;
 
-	if (walk->placed == count)
+	if (walk->placed == count && walk->dirty_placed == dirty_count)
 		return;
 	if (last == CUT_OF_ALL)
 		list_steps(walk, NULL, NULL);
@@ -182,6 +190,11 @@ static void place_findings(struct cut_walk *walk, int64_t last)
 	walk->places = heap_grow(walk->places, &walk->place_capacity, count, sizeof(*walk->places));
 	while (walk->placed < count)
 		walk->places[walk->placed++] =
+			(struct cut_place){ first, walk->step_count - first };
+	walk->dirty_places = heap_grow(walk->dirty_places, &walk->dirty_place_capacity, dirty_count,
+				       sizeof(*walk->dirty_places));
+	while (walk->dirty_placed < dirty_count)
+		walk->dirty_places[walk->dirty_placed++] =
 			(struct cut_place){ first, walk->step_count - first };
 }
 
@@ -211,8 +224,9 @@ static bool is_maximal(const struct cut_walk *walk, uint32_t chain)
 	return true;
 }
 
-/** Is the cut a crash state: may some node that ends in one come last? */
-static bool is_crash_state(const struct cut_walk *walk)
+/** A node of the cut that may come last and ends in a crash state, which the cut is then;
+ * CUT_NODE_NONE: it is none. */
+static uint32_t crash_node(const struct cut_walk *walk)
 {
 	for (uint32_t c = 0; c < walk->nodes.chain_count; c++) {
 		uint32_t node;
@@ -221,9 +235,9 @@ static bool is_crash_state(const struct cut_walk *walk)
 			continue;
 		node = cut_nodes_at(&walk->nodes, c, walk->done[c] - 1);
 		if (walk->nodes.nodes[node].ends_in_state && is_maximal(walk, c))
-			return true;
+			return node;
 	}
-	return false;
+	return CUT_NODE_NONE;
 }
 
 /** Judge what comes, but reads that were judged: they depend on what is before them only. */
@@ -241,7 +255,7 @@ static void add_node(struct cut_walk *walk, uint32_t index, bool is_new)
 	const size_t *events = &walk->nodes.events[node->first_event];
 	struct judge *judge = walk->judge;
 	struct cut_frame *frame = &walk->frames[walk->depth + 1];
-	bool is_state;
+	uint32_t last;
 
 	frame->node = index;
 	frame->next_chain = 0;
@@ -257,10 +271,15 @@ static void add_node(struct cut_walk *walk, uint32_t index, bool is_new)
 	walk->depth++;
 	if (!is_new)
 		return;
-	is_state = node->ends_in_state || is_crash_state(walk);
-	walk->built += node->inside + is_state;
-	if (is_state && !node->ends_in_state && !judge->quiet)
-		judge_count_state(judge);
+	last = node->ends_in_state ? index : crash_node(walk);
+	walk->built += node->inside + (last != CUT_NODE_NONE);
+	if (last == CUT_NODE_NONE || node->ends_in_state || judge->quiet)
+		return;
+	judge_set_moment(judge, CRASH_PREFIX, 0);
+	judge_count_state(judge);
+	walk->done[walk->nodes.nodes[last].chain]--;
+	place_findings(walk, last);
+	walk->done[walk->nodes.nodes[last].chain]++;
 }
 
 static void drop_node(struct cut_walk *walk)
@@ -472,6 +491,24 @@ static struct cut_walk *walk_of(struct judge *judge)
 	return judge->cuts;
 }
 
+static struct judge_cut cut_at(const struct cut_walk *walk, const struct cut_place *place)
+{
+	return (struct judge_cut){ place->count > 0 ? &walk->steps[place->first] : NULL,
+				   place->count };
+}
+
+/** The cuts of the dirty states. */
+static const struct judge_cut *list_dirty_cuts(struct cut_walk *walk)
+{
+	size_t count = walk->judge->dirty_count;
+
+	walk->dirty_cuts = heap_grow(walk->dirty_cuts, &walk->dirty_cut_capacity, count + 1,
+				     sizeof(*walk->dirty_cuts));
+	for (size_t i = 0; i < count; i++)
+		walk->dirty_cuts[i] = cut_at(walk, &walk->dirty_places[i]);
+	return walk->dirty_cuts;
+}
+
 /** The cuts of the verdicts that findings_visible() lists. */
 static const struct judge_cut *list_cuts(struct cut_walk *walk)
 {
@@ -481,13 +518,9 @@ static const struct judge_cut *list_cuts(struct cut_walk *walk)
 	walk->cuts = heap_grow(walk->cuts, &walk->cut_capacity, findings->count + 1,
 			       sizeof(*walk->cuts));
 	for (size_t i = 0; i < findings->count; i++) {
-		const struct cut_place *place = &walk->places[i];
-
 		if (findings->list[i].hidden != 0)
 			continue;
-		walk->cuts[count++] =
-			(struct judge_cut){ place->count > 0 ? &walk->steps[place->first] : NULL,
-					    place->count };
+		walk->cuts[count++] = cut_at(walk, &walk->places[i]);
 	}
 	return walk->cuts;
 }
@@ -520,7 +553,8 @@ void judge_cuts(struct judge *judge, const struct event_log *log, const struct j
 	*report = (struct judge_report){ 0 };
 	walk->call++;
 	walk->finished = false;
-	walk->placed = walk->step_count = 0;
+	walk->placed = walk->step_count = walk->dirty_placed = 0;
+	judge->dirty_count = 0;
 	judge->log = log;
 	judge->live.sectors.log_bytes = log->bytes;
 	judge->findings.stay = true;
@@ -537,6 +571,9 @@ void judge_cuts(struct judge *judge, const struct event_log *log, const struct j
 	report->verdict_count = findings_visible(&judge->findings);
 	report->verdicts = judge->findings.visible;
 	report->cuts = list_cuts(walk);
+	report->dirty = judge->dirty;
+	report->dirty_count = judge->dirty_count;
+	report->dirty_cuts = list_dirty_cuts(walk);
 	report->counts.states = walk->built - built;
 	report->counts.judged = judge->states - states + initial;
 	report->counts.built = walk->built;

@@ -97,6 +97,7 @@ void judge_run(struct judge *judge, const struct event_log *log, size_t kept_eve
 	if (kept_events > log->count)
 		kept_events = log->count;
 	judge->log = log;
+	judge->dirty_count = 0;
 	judge->live.sectors.log_bytes = log->bytes;
 	if (kept_events < judge->processed)
 		judge_go_back(judge, &judge->marks[kept_events]);
@@ -113,7 +114,9 @@ void judge_run(struct judge *judge, const struct event_log *log, size_t kept_eve
 	*report = (struct judge_report){ .verdict_count = findings_visible(&judge->findings),
 					 .operations = judge->operations,
 					 .leaked = judge->live.leaked,
-					 .copied_missing = judge->live.copied_missing };
+					 .copied_missing = judge->live.copied_missing,
+					 .dirty = judge->dirty,
+					 .dirty_count = judge->dirty_count };
 	report->verdicts = judge->findings.visible;
 	report->counts.states = judge->states;
 	report->counts.judged = judge->states - kept_states;
@@ -186,6 +189,7 @@ void judge_free(struct judge *judge)
 	cut_walk_free(judge->cuts);
 	free(judge->marks);
 	free(judge->rechecks);
+	free(judge->dirty);
 	free(judge);
 }
 

@@ -20,6 +20,22 @@ struct judge_options {
 	uint32_t sector_bytes; /* written atomically: 512 or 4096; 0: 512 */
 	uint32_t verdicts_max; /* kept a run, of each rule (one per rule and place); 0: 16 */
 	bool count_distinct;   /* keep the set of crash states seen over all runs */
+	/* List the crash states whose image says dirty refcounts: those that a repair must be able
+	 * to begin with. Needs `count_distinct`. */
+	bool list_dirty;
+};
+
+/** A crash state with the dirty bit. A run that has made so many operations when so many requests
+ * were invoked or had completed is in it; inside a write, when `sector` sectors of the next
+ * operation persisted, too. */
+struct judge_dirty {
+	uint64_t operation;
+	uint64_t told;   /* invocations and completions */
+	uint32_t sector; /* 0: not inside a write */
+	uint32_t sector_bytes;
+	enum crash_model model;
+	uint64_t fingerprint; /* of contents and promises, as judge_fingerprints() */
+	uint64_t promises;    /* what was asked and promised: a hash */
 };
 
 struct judge_counts {
@@ -49,6 +65,11 @@ struct judge_report {
 	size_t verdict_count;
 	/* One for each verdict, borrowed until the next call; NULL after judge_run(). */
 	const struct judge_cut *cuts;
+	/* If asked for: dirty crash states that no call met before, each once, the initial one left
+	 * out; and after judge_cuts() the cut of each. Borrowed until the next call. */
+	const struct judge_dirty *dirty;
+	const struct judge_cut *dirty_cuts;
+	size_t dirty_count;
 	struct judge_counts counts;
 	/* Why a rule was not judged in this run, or not everywhere; NULL: it was. */
 	const char *skipped[RULE_COUNT];

@@ -47,6 +47,9 @@ struct judge {
 	struct recheck *rechecks; /* owned */
 	size_t recheck_count;
 	size_t recheck_capacity;
+	struct judge_dirty *dirty; /* owned; met in this call */
+	size_t dirty_count;
+	size_t dirty_capacity;
 	uint64_t states;
 	bool initial_judged;   /* the state before the first event was counted as judged */
 	bool quiet;            /* states are passed through, not held against the rules */

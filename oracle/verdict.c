@@ -42,6 +42,10 @@ static const struct rule_text rule_texts[RULE_COUNT] = {
 	[RULE_PROGRESS] = { "progress",
 			    "no deadlock, livelock, assertion or memory error; every request "
 			    "completes" },
+	[RULE_REPAIR_CONVERGES] = { "repair-converges",
+				    "from every crash state with the dirty bit, open with repair "
+				    "satisfies all rules with no leaks, again after a crash inside "
+				    "the repair; a second repair changes nothing" },
 };
 
 const char *rule_name(enum rule rule)

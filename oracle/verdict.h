@@ -20,6 +20,7 @@ enum rule {
 	RULE_READ_LINEARIZABLE,
 	RULE_ERROR_CONTAINED,
 	RULE_PROGRESS,
+	RULE_REPAIR_CONVERGES, /* not judged by a judge: it takes an engine that repairs */
 	RULE_COUNT
 };
 

@@ -15,7 +15,7 @@
 #define MAGIC "cowtip checkpoint"
 
 enum {
-	FORMAT = 1,
+	FORMAT = 2,
 	COMPRESSION_LEVEL = 3,
 	PATH_BYTES = 4096,
 };

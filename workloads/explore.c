@@ -240,6 +240,21 @@ static void judge_class_of_last_run(struct search *search, struct judge_report *
 	judge_cuts(search->judge, world_log(search->world), &class, report);
 }
 
+/* Note the way to each dirty crash state that was not met before. */
+static void add_dirty(struct search *search, const struct judge_report *report)
+{
+	struct dirty_states *dirty = &search->sets.dirty;
+	for (size_t i = 0; i < report->dirty_count; i++) {
+		char *schedule = report->dirty_cuts
+					 ? schedule_of_cut(search, &report->dirty_cuts[i])
+					 : schedule_print(&search->choice.taken);
+		if (!schedule)
+			abort();
+		dirty_states_add(dirty, schedule, &report->dirty[i]);
+		free(schedule);
+	}
+}
+
 static void judge_last_run(struct search *search)
 {
 	struct explore_result *result = search->result;
@@ -254,6 +269,7 @@ static void judge_last_run(struct search *search)
 	result->distinct_checksum = report.counts.distinct_checksum;
 	for (size_t i = 0; i < report.verdict_count; i++)
 		add_violation(search, &report.verdicts[i], report.cuts ? &report.cuts[i] : NULL);
+	add_dirty(search, &report);
 	for (int rule = 0; rule < RULE_COUNT; rule++)
 		if (report.skipped[rule] && !result->skipped[rule])
 			result->skipped[rule] = report.skipped[rule];
@@ -327,8 +343,9 @@ static void run_all(struct search *search)
 	struct explore_result *result = search->result;
 	while (!(result->why_incomplete = bound_reached(search)) && choice_begin(&search->choice)) {
 		enum run_end end = world_run(search->world, &search->choice);
+		uint64_t digest = digest_if_wanted(search);
 		count_run(search);
-		choice_end(&search->choice, end, digest_if_wanted(search));
+		choice_end(&search->choice, end, digest);
 		report_progress(search);
 	}
 }
@@ -397,6 +414,7 @@ enum status explore(struct world *world, struct strategy *strategy,
 					       .models = options->models,
 					       .sector_bytes = options->sector_bytes,
 					       .count_distinct = options->count_distinct,
+					       .list_dirty = options->list_dirty,
 				       },
 				       why);
 	if (status != STATUS_OK)
@@ -423,6 +441,7 @@ void explore_sets_release(struct explore_sets *sets)
 	distinct_release(&sets->classes);
 	distinct_release(&sets->ends);
 	distinct_release(&sets->states);
+	dirty_states_release(&sets->dirty);
 }
 
 void explore_result_release(struct explore_result *result)

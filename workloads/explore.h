@@ -5,6 +5,7 @@
 
 #include "oracle/distinct.h"
 #include "oracle/judge.h"
+#include "workloads/dirty_states.h"
 #include "workloads/world.h"
 
 #include <signal.h>
@@ -24,9 +25,10 @@ struct explore_result;
 
 /** Sets of hashes that a search leaves, to be merged with those of other searches of one world. */
 struct explore_sets {
-	struct distinct classes; /* of completed runs */
-	struct distinct ends;    /* final images */
-	struct distinct states;  /* crash states with what was promised of them */
+	struct distinct classes;   /* of completed runs */
+	struct distinct ends;      /* final images */
+	struct distinct states;    /* crash states with what was promised of them */
+	struct dirty_states dirty; /* those of them with the dirty bit, if they were asked for */
 };
 
 /** Free what `sets` owns. */
@@ -44,6 +46,8 @@ struct explore_options {
 	uint32_t sector_bytes; /* 0: 512 */
 	uint64_t stop_after;   /* violations after which to stop; 0: never */
 	bool count_distinct;
+	/** Collect crash states with the dirty bit in `sets`. Needs `count_distinct`. */
+	bool list_dirty;
 	/* Borrowed; the order of the run, as the strategy may look at it; NULL: classes are not
 	 * counted. */
 	struct order *order;

@@ -112,6 +112,7 @@ static void add_sets(struct ledger *ledger, const struct explore_sets *sets)
 	add_set(&ledger->sets.classes, &sets->classes, &ledger->class_checksum);
 	add_set(&ledger->sets.ends, &sets->ends, &ledger->end_checksum);
 	add_set(&ledger->sets.states, &sets->states, NULL);
+	dirty_states_merge(&ledger->sets.dirty, &sets->dirty);
 }
 
 static void add_skipped(struct ledger *ledger, int rule, const char *reason)
@@ -237,6 +238,7 @@ void ledger_pack(const struct ledger *ledger, struct pack *pack)
 	pack_set(pack, &ledger->sets.classes);
 	pack_set(pack, &ledger->sets.ends);
 	pack_set(pack, &ledger->sets.states);
+	dirty_states_pack(&ledger->sets.dirty, pack);
 	pack_number(pack, ledger->violation_count);
 	for (size_t i = 0; i < ledger->violation_count; i++)
 		pack_violation(pack, &ledger->violations[i]);
@@ -262,6 +264,7 @@ bool ledger_unpack(struct ledger *ledger, struct unpack *unpack)
 	unpack_set(unpack, &sets.classes);
 	unpack_set(unpack, &sets.ends);
 	unpack_set(unpack, &sets.states);
+	dirty_states_unpack(&sets.dirty, unpack);
 	add_sets(ledger, &sets);
 	explore_sets_release(&sets);
 	uint64_t violations = unpack_number(unpack, VIOLATIONS_MAX);

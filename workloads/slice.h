@@ -22,6 +22,7 @@ MUST_USE enum status slice_job_parse(struct dpor_job *job, const char *text, str
 struct slice_options {
 	unsigned models;       /* set of crash_model bits */
 	uint32_t sector_bytes; /* 0: 512 */
+	bool list_dirty;       /* as in explore_options */
 	uint64_t executions;   /* bound on runs, trials not counted; 0: none */
 	struct budget budget;  /* of this slice */
 	/* As in explore_options. */

@@ -156,6 +156,7 @@ static void begin_run(struct world *world)
 		world_snapshots_drop_all(world->snapshots);
 	event_log_reset(&world->log);
 	world->complaint[0] = 0;
+	world->open_failure[0] = 0;
 	world->told_count = 0;
 	arena_reset(world->arena);
 	session_rewind();
@@ -246,6 +247,24 @@ const struct event_log *world_log(const struct world *world)
 const char *world_report(const struct world *world)
 {
 	return sched_report(world->sched);
+}
+
+const char *world_open_failure(const struct world *world)
+{
+	return world->open_failure;
+}
+
+void world_set_image(struct world *world, struct content *image)
+{
+	struct why why = { "" };
+	assert(!world->snapshots);
+	session_unwatch_all();
+	content_free(world->files.files[0].initial);
+	world->files.files[0].initial = image;
+	if (watch_files(world, &why) == STATUS_OK)
+		return;
+	fputs("cowtip: out of memory\n", stderr);
+	abort();
 }
 
 const char *world_complaint(const struct world *world)

@@ -53,6 +53,13 @@ const char *world_complaint(const struct world *world);
  * borrows the world's log. Events go to world_log(). */
 enum run_end world_run(struct world *world, struct choice *choice);
 
+/** Let runs from now on begin with `image` (takes) in the place of the image file. Not with
+ * snapshots. */
+void world_set_image(struct world *world, struct content *image);
+
+/** Why the image could not be opened in the last run, "" when it was. */
+const char *world_open_failure(const struct world *world);
+
 /** A hash of how the last run ended: how, the image, and what each request returned. */
 uint64_t world_end_hash(const struct world *world);
 

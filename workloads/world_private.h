@@ -53,6 +53,7 @@ struct world {
 	uint32_t *told; /* owned */
 	size_t told_count;
 	char complaint[160];
+	char open_failure[160];
 	struct world_snapshots *snapshots; /* owned; NULL: every run starts at its beginning */
 	const struct choice *snapshots_of; /* whose last run they are of; only compared */
 };

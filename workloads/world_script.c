@@ -186,6 +186,12 @@ static int open_errno(enum status status)
 	return -EIO;
 }
 
+/* For whoever asks afterwards; as the log, no task reads it. */
+AUDIT_EXEMPT static void note_open_failure(struct world *world, const struct why *why)
+{
+	snprintf(world->open_failure, sizeof(world->open_failure), "%.159s", why->text);
+}
+
 static int open_image(struct world *world)
 {
 	struct qcow2_options options = { .arena = world->arena,
@@ -193,7 +199,10 @@ static int open_image(struct world *world)
 					 .allocate_from = world->workload->image.allocate_from };
 	struct event event = { .kind = EVENT_REQUEST_INVOKED, .op = REQUEST_OPEN, .id = 1 };
 	record(world, &event, NULL, 0);
-	enum status status = qcow2_open(&world->image, world->files.files[0].path, &options, NULL);
+	struct why why = { "" };
+	enum status status = qcow2_open(&world->image, world->files.files[0].path, &options, &why);
+	if (status != STATUS_OK)
+		note_open_failure(world, &why);
 	event.kind = EVENT_REQUEST_COMPLETED;
 	event.result = open_errno(status);
 	record(world, &event, NULL, 0);

@@ -34,6 +34,17 @@ int image_write_header(struct qcow2 *image, const void *from, size_t bytes, uint
 	return result < 0 ? result : image_device_flush(image);
 }
 
+int image_clear_autoclear(struct qcow2 *image)
+{
+	uint64_t none = 0;
+	if (image->header.autoclear == 0)
+		return 0;
+	int result = image_write_header(image, &none, sizeof(none), FORMAT_AT_AUTOCLEAR);
+	if (result == 0)
+		image->header.autoclear = 0;
+	return result;
+}
+
 static int write_incompatible(struct qcow2 *image, uint64_t incompatible)
 {
 	uint64_t raw;
@@ -91,11 +102,15 @@ static int close_writable(struct qcow2 *image)
 {
 	int background = KNOWN_BUG("close-no-drain") ? 0 : l2meta_shut_down(image);
 	co_mutex_lock(&image->lock);
-	int result = write_caches(image, true);
+	int result = write_caches(image, !KNOWN_BUG("clean-before-refcounts"));
 	if (result == 0)
 		result = image_device_flush(image);
 	if (result == 0 && background == 0)
 		result = image_mark_clean(image); /* O9 */
+	else if (KNOWN_BUG("clean-despite-error"))
+		(void)!image_mark_clean(image);
+	if (result == 0 && KNOWN_BUG("clean-before-refcounts"))
+		result = write_caches(image, true);
 	co_mutex_unlock(&image->lock);
 	return background < 0 ? background : result;
 }

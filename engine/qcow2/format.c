@@ -88,14 +88,12 @@ static enum status check_features(const struct format_header *header, const char
 		uint64_t bit;
 		const char *name;
 	} features[] = {
-		{ FORMAT_INCOMPATIBLE_DIRTY,
-		  "dirty refcounts (repair at open; use 'qemu-img check -r all' first)" },
 		{ FORMAT_INCOMPATIBLE_CORRUPT, "an image marked corrupt" },
 		{ FORMAT_INCOMPATIBLE_DATA_FILE, "an external data file" },
 		{ FORMAT_INCOMPATIBLE_COMPRESSION, "a compression type other than deflate" },
 		{ FORMAT_INCOMPATIBLE_EXTENDED_L2, "extended L2 entries" },
 	};
-	uint64_t unknown = header->incompatible;
+	uint64_t unknown = header->incompatible & ~FORMAT_INCOMPATIBLE_DIRTY;
 	for (size_t i = 0; i < sizeof(features) / sizeof(features[0]); i++) {
 		if (header->incompatible & features[i].bit)
 			return why_set(why, STATUS_UNSUPPORTED, "'%s': %s is not supported yet",

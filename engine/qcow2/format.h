@@ -73,9 +73,9 @@ struct format_header {
 	uint8_t compression_type;
 };
 
-/** Decode and check the header in the first `byte_count` bytes of a file. STATUS_FOREIGN: not
- * qcow2; STATUS_UNSUPPORTED: legal, names the feature; STATUS_CORRUPT: contradicts itself. `path`
- * is used in messages. */
+/** Decode and check the header in the first `byte_count` bytes of a file; it may say dirty.
+ * STATUS_FOREIGN: not qcow2; STATUS_UNSUPPORTED: legal, names the feature; STATUS_CORRUPT:
+ * contradicts itself. `path` is used in messages. */
 MUST_USE enum status format_decode_header(struct format_header *header, const uint8_t *bytes,
 					  size_t byte_count, const char *path, struct why *why);
 

@@ -118,6 +118,9 @@ static inline bool image_is_lazy_dirty(const struct qcow2 *image)
  * the lock. 0 or -errno. */
 int image_write_header(struct qcow2 *image, const void *from, size_t bytes, uint64_t at);
 
+/** Clear the autoclear bits on disk, if any is set. 0 or -errno. */
+int image_clear_autoclear(struct qcow2 *image);
+
 /** With lazy refcounts: set the dirty bit on disk before the first change that refcounts do not
  * cover (C13, O8). Needs the lock. 0 or -errno. */
 int image_mark_dirty(struct qcow2 *image);

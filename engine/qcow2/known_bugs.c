@@ -81,6 +81,25 @@ static const struct known_bug bugs[] = {
 	  "should have made durable may be lost",
 	  "error-contained", "flush-fails", "3ff2f67a7c (2016-07-18), mended by e6af1e0854",
 	  false },
+
+	/* Lazy refcounts, the dirty bit, and repair. */
+	{ "clean-before-refcounts",
+	  "close clears the dirty bit after a flush that leaves refcounts out because it is set",
+	  "refcount-covers", "lazy-dirty-first", "QEMU before commit 4c2e5f8f46 of 2014-04-03",
+	  false },
+	{ "clean-despite-error",
+	  "close clears the dirty bit although refcounts could not be written", "refcount-covers",
+	  "lazy-write-fails", "QEMU before commit 3b5e14c76a of 2014-12-02", false },
+	{ "repair-keeps-leaks", "repair raises refcounts that are too low, and lowers none",
+	  "repair-converges", "lazy-discard", "QEMU before commit 5b84106bd9 of 2014-10-22",
+	  false },
+	{ "repair-no-copied", "repair makes refcounts exact and leaves COPIED flags as they are",
+	  "repair-converges", "lazy-snapshot", "an obligation on repair: O11", false },
+	{ "repair-clean-first", "repair clears the dirty bit before it writes refcounts",
+	  "repair-converges", "lazy-dirty-first", "an obligation on repair: O12", false },
+	{ "repair-no-flush",
+	  "repair clears the dirty bit without a flush before: the bit may overtake the refcounts",
+	  "repair-converges", "lazy-dirty-first", "an obligation on repair: O12", false },
 };
 
 size_t known_bug_count(void)

@@ -3,6 +3,7 @@
  * memory is taken, and what the driver does not support is refused by name. */
 #include "engine/qcow2/alloc.h"
 #include "engine/qcow2/image.h"
+#include "engine/qcow2/repair.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -184,6 +185,12 @@ static struct qcow2 *layer_new(const struct qcow2_options *options, bool read_on
 	return image;
 }
 
+/* Nobody shares the image yet, and a clean one opens without a step for this. */
+static bool is_dirty(const struct qcow2 *image)
+{
+	return image->header.incompatible & FORMAT_INCOMPATIBLE_DIRTY;
+}
+
 /* Open one file, without what lies below it. */
 static enum status open_layer(struct qcow2 *image, const char *path,
 			      const struct qcow2_options *options, struct why *why)
@@ -197,6 +204,9 @@ static enum status open_layer(struct qcow2 *image, const char *path,
 	if (result < 0)
 		return fail_io(why, "read", path, result);
 	enum status status = format_decode_header(&image->header, bytes, sizeof(bytes), path, why);
+	if (status == STATUS_OK && is_dirty(image) && (image->read_only || options->no_repair))
+		status = why_set(why, STATUS_UNSUPPORTED,
+				 "'%s': dirty refcounts: open it for writing to repair it", path);
 	if (status != STATUS_OK)
 		return status;
 	image->cluster_bytes = 1u << image->header.cluster_bits;
@@ -232,14 +242,10 @@ static enum status open_below(struct qcow2 *image, struct backing_name *name,
 /* A writer clears the autoclear bits that it does not keep up to date, before anything else. */
 static enum status clear_autoclear(struct qcow2 *image, const char *path, struct why *why)
 {
-	if (image->read_only || image->header.autoclear == 0)
+	if (image->read_only)
 		return STATUS_OK;
-	uint64_t none = 0;
-	int result = image_write_header(image, &none, sizeof(none), FORMAT_AT_AUTOCLEAR);
-	if (result < 0)
-		return fail_io(why, "write", path, result);
-	image->header.autoclear = 0;
-	return STATUS_OK;
+	int result = image_clear_autoclear(image);
+	return result < 0 ? fail_io(why, "write", path, result) : STATUS_OK;
 }
 
 static enum status open_chain(struct qcow2 *image, const char *path,
@@ -273,6 +279,8 @@ enum status qcow2_open(struct qcow2 **image, const char *path, const struct qcow
 	if (!opened)
 		return why_set(why, STATUS_NO_MEMORY, "out of memory");
 	enum status status = open_chain(opened, path, options, why);
+	if (status == STATUS_OK && is_dirty(opened))
+		status = image_repair(opened, path, why);
 	if (status == STATUS_OK)
 		status = clear_autoclear(opened, path, why);
 	if (status != STATUS_OK) {

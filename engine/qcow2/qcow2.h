@@ -28,6 +28,9 @@ struct qcow2_options {
 	struct arena *arena; /* borrowed; every object of the image lives there */
 	enum qcow2_policy policy;
 	bool read_only;
+	/* Refuse a dirty image instead of repairing it. One that is opened read-only, or that lies
+	 * below another, is refused in any case. */
+	bool no_repair;
 	uint32_t l2_tables_cached;       /* at least 2; 0: 16 */
 	uint32_t refcount_blocks_cached; /* at least 2; 0: 8 */
 	uint64_t
@@ -62,9 +65,11 @@ const char *qcow2_policy_name(enum qcow2_policy policy);
 MUST_USE enum status qcow2_create(const char *path, const struct qcow2_create_options *options,
 				  struct why *why);
 
-/** Open an image and its backing chain. Gives `*image`; close with qcow2_close().
- *  STATUS_FOREIGN: no qcow2 image; STATUS_CORRUPT: its header or tables contradict themselves;
- * STATUS_UNSUPPORTED: names the feature; STATUS_IO. */
+/** Open an image and its backing chain; a dirty image is repaired first. Gives `*image`; close with
+ * qcow2_close().
+ *  STATUS_FOREIGN: no qcow2 image; STATUS_CORRUPT: its header or tables contradict themselves, or
+ * it is dirty and its repair would have to guess (nothing is written then); STATUS_UNSUPPORTED:
+ * names the feature; STATUS_IO: a repair that was begun is done again by the next open. */
 MUST_USE enum status qcow2_open(struct qcow2 **image, const char *path,
 				const struct qcow2_options *options, struct why *why);
 

@@ -19,3 +19,4 @@ add_test(NAME long.large COMMAND Python3::Interpreter
   ${PROJECT_SOURCE_DIR}/tests/cli/test_large.py $<TARGET_FILE:cowtip>
   ${PROJECT_SOURCE_DIR}/workloads/large four-overlapping five-alike)
 set_tests_properties(long.large PROPERTIES LABELS long TIMEOUT 7200)
+cli_test(recovery)

@@ -29,7 +29,7 @@ SLICE = ["--no-swap", "--slice", "20"]
 KEYS = {"strategy", "chosen", "points", "crash_models", "faults", "symmetry", "classes", "class_checksum",
         "completed", "blocked", "trials", "duplicates", "crash_images_built",
         "crash_images_judged", "crash_images_distinct", "crash_image_checksum", "final_states",
-        "final_state_checksum", "swap_test", "complete", "why_incomplete"}
+        "final_state_checksum", "recovery", "swap_test", "complete", "why_incomplete"}
 
 # What does not depend on how a search was split.
 SETS = ["classes", "class_checksum", "completed", "duplicates", "crash_images_distinct",

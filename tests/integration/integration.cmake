@@ -15,3 +15,4 @@ function(integration_test name)
 endfunction()
 
 integration_test(reference LINKS engine)
+integration_test(repair LINKS engine injector traces)

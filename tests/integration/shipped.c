@@ -4,6 +4,7 @@
 #include "injector/strategy_dpor.h"
 
 #include <check.h>
+#include <stdlib.h>
 
 const enum qcow2_policy shipped_policies[3] = { QCOW2_CANCEL, QCOW2_DELAYED, QCOW2_EAGER };
 
@@ -20,6 +21,7 @@ void shipped_open(struct shipped *shipped, const char *name, const struct world_
 		chosen.fault_points = shipped->workload.fault_points;
 		chosen.fault_kinds = shipped->workload.fault_kinds;
 	}
+	shipped->options = chosen;
 	status = world_new(&shipped->world, &shipped->workload, &chosen, &why);
 	ck_assert_msg(status == STATUS_OK, "%s: %s", name, why.text);
 }
@@ -44,6 +46,41 @@ void shipped_explore(struct shipped *shipped, const struct explore_options *opti
 	ck_assert_msg(status == STATUS_OK, "%s: %s", shipped->workload.name, why.text);
 	strategy_free(strategy);
 	order_release(&order);
+}
+
+void shipped_explore_and_recover(struct shipped *shipped, const struct explore_options *options,
+				 struct explore_result *result, struct recovery_counts *counts,
+				 struct explore_sets *sets)
+{
+	struct why why = { "" };
+	struct explore_sets own = { 0 };
+	struct recovery_result recovery;
+	struct explore_options listing = *options;
+	const struct recovery_options recovering = {
+		.world = &shipped->options,
+		.models = options->models,
+		.depth = RECOVERY_DEPTH_MAX,
+	};
+	listing.count_distinct = listing.list_dirty = true;
+	listing.sets = sets ? sets : &own;
+	shipped_explore(shipped, &listing, result);
+	world_free(shipped->world);
+	shipped->world = NULL;
+	dirty_states_sort(&listing.sets->dirty);
+	enum status status = recovery_sweep(&shipped->workload, &listing.sets->dirty, &recovering,
+					    &recovery, &why);
+	ck_assert_msg(status == STATUS_OK, "%s: %s", shipped->workload.name, why.text);
+	ck_assert_msg(!recovery.complaint, "%s: %s", shipped->workload.name, recovery.complaint);
+	ck_assert(recovery.complete);
+	size_t count = result->violation_count + recovery.violation_count;
+	result->violations = realloc(result->violations, (count + 1) * sizeof(*result->violations));
+	ck_assert_ptr_nonnull(result->violations);
+	for (size_t i = 0; i < recovery.violation_count; i++)
+		result->violations[result->violation_count++] = recovery.violations[i];
+	recovery.violation_count = 0;
+	*counts = recovery.counts;
+	recovery_result_release(&recovery);
+	explore_sets_release(&own);
 }
 
 static void execute(struct shipped *shipped, struct random_run *run)

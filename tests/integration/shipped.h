@@ -4,11 +4,13 @@
 #define TESTS_INTEGRATION_SHIPPED_H
 
 #include "workloads/explore.h"
+#include "workloads/recovery.h"
 #include "workloads/world.h"
 
 /** A shipped workload and its world. Everything that goes wrong here fails the test. */
 struct shipped {
 	struct workload workload;
+	struct world_options options; /* of the world */
 	struct world *world;
 };
 
@@ -23,6 +25,13 @@ enum { SHIPPED_NO_FAULTS = 0xffff };
  * explore_result_release(). */
 void shipped_explore(struct shipped *shipped, const struct explore_options *options,
 		     struct explore_result *result);
+
+/** As shipped_explore(); then every dirty crash state is repaired, and its repairs crashed: what
+ * goes wrong there is added to `result`, with 0 for the run. `sets` (empty; may be NULL) is filled.
+ * The world is gone afterwards. */
+void shipped_explore_and_recover(struct shipped *shipped, const struct explore_options *options,
+				 struct explore_result *result, struct recovery_counts *counts,
+				 struct explore_sets *sets);
 
 /** One run with random picks. */
 struct random_run {

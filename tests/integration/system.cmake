@@ -8,6 +8,7 @@ integration_test(bug_table LINKS suite_support workloads engine oracle injector 
 target_compile_definitions(test_bug_table PRIVATE TESTS_README="${PROJECT_SOURCE_DIR}/tests/README.md")
 integration_test(faults LINKS suite_support workloads engine oracle injector traces LIBS PkgConfig::fiu)
 integration_test(standstill LINKS suite_support workloads engine oracle injector traces)
+integration_test(recovery LINKS suite_support workloads engine oracle injector traces)
 integration_test(crash_states LINKS suite_support workloads engine oracle injector traces)
 integration_test(same_script LINKS suite_support workloads engine oracle injector traces)
 

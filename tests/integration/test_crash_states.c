@@ -27,7 +27,8 @@
  *
  * With the dirty bit set (lazy refcounts) refcounts mean nothing. qemu-img check reports them all
  * the same unless it may repair; so legal states of that kind are given to `-r all`, which must
- * leave an image without fault or leak in which the guest reads what it read before. */
+ * leave an image without fault or leak (in the file, as in 4) in which the guest reads what it
+ * read before. */
 #include "tests/integration/shell.h"
 #include "tests/integration/shipped.h"
 
@@ -311,10 +312,11 @@ static void check_same_guest(const struct trace_file *files, size_t file_count,
 	inflater_free(inflaters[1]);
 }
 
-static void check_repair(const struct trace_file *files, size_t file_count, struct state *state)
+/* What `qemu-img check -r all` makes of `content`. Gives. */
+static struct content *repaired_by_qemu(const struct state *state, const struct content *content)
 {
 	struct content *after = NULL;
-	store_state(state, 0);
+	store(content, "state-0.qcow2");
 	struct check_result repaired = finish_check(0, start_check(0, "all"));
 	ck_assert_msg(repaired.exit_code == 0, "%s: qemu-img check -r all exits with %d",
 		      state->name, repaired.exit_code);
@@ -323,7 +325,23 @@ static void check_repair(const struct trace_file *files, size_t file_count, stru
 		      again.exit_code);
 	ck_assert_int_eq(content_load(&after, "state-0.qcow2", NULL), STATUS_OK);
 	ck_assert(!is_dirty(after));
+	return after;
+}
+
+static void check_repair(const struct trace_file *files, size_t file_count, struct state *state)
+{
+	struct content *after = repaired_by_qemu(state, state->content);
 	struct opinion opinion = judge_fresh(files, file_count, after);
+	if (opinion.leaked > 0) {
+		/* It looks no further than the file: grown by zeros, nothing may be left. */
+		struct content *longer = content_clone(state->content);
+		content_resize(longer, content_size(longer) + GROWTH_BYTES);
+		content_free(after);
+		after = repaired_by_qemu(state, longer);
+		content_free(longer);
+		opinion = judge_fresh(files, file_count, after);
+		leaks_beyond_end++;
+	}
 	ck_assert_msg(opinion.rules == 0 && opinion.leaked == 0, "%s: repaired, and still: %s",
 		      state->name, opinion.message);
 	check_same_guest(files, file_count, state->content, after);

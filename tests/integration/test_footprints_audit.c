@@ -231,6 +231,54 @@ START_TEST(whatever_known_bugs_touch_is_declared)
 }
 END_TEST
 
+enum { AT_REFCOUNT_TABLE = 48 };
+
+/* A dirty image: all that a run of `world` did, without its last operation, which clears the dirty
+ * bit. Its refcount block is missing, too, so that the repair has to make one. */
+static struct content *dirty_image(struct world *world)
+{
+	size_t count = 0, last = 0;
+	uint8_t raw[8], nothing[8] = { 0 };
+	const struct trace_file *files = world_files(world, &count);
+	const struct event_log *log = world_log(world);
+	struct content *image = content_clone(files[0].initial);
+	for (size_t i = 0; i < log->count; i++)
+		if (judge_is_operation(&log->events[i]))
+			last = i;
+	ck_assert_uint_eq(log->events[last].length, sizeof(nothing));
+	for (size_t i = 0; i < last; i++)
+		if (judge_is_operation(&log->events[i]))
+			ck_assert_int_eq(trace_apply(image, log, &log->events[i]), STATUS_OK);
+	content_read(image, raw, sizeof(raw), AT_REFCOUNT_TABLE);
+	uint64_t table = 0;
+	for (size_t i = 0; i < sizeof(raw); i++)
+		table = table << 8 | raw[i];
+	ck_assert_int_eq(content_write(image, nothing, sizeof(nothing), table), STATUS_OK);
+	return image;
+}
+
+START_TEST(what_a_repair_touches_is_declared)
+{
+	struct workload workload;
+	struct world *world = NULL;
+	struct why why = { "" };
+	load(&workload, "lazy-snapshot");
+	for (int all_points = 0; all_points < 2; all_points++) {
+		const struct world_options options = options_of(QCOW2_CANCEL, all_points, 0);
+		ck_assert_int_eq(world_new(&world, &workload, &options, &why), STATUS_OK);
+		ck_assert_ptr_null(audit_run(world, 1));
+		world_set_image(world, dirty_image(world));
+		for (uint64_t seed = 1; seed <= run_count(); seed++) {
+			const char *complaint = audit_run(world, seed);
+			ck_assert_msg(!complaint, "seed %" PRIu64 ": %s", seed, complaint);
+			ck_assert_str_eq(world_open_failure(world), "");
+		}
+		world_free(world);
+	}
+	workload_release(&workload);
+}
+END_TEST
+
 /* Declarations whose absence must show, and where. */
 static const struct {
 	const char *function;
@@ -421,6 +469,7 @@ int main(void)
 	Suite *suite = suite_create("footprints audit");
 	TCase *tests = tcase_create("footprints audit");
 	tcase_set_timeout(tests, 300);
+	tcase_add_test(tests, what_a_repair_touches_is_declared);
 	tcase_add_loop_test(tests, each_rule_holds, 0, (int)(sizeof(rules) / sizeof(rules[0])));
 	tcase_add_loop_test(tests, whatever_workloads_touch_is_declared, 0,
 			    (int)(MORE_WORKLOADS + shipped_count()));

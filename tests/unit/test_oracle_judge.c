@@ -19,7 +19,7 @@ START_TEST(every_rule_has_a_name_a_statement_and_is_found_by_its_name)
 	static const char *const names[RULE_COUNT] = {
 		"cow-complete",      "old-or-new",      "flush-durable", "refcount-covers",
 		"copied-exact",      "no-alias",        "opens",         "leak-bounded",
-		"read-linearizable", "error-contained", "progress"
+		"read-linearizable", "error-contained", "progress",      "repair-converges"
 	};
 
 	for (unsigned i = 0; i < RULE_COUNT; i++) {

@@ -15,27 +15,42 @@
 
 enum { TEXT_BYTES = 8192 };
 
-/* Run `text` once, always taking option 0, and write what takes effect on the image: "0x2000+512 "
- * for a write, "flush " for a flush,
- * "| " where a request is acknowledged. */
-static void run(char *order, const char *text)
-{
+/* A world and its workload. */
+struct scene {
 	struct workload workload;
-	struct world_options options = { .policy = QCOW2_CANCEL };
 	struct world *world;
+};
+
+static void scene_open(struct scene *scene, const char *text)
+{
+	const struct world_options options = { .policy = QCOW2_CANCEL };
 	struct why why;
-	ck_assert_msg(workload_parse(&workload, "test", text, strlen(text), &why) == STATUS_OK,
+	ck_assert_msg(workload_parse(&scene->workload, "test", text, strlen(text), &why) ==
+			      STATUS_OK,
 		      "%s", why.text);
-	ck_assert_msg(world_new(&world, &workload, &options, &why) == STATUS_OK, "%s", why.text);
+	ck_assert_msg(world_new(&scene->world, &scene->workload, &options, &why) == STATUS_OK, "%s",
+		      why.text);
+}
+
+static void scene_close(struct scene *scene)
+{
+	world_free(scene->world);
+	workload_release(&scene->workload);
+}
+
+/* Run once, always taking option 0. Write what takes effect on the image: "0x2000+512 " for a
+ * write, "flush " for a flush, "| " where a request is acknowledged. */
+static void scene_run(struct scene *scene, char *order)
+{
 	struct schedule none;
 	schedule_init(&none);
 	struct strategy *strategy = strategy_replay_new(&none);
 	struct choice choice;
 	choice_init(&choice, strategy, NULL);
 	ck_assert(choice_begin(&choice));
-	enum run_end end = world_run(world, &choice);
-	ck_assert_msg(end == RUN_FINISHED, "%s", world_report(world));
-	const struct event_log *log = world_log(world);
+	enum run_end end = world_run(scene->world, &choice);
+	ck_assert_msg(end == RUN_FINISHED, "%s", world_report(scene->world));
+	const struct event_log *log = world_log(scene->world);
 	order[0] = '\0';
 	for (size_t i = 0; i < log->count; i++) {
 		const struct event *event = &log->events[i];
@@ -54,8 +69,52 @@ static void run(char *order, const char *text)
 	choice_release(&choice);
 	strategy_free(strategy);
 	schedule_release(&none);
-	world_free(world);
-	workload_release(&workload);
+}
+
+static void run(char *order, const char *text)
+{
+	struct scene scene;
+	scene_open(&scene, text);
+	scene_run(&scene, order);
+	scene_close(&scene);
+}
+
+enum { AT_INCOMPATIBLE = 72, AT_REFCOUNT_TABLE_CLUSTERS = 56 };
+
+/* Write one number into the image from which runs begin. */
+static void put(struct content *image, uint64_t host_offset, uint8_t number)
+{
+	const uint8_t raw[8] = { [7] = number };
+	ck_assert_int_eq(content_write(image, raw, sizeof(raw), host_offset), STATUS_OK);
+}
+
+/* A new world of the same workload, which must have lost its commands, around `image` (takes). */
+static void scene_reopen(struct scene *scene, struct content *image)
+{
+	const struct world_options options = { .policy = QCOW2_CANCEL };
+	world_free(scene->world);
+	ck_assert_int_eq(world_new(&scene->world, &scene->workload, &options, NULL), STATUS_OK);
+	world_set_image(scene->world, image);
+}
+
+/* What repair and close do to the image that `text` leaves, with the dirty bit set and `damage`
+ * done to it. */
+static void run_repair(char *order, const char *text, void (*damage)(struct content *image))
+{
+	struct scene scene;
+	scene_open(&scene, text);
+	scene_run(&scene, order);
+	struct content *image = world_image(scene.world);
+	ck_assert_ptr_nonnull(image);
+	put(image, AT_INCOMPATIBLE, 1);
+	damage(image);
+	size_t command_count = scene.workload.command_count;
+	scene.workload.command_count = 0;
+	scene_reopen(&scene, image);
+	scene_run(&scene, order);
+	scene.workload.command_count = command_count; /* to be released */
+	ck_assert_str_eq(world_open_failure(scene.world), "");
+	scene_close(&scene);
 }
 
 START_TEST(a_first_write_is_linked_after_its_refcounts_and_data)
@@ -193,6 +252,63 @@ START_TEST(a_longer_l1_table_is_durable_before_the_header_points_to_it)
 }
 END_TEST
 
+static void lose_refcounts(struct content *image)
+{
+	ck_assert_int_eq(content_zero(image, 0x1000, 2048), STATUS_OK);
+}
+
+START_TEST(a_repair_writes_refcounts_before_it_clears_the_dirty_bit)
+{
+	char order[TEXT_BYTES];
+	run_repair(order,
+		   "#@ image size=16k cluster_size=2k\n"
+		   "write 0 2k\n",
+		   lose_refcounts);
+	ck_assert_str_eq(order, "0x1000+2048 flush " /* O11 */
+				"0x48+8 flush | "    /* O12 */
+				"flush | ");         /* close */
+}
+END_TEST
+
+static void lose_block(struct content *image)
+{
+	put(image, 0x800, 0);
+}
+
+START_TEST(a_repair_makes_a_block_durable_before_the_table_points_to_it)
+{
+	char order[TEXT_BYTES];
+	run_repair(order,
+		   "#@ image size=16k cluster_size=2k\n"
+		   "write 0 2k\n",
+		   lose_block);
+	ck_assert_str_eq(order, "0x1000+2048 flush " /* the cluster that the block had is free */
+				"0x800+8 flush "     /* O11 */
+				"0x48+8 flush | "    /* O12 */
+				"flush | ");
+}
+END_TEST
+
+/* As if nobody had ever made the table two clusters long. */
+static void shorten_table(struct content *image)
+{
+	const uint8_t one[4] = { [3] = 1 };
+	ck_assert_int_eq(content_write(image, one, sizeof(one), AT_REFCOUNT_TABLE_CLUSTERS),
+			 STATUS_OK);
+}
+
+START_TEST(a_repair_makes_a_longer_table_durable_before_the_header_points_to_it)
+{
+	char order[TEXT_BYTES];
+	/* The table's one cluster reaches to 512 MiB. */
+	run_repair(order,
+		   "#@ image size=16k cluster_size=2k allocate_from=512m\n"
+		   "write 0 2k\n",
+		   shorten_table);
+	ck_assert_ptr_nonnull(strstr(order, "+4096 flush 0x30+12 flush 0x48+8 flush | flush | "));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("qcow2_order");
@@ -205,6 +321,9 @@ int main(void)
 	tcase_add_test(order, a_longer_refcount_table_is_durable_before_the_header_points_to_it);
 	tcase_add_test(order, a_new_refcount_block_is_durable_before_the_table_points_to_it);
 	tcase_add_test(order, a_longer_l1_table_is_durable_before_the_header_points_to_it);
+	tcase_add_test(order, a_repair_writes_refcounts_before_it_clears_the_dirty_bit);
+	tcase_add_test(order, a_repair_makes_a_block_durable_before_the_table_points_to_it);
+	tcase_add_test(order, a_repair_makes_a_longer_table_durable_before_the_header_points_to_it);
 	suite_add_tcase(suite, order);
 	return run_suite(suite);
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "workloads/cli/again.h"
 
+#include "workloads/recovery.h"
+
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -129,6 +131,49 @@ static void execute(struct again *again, struct world *world, struct strategy *s
 	choice_release(&choice);
 }
 
+/* Repair the dirty crash states of the run, if that is wanted. */
+static enum status recover(struct again *again, const struct workload *workload,
+			   const struct settings *settings, struct why *why)
+{
+	struct judge *judge = NULL;
+	struct judge_report report;
+	struct dirty_states dirty = { 0 };
+	struct recovery_result recovery = { 0 };
+	struct judgement *judgement = &again->judgement;
+	const struct judge_options judging = { .models = settings->models,
+					       .sector_bytes = settings->sector_bytes,
+					       .count_distinct = true,
+					       .list_dirty = true };
+	const struct recovery_options options = { .world = &settings->world,
+						  .models = settings->models,
+						  .sector_bytes = settings->sector_bytes,
+						  .depth = settings->recovery };
+	enum status status =
+		judge_new(&judge, again->trace.files, again->trace.file_count, &judging, why);
+	if (status != STATUS_OK)
+		return status;
+	judge_run(judge, &again->trace.log, 0, &report);
+	char *schedule = schedule_print(&again->trace.schedule);
+	for (size_t i = 0; i < report.dirty_count; i++)
+		dirty_states_add(&dirty, schedule, &report.dirty[i]);
+	dirty_states_sort(&dirty);
+	free(schedule);
+	judge_free(judge);
+	status = recovery_sweep(workload, &dirty, &options, &recovery, why);
+	judgement->verdicts = realloc(judgement->verdicts,
+				      (judgement->verdict_count + recovery.violation_count + 1) *
+					      sizeof(*judgement->verdicts));
+	if (!judgement->verdicts)
+		abort();
+	for (size_t i = 0; i < recovery.violation_count; i++)
+		judgement->verdicts[judgement->verdict_count++] = recovery.violations[i].verdict;
+	if (recovery.complaint && !again->complaint)
+		trace_set_text(&again->complaint, recovery.complaint);
+	recovery_result_release(&recovery);
+	dirty_states_release(&dirty);
+	return status;
+}
+
 enum status again_run(struct again *again, const struct workload *workload,
 		      const struct settings *settings, struct strategy *strategy, struct why *why)
 {
@@ -143,6 +188,8 @@ enum status again_run(struct again *again, const struct workload *workload,
 	world_free(world);
 	settings_to_trace(settings, &again->trace);
 	status = again_judge(&again->trace, settings, &again->judgement, why);
+	if (status == STATUS_OK && settings->recovery)
+		status = recover(again, workload, settings, why);
 	if (status == STATUS_OK)
 		add_findings(again);
 	return status;

@@ -46,6 +46,22 @@ static void print_counts(const struct sweep_summary *summary)
 		       summary->swap_first[0] ? ": " : "", summary->swap_first);
 }
 
+static void print_recovery(const struct sweep_summary *summary)
+{
+	const struct recovery_counts *done = &summary->recovered;
+	if (!summary->recovery)
+		return;
+	printf("  recovery       %" PRIu64 " dirty crash state%s repaired", done->first,
+	       plural(done->first));
+	if (summary->recovery > 1)
+		printf(", and %" PRIu64 " of %" PRIu64 " states that their repairs crash in",
+		       done->second, done->states);
+	printf("; %" PRIu64 " distinct; %" PRIu64 " final image%s, opened once more; %" PRIu64
+	       " violation%s\n",
+	       done->distinct, done->finals, plural(done->finals), summary->recovery_violations,
+	       plural(summary->recovery_violations));
+}
+
 void certificate_print(const struct sweep_summary *summary)
 {
 	printf("certificate of %s:\n", summary->workload);
@@ -53,6 +69,7 @@ void certificate_print(const struct sweep_summary *summary)
 		printf("  auto           %s\n", summary->chosen);
 	print_classes(summary);
 	print_counts(summary);
+	print_recovery(summary);
 	printf("  scope          strategy %s, points %s, crash models %s, at most %" PRIu32
 	       " injected error%s a run%s\n",
 	       summary->strategy, summary->points, summary->models, summary->faults,
@@ -62,6 +79,25 @@ void certificate_print(const struct sweep_summary *summary)
 		printf("  complete       yes\n");
 	else
 		printf("  complete       no: %s\n", summary->why_incomplete);
+}
+
+/* The sums over all that were swept for it. */
+static void print_total_recovery(const struct sweep_outcome *outcomes, size_t count)
+{
+	struct sweep_summary total = { 0 };
+	struct recovery_counts *sum = &total.recovered;
+	for (size_t i = 0; i < count; i++) {
+		const struct sweep_summary *summary = &outcomes[i].summary;
+		if (total.recovery < summary->recovery)
+			total.recovery = summary->recovery;
+		sum->first += summary->recovered.first;
+		sum->second += summary->recovered.second;
+		sum->states += summary->recovered.states;
+		sum->distinct += summary->recovered.distinct;
+		sum->finals += summary->recovered.finals;
+		total.recovery_violations += summary->recovery_violations;
+	}
+	print_recovery(&total);
 }
 
 void certificate_print_total(const struct sweep_outcome *outcomes, size_t count)
@@ -89,6 +125,7 @@ void certificate_print_total(const struct sweep_outcome *outcomes, size_t count)
 	       " distinct, checksum %016" PRIx64 "\n"
 	       "  final states   %" PRIu64 ", checksum %016" PRIx64 "\n",
 	       built, judged, distinct, distinct_checksum, ends, end_checksum);
+	print_total_recovery(outcomes, count);
 }
 
 static void json_checksum(struct json *json, const char *key, uint64_t checksum)
@@ -108,6 +145,25 @@ static void json_swap(struct json *json, const struct sweep_summary *summary)
 	json_number(json, "pairs", summary->swap_tested);
 	json_number(json, "differing", summary->swap_differing);
 	json_text(json, "first", summary->swap_first[0] ? summary->swap_first : NULL);
+	json_end_object(json);
+}
+
+static void json_recovery(struct json *json, const struct sweep_summary *summary)
+{
+	const struct recovery_counts *done = &summary->recovered;
+	if (!summary->recovery) {
+		json_null(json, "recovery");
+		return;
+	}
+	json_begin_object(json, "recovery");
+	json_number(json, "depth", summary->recovery);
+	json_number(json, "images_repaired", done->repairs);
+	json_number(json, "of_runs", done->first);
+	json_number(json, "of_repairs", done->second);
+	json_number(json, "repair_crash_states", done->states);
+	json_number(json, "distinct", done->distinct);
+	json_number(json, "final_images", done->finals);
+	json_number(json, "violations", summary->recovery_violations);
 	json_end_object(json);
 }
 
@@ -145,6 +201,7 @@ void certificate_json(struct json *json, const struct sweep_summary *summary)
 	json_checksum(json, "crash_image_checksum", summary->distinct_checksum);
 	json_number(json, "final_states", summary->ends);
 	json_checksum(json, "final_state_checksum", summary->end_checksum);
+	json_recovery(json, summary);
 	json_swap(json, summary);
 	json_bool(json, "complete", summary->complete);
 	json_text(json, "why_incomplete", summary->complete ? NULL : summary->why_incomplete);

@@ -2,6 +2,7 @@
 #include "workloads/cli/options.h"
 
 #include "workloads/language_words.h"
+#include "workloads/recovery.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -28,6 +29,7 @@ enum option_id {
 	OPTION_DEPTH,
 	OPTION_NO_SWAP,
 	OPTION_SYMMETRY,
+	OPTION_RECOVERY,
 	OPTION_RESUME,
 	OPTION_SLICE,
 	OPTION_SEED,
@@ -77,6 +79,8 @@ static const struct option_spec option_specs[] = {
 	{ "depth", "N", OPTION_DEPTH, SEARCHES, "pct: orderings (3); delay: deviations (no end)" },
 	{ "seed", "N", OPTION_SEED, SEARCHES | COMMAND_RUN, "of the random picks" },
 	{ "schedule", "S", OPTION_SCHEDULE, COMMAND_RUN, "the picks to follow, as printed" },
+	{ "recovery", "DEPTH", OPTION_RECOVERY, COMMAND_SWEEP | COMMAND_RUN,
+	  "lazy refcounts: crashes that repair must survive, 0..2 (2)" },
 	{ "no-swap", NULL, OPTION_NO_SWAP, COMMAND_SWEEP, "leave the swap test out" },
 	{ "symmetry", NULL, OPTION_SYMMETRY, COMMAND_SWEEP | COMMAND_RUN,
 	  "requests that are alike begin in one order only" },
@@ -204,6 +208,9 @@ static enum status take(struct options *options, enum option_id id, const char *
 	case OPTION_FAULTS:
 		options->has_faults = true;
 		return take_small("faults", text, 64, &options->faults, why);
+	case OPTION_RECOVERY:
+		options->has_recovery = true;
+		return take_small("recovery", text, RECOVERY_DEPTH_MAX, &options->recovery, why);
 	case OPTION_JOBS:
 		options->has_jobs = true;
 		return take_small("jobs", text, OPTIONS_JOBS_MAX, &options->jobs, why);

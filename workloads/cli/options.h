@@ -72,6 +72,8 @@ struct options {
 	uint32_t depth; /* 0: not said */
 	bool no_swap;
 	bool symmetry;
+	bool has_recovery;
+	uint32_t recovery;
 	const char *resume; /* a checkpoint */
 	uint64_t slice;     /* 0: not said */
 };

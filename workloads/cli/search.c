@@ -144,6 +144,7 @@ static enum status do_next_job(const struct searching *searching, struct world *
 	const struct slice_options slice = {
 		.models = options->settings->models,
 		.sector_bytes = options->settings->sector_bytes,
+		.list_dirty = options->settings->recovery > 0,
 		.executions = slice_runs(searching),
 		.budget = *budget,
 		.stop = options->stop,

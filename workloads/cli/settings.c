@@ -7,6 +7,7 @@
 #include "traces/memory.h"
 #include "workloads/bugs.h"
 #include "workloads/language_words.h"
+#include "workloads/recovery.h"
 #include "workloads/world_state.h"
 
 #include <stdio.h>
@@ -170,6 +171,9 @@ enum status settings_resolve(struct settings *settings, const struct workload *w
 			     const struct options *options, struct why *why)
 {
 	*settings = (struct settings){ .sector_bytes = options->sector_bytes };
+	/* Without lazy refcounts no image is ever dirty. */
+	if (workload->image.lazy_refcounts)
+		settings->recovery = options->has_recovery ? options->recovery : RECOVERY_DEPTH_MAX;
 	settings->world.stamps = true;
 	settings->world.faults_max = options->has_faults ? options->faults : workload->faults;
 	take_fault_points(settings,
@@ -206,12 +210,14 @@ static const char *recorded(const struct trace *trace, const char *key, const ch
 static enum status take_numbers(struct settings *settings, const struct trace *trace,
 				const struct options *options, struct why *why)
 {
-	uint64_t faults = 0, sector_bytes = 0;
+	uint64_t faults = 0, sector_bytes = 0, recovery = 0;
 	if (!count_parse(recorded(trace, "faults", "0"), FAULTS_MAX, &faults) ||
+	    !count_parse(recorded(trace, "recovery", "0"), RECOVERY_DEPTH_MAX, &recovery) ||
 	    !count_parse(recorded(trace, "sector", "512"), 4096, &sector_bytes) ||
 	    (sector_bytes != 512 && sector_bytes != 4096))
 		return why_set(why, STATUS_BAD_INPUT, "the trace's settings make no sense");
 	settings->world.faults_max = (uint32_t)faults;
+	settings->recovery = (uint32_t)recovery;
 	settings->sector_bytes =
 		options->sector_bytes ? options->sector_bytes : (uint32_t)sector_bytes;
 	return STATUS_OK;
@@ -254,6 +260,9 @@ void settings_to_trace(const struct settings *settings, struct trace *trace)
 	trace_add_setting(trace, "crash", text);
 	snprintf(text, sizeof(text), "%u", settings->sector_bytes ? settings->sector_bytes : 512);
 	trace_add_setting(trace, "sector", text);
+	snprintf(text, sizeof(text), "%u", settings->recovery);
+	if (settings->recovery)
+		trace_add_setting(trace, "recovery", text);
 	char *bugs = bugs_text(settings);
 	if (*bugs)
 		trace_add_setting(trace, "bug", bugs);
@@ -271,14 +280,14 @@ char *settings_text(const struct settings *settings)
 						     : FAULT_KINDS_ALL,
 			 kinds, sizeof(kinds));
 	settings_models_text(settings, models, sizeof(models));
-	int bytes = asprintf(&text,
-			     "policy=%s\npoints=%s\nfaults=%u\nfault_points=%s\nfault_kinds=%s\n"
-			     "bug=%s\ncrash=%s\nsector=%u\nsymmetry=%s\n",
-			     qcow2_policy_name(settings->world.policy),
-			     settings_points_name(settings), settings->world.faults_max,
-			     settings->fault_points ? settings->fault_points : "", kinds, bugs,
-			     models, settings->sector_bytes ? settings->sector_bytes : 512,
-			     settings->world.symmetry ? "yes" : "no");
+	int bytes = asprintf(
+		&text,
+		"policy=%s\npoints=%s\nfaults=%u\nfault_points=%s\nfault_kinds=%s\nbug=%s\n"
+		"crash=%s\nsector=%u\nsymmetry=%s\nrecovery=%u\n",
+		qcow2_policy_name(settings->world.policy), settings_points_name(settings),
+		settings->world.faults_max, settings->fault_points ? settings->fault_points : "",
+		kinds, bugs, models, settings->sector_bytes ? settings->sector_bytes : 512,
+		settings->world.symmetry ? "yes" : "no", settings->recovery);
 	free(bugs);
 	if (bytes < 0)
 		abort();

@@ -12,6 +12,7 @@ struct settings {
 	char *fault_points;    /* owned; world.fault_points borrows it */
 	unsigned models;       /* set of crash_model bits */
 	uint32_t sector_bytes; /* 0: 512 */
+	uint32_t recovery;     /* crashes, the first included, that repairs must survive; 0: none */
 	char **bugs;           /* owned; known bugs and groups switched on */
 	size_t bug_count;
 	const char *strategy; /* a literal, of settings_strategy_row() */

@@ -45,6 +45,7 @@ struct sweeping {
 	struct workload workload; /* owned, like all below */
 	struct settings settings;
 	struct ledger ledger;         /* of a search in slices */
+	struct dirty_states dirty;    /* of a search that is not in slices */
 	struct explore_result result; /* may borrow from the ledger */
 	const volatile sig_atomic_t *stop;
 	struct timespec begun;
@@ -161,7 +162,7 @@ static void note_states(struct sweep_summary *summary, const struct settings *se
 
 /* Explore under `settings`, `budget` of it. Gives what `result` owns, and the sets, when they are
  * wanted. */
-static enum status explore_whole(const struct sweeping *sweeping, const struct settings *settings,
+static enum status explore_whole(struct sweeping *sweeping, const struct settings *settings,
 				 const struct budget *budget, struct explore_result *result,
 				 struct explore_sets *sets)
 {
@@ -173,6 +174,7 @@ static enum status explore_whole(const struct sweeping *sweeping, const struct s
 	struct world_options world_options = settings->world;
 	bool is_plain = strcmp(settings->strategy, "dfs") == 0 && !settings->prune;
 	bool is_stateful = strcmp(settings->strategy, "stateful") == 0;
+	struct explore_sets own_sets = { 0 };
 	world_options.snapshot_every = WORLD_SNAPSHOTS_EVERY;
 	order_init(&order);
 	const struct explore_options wanted = {
@@ -181,10 +183,11 @@ static enum status explore_whole(const struct sweeping *sweeping, const struct s
 		.models = settings->models,
 		.sector_bytes = settings->sector_bytes,
 		.count_distinct = true,
+		.list_dirty = settings->recovery > 0,
 		.order = &order,
 		/* These two see every order of steps themselves. */
 		.judge_classes = !is_plain && !is_stateful,
-		.sets = sets,
+		.sets = sets ? sets : &own_sets,
 		.estimate_classes = settings_strategy_samples(settings),
 		.measure_tree = progress && strcmp(settings->strategy, "dfs") == 0,
 		.progress = progress ? show_whole : NULL,
@@ -198,9 +201,11 @@ static enum status explore_whole(const struct sweeping *sweeping, const struct s
 			  : why_set(why, STATUS_NO_MEMORY, "out of memory");
 	if (status == STATUS_OK)
 		note_states(sweeping->summary, settings, strategy);
+	dirty_states_merge(&sweeping->dirty, &own_sets.dirty);
 	if (progress)
 		progress_clear(progress);
 out:
+	explore_sets_release(&own_sets);
 	strategy_free(strategy);
 	world_free(world);
 	order_release(&order);
@@ -296,6 +301,7 @@ static enum status try_states(struct sweeping *sweeping, double runs, bool *is_d
 	}
 	sweeping->summary->visited_states = 0;
 	sweeping->summary->transitions = 0;
+	dirty_states_release(&sweeping->dirty);
 	explore_result_release(&result);
 	return status;
 }
@@ -480,6 +486,56 @@ static enum status search(struct sweeping *sweeping)
 	return explore_whole(sweeping, settings, &sweeping->plan->budget, &sweeping->result, NULL);
 }
 
+/* Put what repairs did wrong beside what the search found. */
+static void add_recovery_violations(struct explore_result *result, struct recovery_result *recovery)
+{
+	size_t count = result->violation_count + recovery->violation_count;
+	result->violations = realloc(result->violations, (count + 1) * sizeof(*result->violations));
+	if (!result->violations)
+		abort();
+	for (size_t i = 0; i < recovery->violation_count; i++)
+		result->violations[result->violation_count++] = recovery->violations[i];
+	recovery->violation_count = 0;
+}
+
+/* Repair the dirty crash states that the search came through, and crash again meanwhile. */
+static enum status sweep_recovery(struct sweeping *sweeping)
+{
+	struct sweep_summary *summary = sweeping->summary;
+	struct explore_result *result = &sweeping->result;
+	struct recovery_result recovery;
+	const struct settings *settings = &sweeping->settings;
+	const struct recovery_options options = {
+		.world = &settings->world,
+		.models = settings->models,
+		.sector_bytes = settings->sector_bytes,
+		.depth = settings->recovery,
+		.seconds = budget_left(sweeping).seconds,
+		.stop = sweeping->stop,
+	};
+	if (!settings->recovery || result->complaint)
+		return STATUS_OK;
+	dirty_states_merge(&sweeping->dirty, &sweeping->ledger.sets.dirty);
+	dirty_states_sort(&sweeping->dirty);
+	enum status status = recovery_sweep(&sweeping->workload, &sweeping->dirty, &options,
+					    &recovery, &summary->why);
+	summary->recovery = settings->recovery;
+	summary->recovered = recovery.counts;
+	summary->recovery_violations = recovery.violation_count;
+	add_recovery_violations(result, &recovery);
+	result->elapsed_seconds += recovery.elapsed_seconds;
+	if (result->complete && !recovery.complete) {
+		result->complete = false;
+		result->why_incomplete = recovery.why_incomplete;
+	}
+	if (recovery.complaint) {
+		result->complaint = recovery.complaint;
+		recovery.complaint = NULL;
+	}
+	recovery_result_release(&recovery);
+	return status;
+}
+
 /* Do steps commute that the search takes for independent? */
 static enum status test_swaps(const struct sweeping *sweeping)
 {
@@ -543,9 +599,12 @@ void sweep_workload(struct sweep_outcome *outcome, const char *name, const struc
 		summary->status = search(&sweeping);
 	}
 	if (summary->status == STATUS_OK)
+		summary->status = sweep_recovery(&sweeping);
+	if (summary->status == STATUS_OK)
 		summary->status = finish(&sweeping, outcome);
 	explore_result_release(&sweeping.result);
 	ledger_release(&sweeping.ledger);
+	dirty_states_release(&sweeping.dirty);
 	settings_release(&sweeping.settings);
 	workload_release(&sweeping.workload);
 }

@@ -7,6 +7,7 @@
 #include "workloads/cli/progress.h"
 #include "workloads/cli/settings.h"
 #include "workloads/explore.h"
+#include "workloads/recovery.h"
 #include "workloads/swap.h"
 
 enum {
@@ -45,6 +46,9 @@ struct sweep_summary {
 	uint64_t judged;
 	uint64_t distinct, distinct_checksum;
 	uint64_t ends, end_checksum;
+	uint32_t recovery; /* crashes that repairs must survive; 0: not swept */
+	struct recovery_counts recovered;
+	uint64_t recovery_violations;
 	bool swap_was_run;
 	uint64_t swap_tested, swap_differing;
 	char swap_first[SWAP_TEXT_BYTES]; /* the first difference, or "" */

@@ -88,6 +88,7 @@ static enum status do_job(struct world *world, const struct worker_task *task,
 	struct slice_options options = {
 		.models = task->settings->models,
 		.sector_bytes = task->settings->sector_bytes,
+		.list_dirty = task->settings->recovery > 0,
 		.executions = task->executions,
 		.stop = task->stop,
 	};

@@ -17,6 +17,9 @@ set(suite_workloads
   asleep-until-flush
   background-error
   lazy-dirty-first
+  lazy-discard
+  lazy-snapshot
+  lazy-write-fails
   child-fails
   parent-fails
   child-outlives-parent

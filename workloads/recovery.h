@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+/** Rule repair-converges: open every dirty crash state again, crash inside the repair, open again,
+ * and hold what comes out against everything that was promised before the first crash. */
+#ifndef WORKLOADS_RECOVERY_H
+#define WORKLOADS_RECOVERY_H
+
+#include "workloads/dirty_states.h"
+#include "workloads/explore.h"
+#include "workloads/world.h"
+
+enum { RECOVERY_DEPTH_MAX = 2 };
+
+struct recovery_options {
+	const struct world_options *world; /* borrowed; those of the runs that crashed */
+	unsigned models;                   /* set of crash_model bits; also for repairs */
+	uint32_t sector_bytes;             /* 0: 512 */
+	/* How many crashes there may be, the first one included: 1 .. RECOVERY_DEPTH_MAX. */
+	uint32_t depth;
+	double seconds; /* bound on time; 0: none */
+	/* Looked at between two repairs: stop when it is not 0. May be NULL. */
+	const volatile sig_atomic_t *stop;
+};
+
+/** What was done. */
+struct recovery_counts {
+	uint64_t repairs; /* images opened, repaired and closed */
+	/* Of these: crash states of the runs, and crash states of their repairs. */
+	uint64_t first, second;
+	uint64_t states;   /* crash states that repairs passed through */
+	uint64_t distinct; /* different images with what was promised of them, of those repaired */
+	uint64_t finals;   /* different images that came out; each was opened once more */
+};
+
+struct recovery_result {
+	struct recovery_counts counts;
+	struct violation *violations; /* owned; rule repair-converges, once a place */
+	size_t violation_count, violation_capacity;
+	bool complete;
+	const char *why_incomplete; /* a literal; NULL when complete */
+	char *complaint;            /* owned; a state did not show again; NULL: none */
+	double elapsed_seconds;
+};
+
+/** Repair the states of `places` (sorted) of `workload`. No world may exist. Known bugs are as they
+ * are. Gives what `result` owns: recovery_result_release(). */
+MUST_USE enum status recovery_sweep(const struct workload *workload,
+				    const struct dirty_states *places,
+				    const struct recovery_options *options,
+				    struct recovery_result *result, struct why *why);
+void recovery_result_release(struct recovery_result *result);
+
+/** A crash state of a run, ready to be opened again. */
+struct crashed {
+	struct content *image; /* owned */
+	/* Owned: what the judge has to know of everything up to the crash; see recovery_log.c. */
+	struct event_log log;
+	size_t judged; /* its first events, of which no verdict is reported: others judge them */
+};
+
+/** The state `state` of the run in `log`, which began with `initial`. False: the run does not pass
+ * through it. Release in any case. */
+bool crashed_from_run(struct crashed *crashed, const struct event_log *log,
+		      const struct content *initial, const struct judge_dirty *state);
+void crashed_release(struct crashed *crashed);
+
+/** Append all of `from` to `log`. */
+void recovery_log_copy(struct event_log *log, const struct event_log *from);
+
+/** Append to `log` what the judge has to know of `run`, which follows crash number `crash` (0: none
+ * was before it) and is cut: its events before `end`, and of the write at `end` the first `bytes`
+ * bytes (0: nothing). */
+void recovery_log_append(struct event_log *log, const struct event_log *run, uint32_t crash,
+			 size_t end, uint64_t bytes);
+
+#endif
