@@ -22,9 +22,11 @@
  * The steps are scanned from the latest back. A step that the clock covers already is ordered
  * through others, so each conflict found uncovered is a race, and its clock joins in.
  *
- * Identity: a step's hash is made of its actor's number, its own number, what was decided in it and
- * its clock in terms of actors' numbers. A class's hash is the sum over its steps: it does not
- * depend on the order in which independent steps stand. */
+ * Identity: a step's hash is made of its actor's number, its own number, what was decided in it,
+ * and the hashes of all steps that happen before it. Their numbers alone would not do: who looks at
+ * a step may leave others out, a decision that left no trace but what came of it, say. A class's
+ * hash is the sum over its steps: it does not depend on the order in which independent steps stand.
+ */
 #include "injector/order.h"
 
 #include <stdlib.h>
@@ -77,14 +79,10 @@ void order_truncate(struct order *order, size_t count)
 		order->class_hash -= step->hash;
 		order->race_count = step->first_race;
 		order->pick_count = step->first_pick;
-		if (step->number == 1) {
+		if (step->previous)
+			order->last[step->chain] = step->previous;
+		else
 			order->chain_count = step->chain;
-			continue;
-		}
-		size_t previous = order->count;
-		while (order->steps[--previous].chain != step->chain)
-			continue;
-		order->last[step->chain] = (uint32_t)previous + 1;
 	}
 	/* Picks behind the last step are those of one that was given up. */
 	if (order->count > 0) {
@@ -220,13 +218,24 @@ static void look_back(struct order *order, struct order_step *step, uint32_t *cl
 	}
 }
 
+/** Sum of the hashes of the first `count` steps of a chain. */
+static uint64_t hash_of_first(const struct order *order, uint32_t chain, uint32_t count)
+{
+	const struct order_step *step = &order->steps[order->last[chain] - 1];
+	while (step->number > count)
+		step = &order->steps[step->previous - 1];
+	return step->history;
+}
+
 static uint64_t hash_step(const struct order *order, const struct order_step *step,
 			  const uint32_t *clock)
 {
 	uint64_t past = 0;
-	for (uint32_t chain = 0; chain < order->chain_count; chain++)
-		if (clock[chain])
-			past += order_mixed((uint64_t)order->actors[chain] << 32 | clock[chain]);
+	for (uint32_t chain = 0; chain < order->chain_count; chain++) {
+		uint32_t before = clock[chain] - (chain == step->chain);
+		if (before)
+			past += order_mixed(hash_of_first(order, chain, before));
+	}
 	uint64_t own = order_mixed((uint64_t)step->actor << 32 | step->number);
 	/* Picks are mixed once more: a sum of them must not pass for a sum of the past. */
 	return order_mixed(past + 3 * own + order_mixed(step->picks));
@@ -266,7 +275,11 @@ void order_add(struct order *order, uint32_t actor, const struct footprint *foot
 		.chain = chain,
 		.number = step->number,
 	};
+	step->previous = order->last[chain];
 	step->hash = hash_step(order, step, clock);
+	step->history = step->hash;
+	if (step->previous)
+		step->history += order->steps[step->previous - 1].history;
 	order->class_hash += step->hash;
 	order->last[chain] = (uint32_t)++order->count;
 	order->open_pick = order->pick_count;

@@ -25,6 +25,8 @@ struct order_step {
 	size_t events_end; /* events of the run's log when it was over; set by the choice */
 	uint64_t picks;    /* hash of the faults decided in it; 0: none happens */
 	uint64_t hash;     /* of the step and all that happens before it */
+	uint64_t history;  /* sum of the hashes of the chain's steps up to this one */
+	uint32_t previous; /* number (from 1) of the chain's step before; 0: none */
 	struct footprint footprint;
 };
 

@@ -55,6 +55,9 @@ void small_world_text(char *text, size_t text_bytes, uint64_t seed)
 	add(text, text_bytes, "#@ policy %s\n", policies[splitmix_below(&random, 3)]);
 	if (faults)
 		add(text, text_bytes, "#@ faults 1 %s\n", faults_of[splitmix_below(&random, 4)]);
-	for (uint32_t i = 1; i <= requests; i++)
+	for (uint32_t i = 1; i <= requests; i++) {
+		if (i == requests && seed % 4 == 1)
+			add(text, text_bytes, "aio_flush\n");
 		add_request(text, text_bytes, &random, i, i < requests ? "aio_" : "");
+	}
 }

@@ -84,9 +84,8 @@ static const struct {
 	uint32_t kind;
 	const char *name;
 } muted[] = {
-	{ TOUCH_LIST, "allocations in flight" },
-	{ TOUCH_EXTENT, "ranges of allocations" },
-	{ TOUCH_URGENCY, "who must hurry" },
+	{ TOUCH_WORLD, "outstanding requests" },   { TOUCH_LIST, "allocations in flight" },
+	{ TOUCH_EXTENT, "ranges of allocations" }, { TOUCH_URGENCY, "who must hurry" },
 	{ TOUCH_CLUSTERS, "free clusters" },
 };
 

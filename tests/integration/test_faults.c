@@ -10,6 +10,7 @@
 
 #include "injector/fault_arm.h"
 #include "injector/fault_point.h"
+#include "tests/integration/shell.h"
 #include "tests/run_suite.h"
 
 #include <check.h>
@@ -18,8 +19,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { RUNS_MAX_SLOW = 400, RUNS_MAX = 4000, RETRY_RUNS_MAX = 2000 };
+enum { RUNS_MAX_SLOW = 300, RUNS_MAX = 4000, RETRY_RUNS_MAX = 2000 };
 
 /* A workload that is not shipped, with `options`. */
 static void open_text(struct shipped *shipped, const char *text,
@@ -116,6 +118,40 @@ START_TEST(every_world_of_our_own_survives_any_one_fault)
 		ck_assert(expect_clean(&shipped, 0, qcow2_policy_name(shipped_policies[i])));
 		shipped_close(&shipped);
 	}
+}
+END_TEST
+
+START_TEST(a_compressed_backing_image_survives_any_one_fault)
+{
+	char text[512], folder[256];
+	if (!shell_has_qemu()) {
+		printf("skipped: qemu-img or qemu-io is not there\n");
+		return;
+	}
+	shell_enter_folder();
+	ck_assert_ptr_nonnull(getcwd(folder, sizeof(folder)));
+	ck_assert_int_eq(
+		shell("qemu-img create -f qcow2 -o cluster_size=2k plain.qcow2 16k && "
+		      "qemu-io -f qcow2 plain.qcow2 -c 'write -P 0x55 0 16k' && "
+		      "qemu-img convert -c -O qcow2 -o cluster_size=2k plain.qcow2 base.qcow2"),
+		0);
+	snprintf(text, sizeof(text),
+		 "#@ image size=16k cluster_size=2k backing=%s/base.qcow2 backing_fmt=qcow2\n"
+		 "write 512 512\n"
+		 "flush\n"
+		 "read 0 4k\n",
+		 folder);
+	for (size_t i = 0; i < 3; i++) {
+		const struct world_options options = { .policy = shipped_policies[i],
+						       .points = SCHED_POINTS_ALL,
+						       .faults_max = 1,
+						       .stamps = true };
+		struct shipped shipped;
+		open_text(&shipped, text, &options);
+		ck_assert(expect_clean(&shipped, 0, qcow2_policy_name(shipped_policies[i])));
+		shipped_close(&shipped);
+	}
+	shell_leave_folder();
 }
 END_TEST
 
@@ -284,9 +320,12 @@ int main(void)
 	tcase_add_loop_test(tests, every_world_of_our_own_survives_any_one_fault, 0, WORLD_COUNT);
 	tcase_add_loop_test(tests, interruptions_and_short_transfers_fail_no_request, 0,
 			    (int)shipped_count());
-	tcase_add_test(tests,
-		       an_error_that_stays_is_told_to_everyone_it_concerns_and_to_nobody_else);
-	tcase_add_test(tests, an_error_that_stays_is_survived_in_every_order);
 	suite_add_tcase(suite, tests);
+	TCase *few = tcase_create("few");
+	tcase_set_timeout(few, 120);
+	tcase_add_test(few, a_compressed_backing_image_survives_any_one_fault);
+	tcase_add_test(few, an_error_that_stays_is_told_to_everyone_it_concerns_and_to_nobody_else);
+	tcase_add_test(few, an_error_that_stays_is_survived_in_every_order);
+	suite_add_tcase(suite, few);
 	return run_suite(suite);
 }
