@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "tests/integration/shipped.h"
 
+#include "injector/fault_point.h"
 #include "injector/strategy_dpor.h"
 
 #include <check.h>
@@ -43,6 +44,36 @@ void shipped_explore(struct shipped *shipped, const struct explore_options *opti
 	ck_assert_msg(status == STATUS_OK, "%s: %s", shipped->workload.name, why.text);
 	strategy_free(strategy);
 	order_release(&order);
+}
+
+unsigned shipped_models(void)
+{
+	unsigned reorder = 0;
+	return crash_models_parse("reorder", &reorder) ? CRASH_PREFIX | CRASH_TORN | reorder
+						       : CRASH_PREFIX | CRASH_TORN;
+}
+
+bool shipped_can_show(const struct known_bug *bug)
+{
+	return bug->weakest != BUG_MODEL_REORDER || shipped_models() != (CRASH_PREFIX | CRASH_TORN);
+}
+
+void shipped_search_bug(const struct bug_search *search, struct explore_result *result)
+{
+	const struct world_options options = { .policy = QCOW2_CANCEL,
+					       .points = search->points,
+					       .stamps = true,
+					       .faults_max = search->with_faults
+								     ? 0
+								     : SHIPPED_NO_FAULTS };
+	const struct explore_options bounds = { .models = search->models,
+						.budget.runs = search->runs_max };
+	struct shipped shipped;
+	known_bug_enable(search->bug->name);
+	shipped_open(&shipped, search->bug->workload, &options);
+	shipped_explore(&shipped, &bounds, result);
+	shipped_close(&shipped);
+	known_bugs_disable();
 }
 
 static void execute(struct shipped *shipped, struct random_run *run)
