@@ -14,6 +14,7 @@ enum {
 	CLUSTER_BYTES_MAX = 2 << 20,
 	SNAPSHOT_NAME_BYTES_MAX = 255,
 	FAULTS_MAX = 64,
+	ALLOCATIONS_MAX = 65536,
 	BUGS_MAX = 64,
 };
 
@@ -54,6 +55,15 @@ static enum status option_backing_size(const struct parser *parser, const struct
 static enum status option_allocate_from(const struct parser *parser, const struct option *option)
 {
 	return take_bytes(parser, option, &parser->workload->image.allocate_from);
+}
+
+static enum status option_allocations_max(const struct parser *parser, const struct option *option)
+{
+	uint64_t count = 0;
+	if (!count_parse(option->value, ALLOCATIONS_MAX, &count) || count == 0)
+		return bad_value(parser, option, "a number from 1 to 65536");
+	parser->workload->image.allocations_max = (uint32_t)count;
+	return STATUS_OK;
 }
 
 static enum status option_cluster_size(const struct parser *parser, const struct option *option)
@@ -139,6 +149,7 @@ static const struct option_spec image_options[] = {
 	{ "backing_fmt", option_backing_fmt },
 	{ "backing_size", option_backing_size },
 	{ "allocate_from", option_allocate_from },
+	{ "allocations_max", option_allocations_max },
 	{ "refcount_bits", option_fixed },
 	{ "preallocation", option_fixed },
 	{ "extended_l2", option_fixed },

@@ -166,7 +166,9 @@ static int open_image(struct world *world)
 {
 	struct qcow2_options options = { .arena = world->arena,
 					 .policy = world->options.policy,
-					 .allocate_from = world->workload->image.allocate_from };
+					 .allocate_from = world->workload->image.allocate_from,
+					 .allocations_max =
+						 world->workload->image.allocations_max };
 	struct event event = { .kind = EVENT_REQUEST_INVOKED, .op = REQUEST_OPEN, .id = 1 };
 	record(world, &event, NULL, 0);
 	enum status status = qcow2_open(&world->image, world->files.files[0].path, &options, NULL);

@@ -247,6 +247,19 @@ int l2meta_wait_range(struct qcow2 *image, uint64_t from, uint64_t to)
 	return waited;
 }
 
+int l2meta_make_room(struct qcow2 *image)
+{
+	const struct background *background = &image->background;
+	touch(TOUCH_LIST, image->depth, ACCESS_READ);
+	if (background->count < background->count_max || KNOWN_BUG("no-cap"))
+		return 0;
+	struct l2meta *oldest = background->first;
+	while (oldest->next)
+		oldest = oldest->next;
+	int result = l2meta_wait(image, oldest);
+	return result < 0 ? result : 1;
+}
+
 static void kick_all(struct qcow2 *image)
 {
 	touch(TOUCH_LIST, image->depth, ACCESS_READ);

@@ -113,6 +113,8 @@ static const struct known_bug bugs[] = {
 	  "progress", "late-grandchild",
 	  "the proposal, with a lock that readers cannot overtake (SB-21)", false, BUG_MODEL_NONE,
 	  NULL },
+	{ "no-cap", "there is no bound on how many allocations sleep", "progress", "list-full",
+	  "the proposal (SB-23)", false, BUG_MODEL_NONE, NULL },
 	/* From the history of qcow2 in QEMU (commit ids) and elsewhere. */
 	{ "overlap-ignored",
 	  "nobody looks at the list of allocations in flight: two requests allocate one guest "

@@ -117,6 +117,8 @@ static void list_insert(struct qcow2 *image, struct l2meta *meta)
 	if (meta->next)
 		meta->next->previous = meta;
 	image->background.first = meta;
+	image->background.count++;
+	assert(image->background.count <= image->background.count_max && "there was room");
 }
 
 static void list_remove(struct qcow2 *image, struct l2meta *meta)
@@ -128,6 +130,7 @@ static void list_remove(struct qcow2 *image, struct l2meta *meta)
 		image->background.first = meta->next;
 	if (meta->next)
 		meta->next->previous = meta->previous;
+	image->background.count--;
 }
 
 /* Everything that l2meta_new() has not set is. Only the audit asks which object it is. */

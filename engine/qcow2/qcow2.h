@@ -30,6 +30,7 @@ struct qcow2_options {
 	bool read_only;
 	uint32_t l2_tables_cached;       /* at least 2; 0: 16 */
 	uint32_t refcount_blocks_cached; /* at least 2; 0: 8 */
+	uint32_t allocations_max; /* in flight at a time: asleep, or not linked yet; 0: 256 */
 	uint64_t
 		allocate_from; /* host byte below which no cluster is allocated at first; 0: none */
 };

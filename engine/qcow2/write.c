@@ -83,6 +83,11 @@ static int plan(struct qcow2 *image, struct round *round, uint64_t bytes)
 	for (;;) {
 		uint64_t to = round->guest_offset + bytes;
 		struct overlap overlap = l2meta_overlap(image, round->guest_offset, &to);
+		int room = overlap.action == OVERLAP_ATTACH ? l2meta_make_room(image) : 0;
+		if (room < 0)
+			return room;
+		if (room > 0)
+			continue;
 		if (overlap.action == OVERLAP_ATTACH)
 			return plan_child(image, round, overlap.meta, to);
 		if (overlap.action == OVERLAP_WAIT) {
@@ -100,6 +105,8 @@ static int plan(struct qcow2 *image, struct round *round, uint64_t bytes)
 			return plan_in_place(image, round, &mapping);
 		result = wait_for_neighbours(image, round->guest_offset,
 					     round->guest_offset + mapping.bytes);
+		if (result == 0)
+			result = l2meta_make_room(image);
 		if (result < 0)
 			return result;
 		if (result > 0)

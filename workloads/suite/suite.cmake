@@ -39,4 +39,5 @@ set(suite_workloads
   rewrite-in-place
   spans-two-in-flight
   late-grandchild
-  one-of-two-fails)
+  one-of-two-fails
+  list-full)
