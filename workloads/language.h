@@ -49,7 +49,7 @@ struct workload_command {
 	uint64_t length;       /* bytes in all */
 	uint64_t *pieces;      /* owned; writev/readv: lengths, in order; NULL for one piece */
 	size_t piece_count;
-	char *name;    /* owned; `#@ snapshot NAME` */
+	char *name;    /* owned; `#@ snapshot NAME`, `-apply`, `-delete` */
 	uint32_t line; /* of the text, from 1 */
 };
 

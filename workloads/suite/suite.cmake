@@ -40,4 +40,6 @@ set(suite_workloads
   spans-two-in-flight
   late-grandchild
   one-of-two-fails
-  list-full)
+  list-full
+  snapshot-apply
+  snapshot-delete)
