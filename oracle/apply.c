@@ -350,10 +350,19 @@ static void on_effect(struct judge *judge, const struct event *event)
 
 static void on_invoked(struct judge *judge, size_t index)
 {
-	struct request *request = history_invoke(&judge->history, judge->log, index);
+	const struct event *event = &judge->log->events[index];
+	struct image_snapshot snapshot;
+	bool applies = event->op == REQUEST_SNAPSHOT_APPLY && judge->live.header.readable &&
+		       live_find_snapshot(&judge->live, &snapshot, event_data(judge->log, event),
+					  event->data_bytes);
+	struct request *request;
 
+	judge->history.apply_bytes = applies ? judge->live.header.size_bytes : 0;
+	request = history_invoke(&judge->history, judge->log, index);
 	if (request == NULL)
 		return;
+	if (applies)
+		rule_content_hold(judge, request, &snapshot);
 	history_add_leak_cost(&judge->history, request, leak_cost_of(judge, request));
 }
 
@@ -417,6 +426,8 @@ static void on_completed(struct judge *judge, size_t index)
 	case REQUEST_WRITE:
 	case REQUEST_WRITE_ZEROES:
 	case REQUEST_DISCARD:
+	case REQUEST_SNAPSHOT_APPLY:
+	case REQUEST_SNAPSHOT_DELETE:
 	case REQUEST_TRUNCATE: break;
 	}
 }

@@ -41,6 +41,8 @@ void history_release(struct history *history)
 		if (page != NULL)
 			free(page->requests);
 	}
+	for (size_t i = 0; i < history->made; i++)
+		free(history->requests[i]->held);
 	free(history->requests);
 	free(history->wide);
 	sparse_release(&history->by_id);
@@ -63,12 +65,22 @@ struct guest_page *history_page(struct history *history, uint64_t page_index)
 bool request_changes(const struct request *request)
 {
 	return request->op == REQUEST_WRITE || request->op == REQUEST_WRITE_ZEROES ||
-	       request->op == REQUEST_DISCARD || request->op == REQUEST_TRUNCATE;
+	       request->op == REQUEST_DISCARD || request->op == REQUEST_TRUNCATE ||
+	       request->op == REQUEST_SNAPSHOT_APPLY;
+}
+
+uint8_t *request_hold(struct request *request, size_t bytes)
+{
+	request->held = heap_grow(request->held, &request->held_capacity, bytes, 1);
+	request->held_bytes = bytes;
+	return request->held;
 }
 
 enum value_kind request_value(const struct request *request, uint64_t guest_offset,
 			      uint64_t *log_position)
 {
+	if (request->op == REQUEST_SNAPSHOT_APPLY)
+		return guest_offset < request->held_bytes ? VALUE_HELD : VALUE_UNKNOWN;
 	if (request->op != REQUEST_WRITE)
 		return VALUE_ZEROS;
 	if (guest_offset - request->from >= request->data_bytes)
@@ -90,7 +102,12 @@ static void set_range(struct request *request, const struct history *history,
 	request->to = request->from + length;
 	if (request->op == REQUEST_TRUNCATE)
 		request->to = INT64_MAX;
-	if (request->op == REQUEST_WRITE || request->op == REQUEST_WRITE_ZEROES) {
+	if (request->op == REQUEST_SNAPSHOT_APPLY) {
+		request->from = 0;
+		request->to = history->apply_bytes;
+	}
+	if (request->op == REQUEST_WRITE || request->op == REQUEST_WRITE_ZEROES ||
+	    request->op == REQUEST_SNAPSHOT_APPLY) {
 		request->oblige_from = request->from;
 		request->oblige_to = request->to;
 	}
@@ -101,7 +118,8 @@ static void set_range(struct request *request, const struct history *history,
 	if (request->oblige_to <= request->oblige_from)
 		request->oblige_to = request->oblige_from;
 	if (request->op == REQUEST_FLUSH || request->op == REQUEST_OPEN ||
-	    request->op == REQUEST_CLOSE || request->op == REQUEST_SNAPSHOT)
+	    request->op == REQUEST_CLOSE || request->op == REQUEST_SNAPSHOT ||
+	    request->op == REQUEST_SNAPSHOT_DELETE)
 		request->to = request->from;
 }
 
@@ -152,6 +170,7 @@ static struct request *request_new(struct history *history)
 				      sizeof(struct request *));
 	if (index == history->made) {
 		history->requests[index] = bump_alloc(&history->memory, sizeof(struct request));
+		*history->requests[index] = (struct request){ .held = NULL };
 		history->made++;
 	}
 	return history->requests[index];
@@ -215,7 +234,7 @@ struct request *history_invoke(struct history *history, const struct event_log *
 	const struct event *event = &log->events[index];
 	struct request *request;
 
-	if (event->op < REQUEST_READ || event->op > REQUEST_SNAPSHOT ||
+	if (event->op < REQUEST_READ || event->op > REQUEST_SNAPSHOT_DELETE ||
 	    history->count >= UINT32_MAX)
 		return NULL;
 	request = request_new(history);
@@ -225,7 +244,9 @@ struct request *history_invoke(struct history *history, const struct event_log *
 				     .data_bytes = event->data_bytes,
 				     .invoked = history->now,
 				     .completed = NEVER,
-				     .durable = NEVER };
+				     .durable = NEVER,
+				     .held = request->held,
+				     .held_capacity = request->held_capacity };
 	journal_set(history->journal, &history->now, history->now + 1);
 	set_range(request, history, event);
 	file_request(history, request);

@@ -40,6 +40,10 @@ struct request {
 	uint64_t failed;    /* completed with an error */
 	uint64_t durable;   /* when a flush that it preceded was acknowledged, or NEVER */
 	uint64_t answer_start, answer_bytes; /* what a read returned, in the log */
+	/* Owned by the history, kept from request to request in this place; snapshot-apply: the
+	 * first bytes of what it makes the disk hold. */
+	uint8_t *held;
+	size_t held_bytes, held_capacity;
 	/* Clusters that it may leak while it is not flushed, or LEAKS_FILE. */
 	uint64_t leak_cost;
 };
@@ -78,7 +82,9 @@ struct history {
 	uint64_t initial_bytes; /* virtual size at the beginning */
 	uint64_t cluster_bytes;
 	bool discard_obliges;
-	bool hashing; /* keep `promises` */
+	uint64_t apply_bytes; /* virtual size of the snapshot that the request to be invoked
+				 applies, 0: no such snapshot */
+	bool hashing;         /* keep `promises` */
 };
 
 /** Begin with no requests, on an image with the header `initial`. Borrows `journal`. */
@@ -120,9 +126,12 @@ static inline const struct guest_page *history_find_page(const struct history *h
 }
 
 /** The value of a request at a byte, and how many bytes of it are known from there. */
-enum value_kind { VALUE_BYTES, VALUE_ZEROS, VALUE_UNKNOWN };
+enum value_kind { VALUE_BYTES, VALUE_ZEROS, VALUE_HELD, VALUE_UNKNOWN };
 enum value_kind request_value(const struct request *request, uint64_t guest_offset,
 			      uint64_t *log_position);
+
+/** Room for the first `bytes` bytes of what the request, a snapshot-apply, makes the disk hold. */
+uint8_t *request_hold(struct request *request, size_t bytes);
 
 /** Does the request change what the guest reads? */
 bool request_changes(const struct request *request);

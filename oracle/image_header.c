@@ -212,41 +212,93 @@ const char *header_problem_text(enum header_problem problem)
 	return "?";
 }
 
+/** An entry of the snapshot table. */
+struct snapshot_entry {
+	struct image_snapshot snapshot;
+	uint64_t name_at; /* bytes behind the beginning of the table */
+	size_t name_bytes;
+	uint64_t end; /* where the next one begins */
+};
+
+/** Decode the entry at byte `at` of the table. False: it is not sound. */
+static bool read_snapshot_entry(struct snapshot_entry *entry, const struct image_header *header,
+				const struct image_source *source, uint64_t at)
+{
+	uint64_t in_cluster = (UINT64_C(1) << header->cluster_bits) - 1;
+	uint8_t raw[SNAPSHOT_FIXED_BYTES];
+	uint64_t extra_bytes;
+
+	source->read(source->context, raw, sizeof(raw), header->snapshots_offset + at);
+	entry->snapshot.l1_offset = be64_load(raw);
+	entry->snapshot.l1_entries = be32_load(raw + 8);
+	extra_bytes = be32_load(raw + 36);
+	entry->name_at = at + SNAPSHOT_FIXED_BYTES + extra_bytes + be16_load(raw + 12);
+	entry->name_bytes = be16_load(raw + 14);
+	entry->end = (entry->name_at + entry->name_bytes + 7) & ~UINT64_C(7);
+	return entry->snapshot.l1_offset <= ENTRY_OFFSET &&
+	       (entry->snapshot.l1_offset & in_cluster) == 0 &&
+	       entry->snapshot.l1_entries <= IMAGE_L1_ENTRIES_MAX &&
+	       (entry->snapshot.l1_offset != 0 || entry->snapshot.l1_entries == 0) &&
+	       (header->version < 3 || extra_bytes >= SNAPSHOT_V3_EXTRA_BYTES);
+}
+
 size_t image_snapshots_parse(struct image_snapshot *snapshots, uint64_t *table_bytes,
 			     const struct image_header *header, const struct image_source *source)
 {
-	uint64_t in_cluster = (UINT64_C(1) << header->cluster_bits) - 1;
 	uint64_t entries = 0;
 	uint64_t at = 0;
 	size_t count = 0;
 
 	*table_bytes = 0;
 	while (count < header->snapshot_count) {
-		struct image_snapshot *snapshot = &snapshots[count];
-		uint8_t raw[SNAPSHOT_FIXED_BYTES];
-		uint64_t extra_bytes;
+		struct snapshot_entry entry;
+		bool is_sound = read_snapshot_entry(&entry, header, source, at);
 
-		source->read(source->context, raw, sizeof(raw), header->snapshots_offset + at);
-		snapshot->l1_offset = be64_load(raw);
-		snapshot->l1_entries = be32_load(raw + 8);
-		extra_bytes = be32_load(raw + 36);
-		entries += snapshot->l1_entries;
+		snapshots[count] = entry.snapshot;
+		entries += entry.snapshot.l1_entries;
 		*table_bytes = at + SNAPSHOT_FIXED_BYTES;
-		if (snapshot->l1_offset > ENTRY_OFFSET || (snapshot->l1_offset & in_cluster) != 0 ||
-		    snapshot->l1_entries > IMAGE_L1_ENTRIES_MAX ||
-		    entries > IMAGE_SNAPSHOT_L1_ENTRIES_MAX ||
-		    (snapshot->l1_offset == 0 && snapshot->l1_entries > 0) ||
-		    (header->version >= 3 && extra_bytes < SNAPSHOT_V3_EXTRA_BYTES))
+		if (!is_sound || entries > IMAGE_SNAPSHOT_L1_ENTRIES_MAX ||
+		    entry.end > SNAPSHOT_TABLE_BYTES_MAX)
 			return count;
-		at += SNAPSHOT_FIXED_BYTES + extra_bytes + be16_load(raw + 12) +
-		      be16_load(raw + 14);
-		at = (at + 7) & ~UINT64_C(7);
-		if (at > SNAPSHOT_TABLE_BYTES_MAX)
-			return count;
+		at = entry.end;
 		*table_bytes = at;
 		count++;
 	}
 	return count;
+}
+
+/** Does the entry have that name? */
+static bool is_named(const struct snapshot_entry *entry, const struct image_header *header,
+		     const struct image_source *source, const uint8_t *name, size_t name_bytes)
+{
+	uint8_t text[UINT8_MAX + 1];
+
+	if (entry->name_bytes != name_bytes || name_bytes > sizeof(text))
+		return false;
+	if (name_bytes == 0)
+		return true;
+	source->read(source->context, text, name_bytes, header->snapshots_offset + entry->name_at);
+	return memcmp(text, name, name_bytes) == 0;
+}
+
+bool image_snapshot_find(struct image_snapshot *snapshot, const struct image_header *header,
+			 const struct image_source *source, const uint8_t *name, size_t name_bytes)
+{
+	uint64_t at = 0;
+
+	for (uint64_t i = 0; i < header->snapshot_count; i++) {
+		struct snapshot_entry entry;
+
+		if (!read_snapshot_entry(&entry, header, source, at) ||
+		    entry.end > SNAPSHOT_TABLE_BYTES_MAX)
+			return false;
+		if (is_named(&entry, header, source, name, name_bytes)) {
+			*snapshot = entry.snapshot;
+			return true;
+		}
+		at = entry.end;
+	}
+	return false;
 }
 
 struct mapping mapping_decode(const struct image_header *header, uint64_t l2_entry)

@@ -105,6 +105,11 @@ struct image_snapshot {
 size_t image_snapshots_parse(struct image_snapshot *snapshots, uint64_t *table_bytes,
 			     const struct image_header *header, const struct image_source *source);
 
+/** The snapshot of that name in the table. False: there is none, or the table does not parse up to
+ * it. */
+bool image_snapshot_find(struct image_snapshot *snapshot, const struct image_header *header,
+			 const struct image_source *source, const uint8_t *name, size_t name_bytes);
+
 /** What an L2 entry says of its guest cluster. */
 enum mapping_kind { MAPPING_BACKING, MAPPING_ZERO, MAPPING_NORMAL, MAPPING_COMPRESSED };
 

@@ -154,6 +154,11 @@ void rule_new_snapshot(struct judge *judge, const struct request *request);
 /** cow-complete, old-or-new, flush-durable: touched parts of the disk. */
 void rule_content(struct judge *judge);
 
+/** Note what the snapshot holds, of which a snapshot-apply was just asked for: up to 16 MiB, and no
+ * further than it can be read. */
+void rule_content_hold(struct judge *judge, struct request *request,
+		       const struct image_snapshot *snapshot);
+
 /** Judge the contents of [from, to) of the virtual disk as `view` sees them. */
 void rule_content_range(struct judge *judge, const struct view *view, uint64_t from, uint64_t to);
 

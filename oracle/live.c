@@ -298,6 +298,14 @@ const struct snapshot_list *live_snapshots(const struct live *live)
 	return live->list_count == 0 ? NULL : &live->lists[live->list_count - 1];
 }
 
+bool live_find_snapshot(struct live *live, struct image_snapshot *snapshot, const uint8_t *name,
+			size_t name_bytes)
+{
+	struct image_source source = sectors_source(&live->sectors);
+
+	return image_snapshot_find(snapshot, &live->header, &source, name, name_bytes);
+}
+
 static void push_snapshots(struct live *live, const struct image_header *header)
 {
 	struct image_source source = sectors_source(&live->sectors);
@@ -321,6 +329,7 @@ static bool same_snapshot(const struct image_snapshot *a, const struct image_sna
 	return a->l1_offset == b->l1_offset && a->l1_entries == b->l1_entries;
 }
 
+/* Dead stays dead: the L1 table of a deleted snapshot may be where that of a new one is made. */
 static void find_alive(struct live *live, const struct snapshot_list *list)
 {
 	uint64_t alive = 0;
@@ -329,7 +338,7 @@ static void find_alive(struct live *live, const struct snapshot_list *list)
 		for (size_t i = 0; i < list->count; i++)
 			if (same_snapshot(&live->frozen[k], &list->snapshots[i]))
 				alive |= UINT64_C(1) << k;
-	journal_set(live->journal, &live->alive, alive);
+	journal_set(live->journal, &live->alive, live->alive & alive);
 }
 
 /** Replace the snapshots on the books by those that the present header lists. */
@@ -533,13 +542,15 @@ void live_freeze_snapshots(struct live *live)
 		size_t k = 0;
 
 		while (k < live->frozen_count &&
-		       !same_snapshot(&live->frozen[k], &list->snapshots[i]))
+		       ((live->alive >> k & 1) == 0 ||
+			!same_snapshot(&live->frozen[k], &list->snapshots[i])))
 			k++;
 		if (k < live->frozen_count || k == FROZEN_SNAPSHOTS_MAX)
 			continue;
 		journal_copy(live->journal, &live->frozen[k].l1_offset,
 			     &list->snapshots[i].l1_offset, 2);
 		journal_set(live->journal, &live->frozen_count, k + 1);
+		journal_set(live->journal, &live->alive, live->alive | UINT64_C(1) << k);
 		freeze_snapshot(live, &list->snapshots[i], UINT64_C(1) << k);
 	}
 	if (list != NULL)

@@ -172,6 +172,10 @@ void live_freeze_snapshots(struct live *live);
 /** The present snapshot table; NULL when there is none. */
 const struct snapshot_list *live_snapshots(const struct live *live);
 
+/** The listed snapshot of that name. False: there is none, or the table does not parse. */
+bool live_find_snapshot(struct live *live, struct image_snapshot *snapshot, const uint8_t *name,
+			size_t name_bytes);
+
 /** All nodes with one of the CLUSTER_ bits in `flags`, in ascending order. Gives; `*count` of them.
  */
 struct cluster **live_clusters_with(const struct live *live, uint64_t flags, size_t *count);

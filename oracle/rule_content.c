@@ -235,7 +235,8 @@ static void check_holes(struct judge *judge, const struct view *view, uint64_t f
 		uint64_t start = request->from > from ? request->from : from;
 		uint64_t end = request->to < to ? request->to : to;
 
-		if (request->op == REQUEST_WRITE && start < end)
+		if ((request->op == REQUEST_WRITE || request->op == REQUEST_SNAPSHOT_APPLY) &&
+		    start < end)
 			check_clusters(judge, view, start, end, budget);
 	}
 	for (uint64_t at = from; *budget > 0 && layers_next_data(&judge->layers, 0, &at, to);) {
@@ -315,6 +316,29 @@ void rule_content_range(struct judge *judge, const struct view *view, uint64_t f
 			check_clusters(judge, view, from, end, &budget);
 		}
 		from = end;
+	}
+}
+
+void rule_content_hold(struct judge *judge, struct request *request,
+		       const struct image_snapshot *snapshot)
+{
+	enum { HELD_BYTES_MAX = 16 << 20 };
+	size_t sectors = (size_t)((request->to < HELD_BYTES_MAX ? request->to : HELD_BYTES_MAX) +
+				  SECTOR_BYTES - 1) /
+			 SECTOR_BYTES;
+	size_t bytes = sectors * SECTOR_BYTES;
+	uint8_t *held = request_hold(request, bytes);
+
+	for (uint64_t at = 0; at < bytes; at += SECTOR_BYTES) {
+		uint64_t entry = live_l2_entry(&judge->live, snapshot, at >> bits_of(judge), NULL);
+		struct mapping mapping = mapping_decode(&judge->live.header, entry);
+		const uint8_t *sector = mapped_sector(judge, &mapping, at);
+
+		if (sector == NULL) {
+			request->held_bytes = (size_t)at;
+			return;
+		}
+		memcpy(held + at, sector, SECTOR_BYTES);
 	}
 }
 

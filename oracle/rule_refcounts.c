@@ -10,7 +10,7 @@
  *
  *     write, write-zeroes, discard    2 C + 2 T
  *     truncate                        2 (clusters of the new L1 table + 1)
- *     snapshot, open (it may repair)  the clusters of the file + 16
+ *     snapshots, open (it may repair) the clusters of the file + 16
  *     read, flush, close              0
  *
  * The bound is what leaked in the initial image, plus the sum over such requests (one that failed
@@ -50,7 +50,9 @@ uint64_t leak_cost_of(const struct judge *judge, const struct request *request)
 		l1_entries = request->from >> (header->cluster_bits + header->l2_bits);
 		return 2 * (clusters_for(judge, 8 * (l1_entries + 1)) + 1);
 	case REQUEST_OPEN:
-	case REQUEST_SNAPSHOT: return LEAKS_FILE;
+	case REQUEST_SNAPSHOT:
+	case REQUEST_SNAPSHOT_APPLY:
+	case REQUEST_SNAPSHOT_DELETE: return LEAKS_FILE;
 	}
 	return 0;
 }

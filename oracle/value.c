@@ -123,6 +123,9 @@ static bool writes(const struct judge *judge, const struct request *request, uin
 	switch (request_value(request, from, &position)) {
 	case VALUE_ZEROS: return memcmp(piece, zero_sector, bytes) == 0;
 	case VALUE_UNKNOWN: return true;
+	case VALUE_HELD:
+		return request->held_bytes - from < bytes ||
+		       memcmp(piece, request->held + from, bytes) == 0;
 	case VALUE_BYTES: break;
 	}
 	if (request->data_bytes - (from - request->from) < bytes)

@@ -181,6 +181,8 @@ const char *request_op_name(unsigned op)
 		[REQUEST_CLOSE] = "close",
 		[REQUEST_TRUNCATE] = "truncate",
 		[REQUEST_SNAPSHOT] = "snapshot",
+		[REQUEST_SNAPSHOT_APPLY] = "snapshot-apply",
+		[REQUEST_SNAPSHOT_DELETE] = "snapshot-delete",
 	};
 	return NAME_OF(names, op);
 }

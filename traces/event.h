@@ -49,6 +49,10 @@ enum request_op {
 	REQUEST_TRUNCATE = 8,
 	/** Create an internal snapshot. */
 	REQUEST_SNAPSHOT = 9,
+	/** The disk holds what an internal snapshot holds; data: its name. Since version 2. */
+	REQUEST_SNAPSHOT_APPLY = 10,
+	/** Delete an internal snapshot; data: its name. Since version 2. */
+	REQUEST_SNAPSHOT_DELETE = 11,
 };
 
 enum io_op {

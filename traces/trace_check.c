@@ -9,7 +9,7 @@ static uint8_t last_op(uint8_t kind)
 {
 	switch (kind) {
 	case EVENT_REQUEST_INVOKED:
-	case EVENT_REQUEST_COMPLETED: return REQUEST_SNAPSHOT;
+	case EVENT_REQUEST_COMPLETED: return REQUEST_SNAPSHOT_DELETE;
 	case EVENT_IO_SUBMITTED:
 	case EVENT_IO_EFFECT:
 	case EVENT_IO_COMPLETED:

@@ -12,7 +12,7 @@ enum {
 	TRACE_MAGIC_BYTES = 8,
 	/** Magic number and version. */
 	TRACE_HEADER_BYTES = 10,
-	TRACE_VERSION = 1,
+	TRACE_VERSION = 2,
 	/** A number of 64 bits, seven to the byte. */
 	TRACE_NUMBER_BYTES_MAX = 10,
 };

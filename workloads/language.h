@@ -21,17 +21,18 @@ enum {
 
 enum workload_backing { WORKLOAD_BACKING_NONE, WORKLOAD_BACKING_PATTERN, WORKLOAD_BACKING_FILE };
 
-/** `#@ image size= cluster_size= backing= compat= lazy_refcounts= backing_fmt=` */
+/** `#@ image size= cluster_size= backing= compat= lazy_refcounts= backing_fmt= ...` */
 struct workload_image {
 	uint64_t size_bytes;
 	uint32_t cluster_bytes; /* 64 KiB unless given */
 	uint32_t version;       /* 3 unless compat=0.10 */
 	bool lazy_refcounts;
 	enum workload_backing backing;
-	char *backing_path;     /* owned; WORKLOAD_BACKING_FILE */
-	char *backing_format;   /* owned; "raw" or "qcow2" */
-	uint64_t allocate_from; /* `allocate_from=`: host byte at which the engine begins to
-				   allocate */
+	char *backing_path;       /* owned; WORKLOAD_BACKING_FILE */
+	char *backing_format;     /* owned; "raw" or "qcow2" */
+	uint64_t allocate_from;   /* `allocate_from=`: host byte at which the engine begins to
+				     allocate */
+	uint32_t allocations_max; /* `allocations_max=`: in flight at a time; 0: the engine's own */
 	uint64_t backing_bytes; /* `backing_size=`: of the pattern; the image's size unless given */
 };
 
@@ -48,7 +49,7 @@ struct workload_command {
 	uint64_t length;       /* bytes in all */
 	uint64_t *pieces;      /* owned; writev/readv: lengths, in order; NULL for one piece */
 	size_t piece_count;
-	char *name;    /* owned; `#@ snapshot NAME` */
+	char *name;    /* owned; `#@ snapshot NAME`, `-apply`, `-delete` */
 	uint32_t line; /* of the text, from 1 */
 };
 

@@ -15,6 +15,7 @@ enum {
 	CLUSTER_BYTES_MAX = 2 << 20,
 	SNAPSHOT_NAME_BYTES_MAX = 255,
 	FAULTS_MAX = 64,
+	ALLOCATIONS_MAX = 65536,
 	BUGS_MAX = 64,
 };
 
@@ -55,6 +56,15 @@ static enum status option_backing_size(const struct parser *parser, const struct
 static enum status option_allocate_from(const struct parser *parser, const struct option *option)
 {
 	return take_bytes(parser, option, &parser->workload->image.allocate_from);
+}
+
+static enum status option_allocations_max(const struct parser *parser, const struct option *option)
+{
+	uint64_t count = 0;
+	if (!count_parse(option->value, ALLOCATIONS_MAX, &count) || count == 0)
+		return bad_value(parser, option, "a number from 1 to 65536");
+	parser->workload->image.allocations_max = (uint32_t)count;
+	return STATUS_OK;
 }
 
 static enum status option_cluster_size(const struct parser *parser, const struct option *option)
@@ -140,6 +150,7 @@ static const struct option_spec image_options[] = {
 	{ "backing_fmt", option_backing_fmt },
 	{ "backing_size", option_backing_size },
 	{ "allocate_from", option_allocate_from },
+	{ "allocations_max", option_allocations_max },
 	{ "refcount_bits", option_fixed },
 	{ "preallocation", option_fixed },
 	{ "extended_l2", option_fixed },
@@ -302,22 +313,42 @@ static enum status directive_expect(struct parser *parser, const struct words *w
 	return STATUS_OK;
 }
 
+static const struct {
+	const char *name;
+	enum request_op op;
+} snapshot_words[] = {
+	{ "snapshot", REQUEST_SNAPSHOT },
+	{ "snapshot-apply", REQUEST_SNAPSHOT_APPLY },
+	{ "snapshot-delete", REQUEST_SNAPSHOT_DELETE },
+};
+
+/* What a directive, or the word behind `#@ prepare`, does with a snapshot. False: nothing. */
+static bool snapshot_op(const char *word, enum request_op *op)
+{
+	for (size_t i = 0; i < sizeof(snapshot_words) / sizeof(snapshot_words[0]); i++) {
+		if (strcmp(word, snapshot_words[i].name) != 0)
+			continue;
+		*op = snapshot_words[i].op;
+		return true;
+	}
+	return false;
+}
+
 static enum status add_snapshot(struct parser *parser, struct command_list *list,
 				const struct words *words)
 {
 	char printable[PRINTABLE_BYTES];
-	if (words->count != 2)
-		return parser_fail(parser, "'snapshot' takes a name");
+	struct workload_command command = { .line = 0 };
+	if (!snapshot_op(words->word[0], &command.op) || words->count != 2)
+		return parser_fail(parser, "'%s' takes a name",
+				   word_printable(printable, words->word[0]));
 	if (strlen(words->word[1]) > SNAPSHOT_NAME_BYTES_MAX)
 		return parser_fail(parser, "snapshot name '%s' is longer than %d bytes",
 				   word_printable(printable, words->word[1]),
 				   SNAPSHOT_NAME_BYTES_MAX);
 	if (list == &parser->script && parser->has_quit)
 		return STATUS_OK;
-	struct workload_command command = {
-		.op = REQUEST_SNAPSHOT,
-		.name = text_copy(words->word[1]),
-	};
+	command.name = text_copy(words->word[1]);
 	enum status status = parser_add(parser, list, &command);
 	if (status != STATUS_OK)
 		command_release(&command);
@@ -333,7 +364,8 @@ static enum status directive_prepare(struct parser *parser, const struct words *
 {
 	struct words rest = { .count = words->count - 1 };
 	memcpy(rest.word, words->word + 1, rest.count * sizeof(rest.word[0]));
-	if (strcmp(rest.word[0], "snapshot") == 0)
+	enum request_op op;
+	if (snapshot_op(rest.word[0], &op))
 		return add_snapshot(parser, &parser->prepare, &rest);
 	return parse_command(parser, &parser->prepare, &rest);
 }
@@ -352,6 +384,8 @@ static const struct {
 	{ "expect", 1, 1, "clean|RULE", directive_expect },
 	{ "prepare", 1, WORDS_MAX, "COMMAND", directive_prepare },
 	{ "snapshot", 1, 1, "NAME", directive_snapshot },
+	{ "snapshot-apply", 1, 1, "NAME", directive_snapshot },
+	{ "snapshot-delete", 1, 1, "NAME", directive_snapshot },
 };
 
 enum status parse_directive(struct parser *parser, const struct words *words)

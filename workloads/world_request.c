@@ -124,6 +124,8 @@ int world_request_execute(const struct world_request *request, struct qcow2 *ima
 	case REQUEST_FLUSH: return qcow2_flush(image);
 	case REQUEST_TRUNCATE: return qcow2_truncate(image, command->guest_offset);
 	case REQUEST_SNAPSHOT: return qcow2_snapshot_create(image, command->name);
+	case REQUEST_SNAPSHOT_APPLY: return qcow2_snapshot_apply(image, command->name);
+	case REQUEST_SNAPSHOT_DELETE: return qcow2_snapshot_delete(image, command->name);
 	case REQUEST_OPEN:
 	case REQUEST_CLOSE: break;
 	}

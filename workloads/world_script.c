@@ -83,11 +83,16 @@ static void execute(struct world *world, const struct world_request *request)
 	const struct workload_command *command = request->command;
 	bool is_read = command->op == REQUEST_READ;
 	bool is_write = command->op == REQUEST_WRITE;
+	bool is_named =
+		command->op == REQUEST_SNAPSHOT_APPLY || command->op == REQUEST_SNAPSHOT_DELETE;
 	struct event event = request_event(request, EVENT_REQUEST_INVOKED);
 	if (is_read)
 		memset(request->buffer, UNREAD_BYTE, (size_t)command->length);
-	record(world, &event, is_write ? request->buffer : NULL,
-	       is_write ? (size_t)command->length : 0);
+	if (is_named)
+		record(world, &event, command->name, strlen(command->name));
+	else
+		record(world, &event, is_write ? request->buffer : NULL,
+		       is_write ? (size_t)command->length : 0);
 	int result = world_request_execute(request, world->image);
 	bool has_data = is_read && result >= 0;
 	event = request_event(request, EVENT_REQUEST_COMPLETED);
@@ -196,7 +201,9 @@ static int open_image(struct world *world)
 {
 	struct qcow2_options options = { .arena = world->arena,
 					 .policy = world->options.policy,
-					 .allocate_from = world->workload->image.allocate_from };
+					 .allocate_from = world->workload->image.allocate_from,
+					 .allocations_max =
+						 world->workload->image.allocations_max };
 	struct event event = { .kind = EVENT_REQUEST_INVOKED, .op = REQUEST_OPEN, .id = 1 };
 	record(world, &event, NULL, 0);
 	struct why why = { "" };

@@ -15,6 +15,7 @@
 
 #include "engine/qcow2/refcount.h"
 #include "engine/scheduler/sched.h"
+#include "injector/fault_point.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -79,7 +80,7 @@ static int find_free(struct qcow2 *image, uint64_t from, uint64_t *found)
 		result = refcount_get(image, cluster, &refcount);
 		if (result < 0)
 			return result;
-		if (!taken && refcount == 0) {
+		if ((!taken && refcount == 0) || (taken && KNOWN_BUG("block-on-data"))) {
 			*found = cluster;
 			return 0;
 		}
@@ -229,6 +230,10 @@ void allocator_note_free(struct qcow2 *image, uint64_t cluster)
 	cache_forget(&image->l2_cache, cluster * image->cluster_bytes);
 	cache_forget(&image->refcount_cache, cluster * image->cluster_bytes);
 	allocator->freed_number++;
+	if (KNOWN_BUG("reuse-before-unlink")) {
+		allocator->hint = cluster < allocator->hint ? cluster : allocator->hint;
+		return;
+	}
 	struct freed_range *known = freed_find(allocator, cluster);
 	if (known) { /* freed, taken back because an operation failed, freed again */
 		known->number = allocator->freed_number;
@@ -249,6 +254,8 @@ void allocator_note_free(struct qcow2 *image, uint64_t cluster)
 static bool is_held(const struct qcow2 *image, const struct freed_range *range)
 {
 	touch(TOUCH_HOLDS, image->depth, ACCESS_READ);
+	if (KNOWN_BUG("reuse-while-written"))
+		return false;
 	uint64_t from = range->first * image->cluster_bytes;
 	uint64_t to = from + range->clusters * image->cluster_bytes;
 	for (const struct io_hold *hold = image->allocator.holds; hold; hold = hold->next) {

@@ -18,4 +18,7 @@ void l2meta_finish(struct l2meta *meta);
 /** A child's data and COW are written, or given up: its parent may go on. */
 void l2meta_release_parent(struct l2meta *meta);
 
+/** Does guest range [from, to) overlap the allocation? */
+bool l2meta_is_in_range(const struct l2meta *meta, uint64_t from, uint64_t to);
+
 #endif

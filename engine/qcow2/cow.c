@@ -2,6 +2,7 @@
 #include "engine/qcow2/cow.h"
 
 #include "engine/qcow2/read.h"
+#include "injector/fault_point.h"
 
 #include <errno.h>
 
@@ -15,11 +16,13 @@ static int copy_piece(struct qcow2 *image, const struct l2meta *meta, uint64_t g
 				.iov_len = (size_t)source->bytes };
 	if (!buffer.iov_base)
 		return -ENOMEM;
+	uint64_t host_offset = l2meta_host(meta, guest_offset);
+	if (KNOWN_BUG("int32-cow-offset"))
+		host_offset = (uint32_t)host_offset;
 	co_mutex_unlock(&image->lock);
 	int result = source_read(source, guest_offset, &buffer, 1);
 	if (result == 0)
-		result = file_write(&image->file, buffer.iov_base, buffer.iov_len,
-				    l2meta_host(meta, guest_offset));
+		result = file_write(&image->file, buffer.iov_base, buffer.iov_len, host_offset);
 	co_mutex_lock(&image->lock);
 	arena_give(image->arena, buffer.iov_base);
 	return result;
@@ -34,6 +37,8 @@ int cow_region(struct qcow2 *image, struct l2meta *meta, struct cow_region *regi
 	while (from < to) {
 		uint64_t end = cluster_end(image, from + 1);
 		struct source source;
+		if (KNOWN_BUG("cow-waits-for-itself"))
+			(void)!l2meta_wait_range(image, from, to);
 		int result = source_find(image, from, (to < end ? to : end) - from, &source);
 		if (result == 0)
 			result = copy_piece(image, meta, from, &source);

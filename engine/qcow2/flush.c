@@ -31,7 +31,9 @@ int image_device_flush(struct qcow2 *image)
 int image_write_header(struct qcow2 *image, const void *from, size_t bytes, uint64_t at)
 {
 	int result = file_write(&image->file, from, bytes, at);
-	return result < 0 ? result : image_device_flush(image);
+	if (result < 0 || KNOWN_BUG("header-no-flush"))
+		return result;
+	return image_device_flush(image);
 }
 
 int image_clear_autoclear(struct qcow2 *image)
@@ -91,20 +93,37 @@ int qcow2_flush(struct qcow2 *image)
 	uint64_t freed = image->allocator.freed_number;
 	int result = write_caches(image, false);
 	co_mutex_unlock(&image->lock);
-	if (result == 0)
+	if (result == 0 && !KNOWN_BUG("flush-no-sync"))
 		result = image_device_flush(image);
 	if (result == 0)
 		allocator_release_freed(image, freed); /* O4 */
 	return background < 0 ? background : result;
 }
 
+/* With the lock. */
+static int write_all(struct qcow2 *image)
+{
+	int result = write_caches(image, !KNOWN_BUG("clean-before-refcounts"));
+	return result < 0 ? result : image_device_flush(image);
+}
+
+/* The caches as they are while allocations may still be in flight. Without the lock. */
+static int write_early(struct qcow2 *image)
+{
+	co_mutex_lock(&image->lock);
+	int result = write_all(image);
+	co_mutex_unlock(&image->lock);
+	return result;
+}
+
 static int close_writable(struct qcow2 *image)
 {
+	bool is_early = KNOWN_BUG("close-flushes-first");
+	int result = is_early ? write_early(image) : 0;
 	int background = KNOWN_BUG("close-no-drain") ? 0 : l2meta_shut_down(image);
 	co_mutex_lock(&image->lock);
-	int result = write_caches(image, !KNOWN_BUG("clean-before-refcounts"));
-	if (result == 0)
-		result = image_device_flush(image);
+	if (!is_early)
+		result = write_all(image);
 	if (result == 0 && background == 0)
 		result = image_mark_clean(image); /* O9 */
 	else if (KNOWN_BUG("clean-despite-error"))

@@ -45,6 +45,8 @@ struct allocator {
 /** The background work: in-flight allocations and who waits for them. See l2meta.h. */
 struct background {
 	struct l2meta *first;     /* list A, newest first */
+	uint32_t count;           /* of them in the list */
+	uint32_t count_max;       /* constant */
 	uint32_t created;         /* allocations made so far */
 	uint64_t drains;          /* flushes begun so far */
 	uint64_t failures;        /* attempts of background work that failed, ever */

@@ -62,15 +62,24 @@ static bool can_attach(const struct qcow2 *image, const struct l2meta *meta, uin
 	return !meta->tail.final || KNOWN_BUG("no-final");
 }
 
+bool l2meta_is_in_range(const struct l2meta *meta, uint64_t from, uint64_t to)
+{
+	if (KNOWN_BUG("data-range-only"))
+		return from < meta->data_to && meta->data_from < to;
+	return from < meta->tail.to && meta->head.from < to;
+}
+
 struct overlap l2meta_overlap(struct qcow2 *image, uint64_t from, uint64_t *to)
 {
 	touch(TOUCH_LIST, image->depth, ACCESS_READ);
 	touch(TOUCH_EXTENT, image->depth, ACCESS_READ);
 	for (struct l2meta *meta = image->background.first; meta; meta = meta->next) {
-		if (*to <= meta->head.from || from >= meta->tail.to)
+		if (KNOWN_BUG("overlap-ignored") || !l2meta_is_in_range(meta, from, *to))
 			continue;
 		if (from < meta->head.from) {
 			*to = meta->head.from; /* C1 */
+			if (KNOWN_BUG("first-match"))
+				break;
 			continue;
 		}
 		if (can_attach(image, meta, from))
@@ -108,6 +117,8 @@ static void list_insert(struct qcow2 *image, struct l2meta *meta)
 	if (meta->next)
 		meta->next->previous = meta;
 	image->background.first = meta;
+	image->background.count++;
+	assert(image->background.count <= image->background.count_max && "there was room");
 }
 
 static void list_remove(struct qcow2 *image, struct l2meta *meta)
@@ -119,6 +130,7 @@ static void list_remove(struct qcow2 *image, struct l2meta *meta)
 		image->background.first = meta->next;
 	if (meta->next)
 		meta->next->previous = meta->previous;
+	image->background.count--;
 }
 
 /* Everything that l2meta_new() has not set is. Only the audit asks which object it is. */
@@ -178,12 +190,15 @@ struct l2meta *l2meta_new_root(struct qcow2 *image, uint64_t from, uint64_t to,
 	meta->guest_offset = cluster_start(image, from);
 	meta->host_offset = host_offset;
 	meta->clusters = clusters;
+	uint64_t end = meta->guest_offset + clusters * image->cluster_bytes;
+	if (KNOWN_BUG("tail-from-data"))
+		end -= from - meta->guest_offset;
+	if (clusters > 1 && KNOWN_BUG("tail-dropped"))
+		end = to;
 	meta->head = (struct cow_region){ .from = meta->guest_offset, .to = from };
 	meta->data_from = from;
 	meta->data_to = to;
-	meta->tail =
-		(struct cow_region){ .from = to,
-				     .to = meta->guest_offset + clusters * image->cluster_bytes };
+	meta->tail = (struct cow_region){ .from = to, .to = end };
 	share(meta);
 	list_insert(image, meta);
 	return meta;
@@ -194,18 +209,27 @@ uint64_t l2meta_host(const struct l2meta *meta, uint64_t guest_offset)
 	return meta->host_offset + (guest_offset - meta->guest_offset);
 }
 
+/* Whom a child keeps from linking. */
+static struct l2meta *held_by(const struct l2meta *meta)
+{
+	struct l2meta *held = meta->parent;
+	while (held->parent && KNOWN_BUG("fair-rwlock"))
+		held = held->parent;
+	return held;
+}
+
 /* C7. The hold is there for the taking: the parent's tail is not final, so it has not asked for the
  * exclusive one. */
 static void hold_parent(struct l2meta *meta)
 {
 	if (!KNOWN_BUG("no-rwlock"))
-		co_rwlock_read_lock(&meta->parent->children);
+		co_rwlock_read_lock(&held_by(meta)->children);
 }
 
 void l2meta_release_parent(struct l2meta *meta)
 {
 	if (!KNOWN_BUG("no-rwlock"))
-		co_rwlock_read_unlock(&meta->parent->children);
+		co_rwlock_read_unlock(&held_by(meta)->children);
 }
 
 struct l2meta *l2meta_new_child(struct qcow2 *image, struct l2meta *parent, uint64_t from,
@@ -243,7 +267,8 @@ void l2meta_finish(struct l2meta *meta)
 	struct arena *arena = meta->image->arena;
 	list_remove(meta->image, meta);
 	touch_own(meta, sizeof(*meta), TOUCH_LIST, meta->image->depth, TOUCH_ALL);
-	co_queue_wake_all(&meta->waiters);
+	if (meta->done_before != 0 || !KNOWN_BUG("failed-no-wake"))
+		co_queue_wake_all(&meta->waiters);
 	co_queue_wake_all(&meta->offspring);
 	co_queue_destroy(&meta->waiters);
 	co_queue_destroy(&meta->offspring);
@@ -309,6 +334,8 @@ static bool has_children(const struct l2meta *meta)
 
 void l2meta_data_failed(struct qcow2 *image, struct l2meta *meta)
 {
+	if (KNOWN_BUG("removed-twice"))
+		list_remove(image, meta);
 	co_mutex_lock(&image->lock);
 	if (meta->is_child && KNOWN_BUG("leak-hold")) {
 		co_mutex_unlock(&image->lock);
@@ -325,7 +352,8 @@ void l2meta_data_failed(struct qcow2 *image, struct l2meta *meta)
 	if (!is_needed || (!meta->is_child && KNOWN_BUG("parent-dies"))) {
 		undo(meta);
 		co_mutex_unlock(&image->lock);
-		l2meta_finish(meta);
+		if (!KNOWN_BUG("failed-stays-listed"))
+			l2meta_finish(meta);
 		return;
 	}
 	touch_one(TOUCH_EXTENT, image->depth, meta->id, ACCESS_WRITE);

@@ -101,6 +101,11 @@ void l2meta_kick(struct qcow2 *image, struct l2meta *meta);
  * is released while waiting: nothing known before holds afterwards. 0, or the attempt's -errno. */
 int l2meta_wait(struct qcow2 *image, struct l2meta *meta);
 
+/** Before a new allocation: when as many are in flight as may be, hurry the oldest and wait for it.
+ * Needs the lock, and returns with it; when it had to wait, nothing known before holds afterwards.
+ * 0: there is room, 1: had to wait, -errno of an attempt that failed. */
+int l2meta_make_room(struct qcow2 *image);
+
 /** Wait until nothing in list A overlaps guest range [from, to). Needs the lock, and returns with
  * it; when it had to wait, nothing known before holds afterwards. 0, 1: had to wait, -errno. */
 int l2meta_wait_range(struct qcow2 *image, uint64_t from, uint64_t to);

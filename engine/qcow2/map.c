@@ -9,6 +9,7 @@
 #include "engine/qcow2/map.h"
 
 #include "engine/qcow2/alloc.h"
+#include "injector/fault_point.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -135,10 +136,10 @@ int map_write_l1_entry(struct qcow2 *image, uint32_t index, uint64_t entry)
 	int result = file_write(&image->file, &raw, sizeof(raw),
 				image->header.l1_host_offset + (uint64_t)index * ENTRY_BYTES);
 	touch_one(TOUCH_L1, image->depth, index, ACCESS_WRITE);
-	if (result == 0) {
+	if (result == 0 || KNOWN_BUG("l1-kept-on-error"))
 		image->l1[index] = entry;
+	if (result == 0 && !KNOWN_BUG("l1-no-flush"))
 		result = image_device_flush(image);
-	}
 	return result;
 }
 
@@ -172,10 +173,16 @@ static int create_l2(struct qcow2 *image, uint32_t index)
 	int result = alloc_clusters(image, 1, &host_offset);
 	if (result < 0)
 		return result;
+	if (KNOWN_BUG("l1-before-l2"))
+		(void)!map_write_l1_entry(image, index, host_offset | ENTRY_COPIED);
 	result = fill_l2(image, host_offset, old);
-	if (result == 0 && !image_is_lazy_dirty(image))
+	if (result == 0 && !image_is_lazy_dirty(image) && !KNOWN_BUG("l1-before-refcount"))
 		result = cache_depend(&image->l2_cache, &image->refcount_cache); /* O1 */
-	if (result == 0)
+	if (result == 0 && old && KNOWN_BUG("free-before-link"))
+		result = free_unlinked(image, old, image->cluster_bytes);
+	if (result == 0 && KNOWN_BUG("l2-no-flush"))
+		result = cache_write_back(&image->l2_cache);
+	else if (result == 0)
 		result = cache_flush(&image->l2_cache);
 	if (result == 0)
 		result = map_write_l1_entry(image, index, host_offset | ENTRY_COPIED);
@@ -186,7 +193,9 @@ static int create_l2(struct qcow2 *image, uint32_t index)
 			(void)!free_unlinked(image, host_offset, image->cluster_bytes);
 		return result;
 	}
-	return old ? free_unlinked(image, old, image->cluster_bytes) : 0;
+	if (!old || KNOWN_BUG("free-before-link"))
+		return 0;
+	return free_unlinked(image, old, image->cluster_bytes);
 }
 
 int map_l2_for_update(struct qcow2 *image, uint64_t guest_offset, uint64_t **table, uint32_t *index)
@@ -219,6 +228,8 @@ static void free_entry(struct qcow2 *image, uint64_t entry)
 {
 	uint64_t host_offset = entry & ENTRY_HOST_MASK;
 	uint64_t bytes = image->cluster_bytes;
+	if (KNOWN_BUG("free-with-flags"))
+		host_offset = entry & ~ENTRY_COPIED;
 	if (entry & ENTRY_COMPRESSED)
 		map_compressed_span(image, entry, &host_offset, &bytes);
 	if (host_offset)
@@ -242,7 +253,8 @@ int map_link(struct qcow2 *image, uint64_t guest_offset, uint64_t host_offset, u
 	int result = map_l2_for_update(image, guest_offset, &table, &index);
 	if (result < 0)
 		return result;
-	cache_depend_on_flush(&image->l2_cache); /* O2 */
+	if (!image_is_lazy_dirty(image) || !KNOWN_BUG("lazy-no-barrier"))
+		cache_depend_on_flush(&image->l2_cache); /* O2 */
 	if (!image_is_lazy_dirty(image))
 		result = cache_depend(&image->l2_cache, &image->refcount_cache); /* O1 */
 	for (uint64_t i = 0; i < clusters && result == 0; i++) {

@@ -12,6 +12,7 @@
 enum {
 	L2_TABLES_CACHED = 16,
 	REFCOUNT_BLOCKS_CACHED = 8,
+	ALLOCATIONS_IN_FLIGHT = 256,
 	L1_BYTES_MAX = 32 * 1024 * 1024,
 	REFCOUNT_TABLE_BYTES_MAX = 64 * 1024 * 1024,
 	PATH_BYTES_MAX = 4096,
@@ -176,6 +177,8 @@ static struct qcow2 *layer_new(const struct qcow2_options *options, bool read_on
 	image->arena = options->arena;
 	image->policy = options->policy;
 	image->read_only = read_only;
+	image->background.count_max =
+		options->allocations_max ? options->allocations_max : ALLOCATIONS_IN_FLIGHT;
 	image->file.descriptor = -1;
 	image->raw.file.descriptor = -1;
 	image->depth = depth;

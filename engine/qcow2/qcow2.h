@@ -33,6 +33,7 @@ struct qcow2_options {
 	bool no_repair;
 	uint32_t l2_tables_cached;       /* at least 2; 0: 16 */
 	uint32_t refcount_blocks_cached; /* at least 2; 0: 8 */
+	uint32_t allocations_max; /* in flight at a time: asleep, or not linked yet; 0: 256 */
 	uint64_t
 		allocate_from; /* host byte below which no cluster is allocated at first; 0: none */
 };
@@ -97,6 +98,14 @@ int qcow2_truncate(struct qcow2 *image, uint64_t size_bytes);
 
 /** Create an internal snapshot of the present contents. -ENOTSUP, -ENOSPC, -EEXIST (name taken). */
 int qcow2_snapshot_create(struct qcow2 *image, const char *name);
+
+/** Make the disk hold what internal snapshot `name` holds, at once for whoever reads. After a
+ * failed write of the L1 table nobody knows what the disk holds: no flush succeeds again. -ENOENT;
+ * -ENOTSUP: it was taken of a disk of another size. */
+int qcow2_snapshot_apply(struct qcow2 *image, const char *name);
+
+/** Delete internal snapshot `name`. -ENOENT. */
+int qcow2_snapshot_delete(struct qcow2 *image, const char *name);
 
 /** Finish all background work, write everything back, mark the image clean, close the file, free
  * `image` (also on error). Returns the first error. */

@@ -13,6 +13,7 @@
 #include "engine/qcow2/refcount.h"
 
 #include "engine/qcow2/alloc.h"
+#include "injector/fault_point.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -127,7 +128,12 @@ static int create_block(struct qcow2 *image, uint64_t cluster)
 	be16_put((uint8_t *)block + byte_in_block(image, cluster), 1);
 	cache_share(&image->refcount_cache, block);
 	cache_put(&image->refcount_cache, block);
-	result = cache_flush(&image->refcount_cache); /* O5 */
+	if (KNOWN_BUG("block-not-written"))
+		result = image_device_flush(image);
+	else if (KNOWN_BUG("block-no-flush"))
+		result = cache_write_back(&image->refcount_cache);
+	else
+		result = cache_flush(&image->refcount_cache); /* O5 */
 	if (result == 0)
 		result = set_table_entry(image, cluster / image->block_entries, host_offset);
 	if (result < 0)
@@ -190,6 +196,14 @@ static int write_new_blocks(struct qcow2 *image, const struct new_table *plan)
 	return cache_write_back(&image->refcount_cache);
 }
 
+static uint64_t table_host_offset(const struct qcow2 *image, const struct new_table *plan)
+{
+	uint64_t cluster = plan->first + plan->blocks;
+	if (KNOWN_BUG("table-on-blocks"))
+		cluster = plan->first;
+	return cluster * image->cluster_bytes;
+}
+
 static int write_new_table(struct qcow2 *image, const struct new_table *plan)
 {
 	uint64_t *raw = arena_take(image->arena, plan->entries * sizeof(uint64_t));
@@ -198,7 +212,7 @@ static int write_new_table(struct qcow2 *image, const struct new_table *plan)
 	for (uint64_t i = 0; i < plan->entries; i++)
 		be64_put(&raw[i], plan->memory[i]);
 	int result = file_write(&image->file, raw, plan->entries * sizeof(uint64_t),
-				(plan->first + plan->blocks) * image->cluster_bytes);
+				table_host_offset(image, plan));
 	arena_give(image->arena, raw);
 	return result < 0 ? result : image_device_flush(image); /* O6 */
 }
@@ -209,7 +223,7 @@ static int switch_table(struct qcow2 *image, struct new_table *plan)
 	touch(TOUCH_CLUSTERS, image->depth, ACCESS_READ);
 	uint64_t old_first = image->header.refcount_table_host_offset / image->cluster_bytes;
 	uint64_t old_clusters = image->header.refcount_table_clusters;
-	uint64_t host_offset = (plan->first + plan->blocks) * image->cluster_bytes;
+	uint64_t host_offset = table_host_offset(image, plan);
 	uint8_t raw[12];
 	be64_put(raw, host_offset);
 	be32_put(raw + 8, (uint32_t)plan->clusters);

@@ -42,6 +42,8 @@ static void share_background(const struct qcow2 *image)
 	const struct background *background = &image->background;
 	uint32_t depth = image->depth;
 	TOUCH_BIND(background->first, TOUCH_LIST, depth, TOUCH_ALL);
+	TOUCH_BIND(background->count, TOUCH_LIST, depth, TOUCH_ALL);
+	TOUCH_BIND_CONSTANT(background->count_max);
 	TOUCH_BIND(background->created, TOUCH_LIST, depth, TOUCH_ALL);
 	TOUCH_BIND(background->drains, TOUCH_DRAINS, depth, TOUCH_ALL);
 	TOUCH_BIND(background->draining, TOUCH_DRAINS, depth, TOUCH_ALL);

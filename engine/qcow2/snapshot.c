@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Taking an internal snapshot.
+/* Taking, applying and deleting internal snapshots.
  *
  * A snapshot is a copy of the L1 table; it shares the L2 tables and clusters below, whose refcounts
  * rise by one. Afterwards no entry of the active tables may say COPIED. The steps, each durable
@@ -13,7 +13,19 @@
  *   5. free the old table
  *
  * Before all that, allocations in flight are linked and in-place writes finished: their data
- * belongs to the snapshot. */
+ * belongs to the snapshot.
+ *
+ * Applying makes the active L1 table equal to the snapshot's, in place. The L1 table may tear on
+ * the way; each of its entries is sound, the old ones and the new:
+ *
+ *   1. clear COPIED in the tables that the snapshot reaches   (ours never have it there)
+ *   2. raise the refcounts of all that it reaches             (too high: a leak)
+ *   3. overwrite the active L1 table                          (the disk holds the snapshot)
+ *   4. lower the refcounts of all that the old entries reached
+ *
+ * Deleting writes a shorter snapshot table into new clusters and makes the header point to it (the
+ * snapshot is gone), then lowers the refcounts of all that the snapshot reached, and at last, when
+ * those are durable, lets active entries say COPIED whose cluster is theirs alone again. */
 #include "engine/qcow2/snapshot.h"
 
 #include "engine/qcow2/alloc.h"
@@ -35,6 +47,7 @@ enum {
 	SNAPSHOT_NAME_MAX = 255,
 	SNAPSHOT_ID_BYTES = 16,
 	SNAPSHOT_TABLE_MAX = 16 * 1024 * 1024,
+	SNAPSHOT_L1_ENTRIES_MAX = 4 * 1024 * 1024,
 };
 
 static uint64_t whole_clusters(const struct qcow2 *image, uint64_t bytes)
@@ -60,6 +73,7 @@ struct table {
 	uint8_t *bytes; /* owned */
 	uint64_t byte_count;
 	uint64_t id_max;
+	uint64_t found, found_bytes; /* the entry with the name looked for; 0 bytes: none */
 };
 
 static int read_entry(struct qcow2 *image, uint64_t host_offset, uint8_t *to, uint64_t *bytes)
@@ -100,7 +114,7 @@ static int scan(struct table *table, const char *name)
 		size_t id_bytes = be16_get(fixed + 12);
 		size_t name_bytes = be16_get(fixed + 14);
 		if (name_bytes == strlen(name) && memcmp(id + id_bytes, name, name_bytes) == 0)
-			return -EEXIST;
+			table->found = at, table->found_bytes = entry;
 		char digits[SNAPSHOT_ID_BYTES + 1] = { 0 };
 		memcpy(digits, id, id_bytes < SNAPSHOT_ID_BYTES ? id_bytes : SNAPSHOT_ID_BYTES);
 		uint64_t number = strtoull(digits, NULL, 10);
@@ -222,17 +236,17 @@ static int reference_below(struct qcow2 *image, uint64_t l2_host_offset, int del
 }
 
 /* Step 2. */
-static int reference_all(struct qcow2 *image, int delta)
+static int reference_all(struct qcow2 *image, const uint64_t *l1, uint32_t entries, int delta)
 {
 	touch(TOUCH_L1, image->depth, ACCESS_READ);
-	for (uint32_t i = 0; i < image->header.l1_entries; i++) {
-		uint64_t host_offset = image->l1[i] & ENTRY_HOST_MASK;
+	for (uint32_t i = 0; i < entries; i++) {
+		uint64_t host_offset = l1[i] & ENTRY_HOST_MASK;
 		int result = host_offset ? reference_below(image, host_offset, delta) : 0;
 		touch(TOUCH_L1, image->depth, ACCESS_READ);
 		if (result < 0)
 			return result;
 	}
-	return cache_flush(&image->refcount_cache);
+	return 0;
 }
 
 /* ---- putting it together ---- */
@@ -252,12 +266,38 @@ static int write_l1_copy(struct qcow2 *image, uint64_t host_offset)
 	return result;
 }
 
+/* Write the table into new clusters, make the header point to it, and free the old one, of
+ * `old_bytes` bytes. */
+static int publish_table(struct qcow2 *image, const struct table *table, uint64_t host_offset,
+			 uint32_t snapshots, uint64_t old_bytes)
+{
+	int result = 0;
+	if (table->byte_count > 0)
+		result = file_write(&image->file, table->bytes, (size_t)table->byte_count,
+				    host_offset);
+	if (result == 0 && !KNOWN_BUG("snapshot-no-flush"))
+		result = image_device_flush(image);
+	uint8_t raw[12];
+	be32_put(raw, snapshots);
+	be64_put(raw + 4, host_offset);
+	if (result == 0)
+		result = image_write_header(image, raw, sizeof(raw), FORMAT_AT_SNAPSHOTS);
+	if (result < 0)
+		return result;
+	touch(TOUCH_HEADER, image->depth, ACCESS_WRITE);
+	uint64_t old_host_offset = image->header.snapshots_host_offset;
+	image->header.snapshots = snapshots;
+	image->header.snapshots_host_offset = host_offset;
+	if (old_bytes) /* the new one counts from here on: a failure leaks the old one */
+		(void)!free_unlinked(image, old_host_offset, old_bytes);
+	return 0;
+}
+
 /* Steps 3 to 5. */
 static int publish(struct qcow2 *image, struct table *table, const char *name)
 {
 	touch(TOUCH_HEADER, image->depth, ACCESS_READ);
 	touch(TOUCH_L1, image->depth, ACCESS_READ);
-	uint64_t old_host_offset = image->header.snapshots_host_offset;
 	uint64_t old_bytes = table->byte_count;
 	uint64_t l1_host_offset, table_host_offset;
 	uint64_t l1_bytes = image->header.l1_entries * UINT64_C(8);
@@ -271,25 +311,10 @@ static int publish(struct qcow2 *image, struct table *table, const char *name)
 		result = cache_write_back(&image->refcount_cache);
 	if (result == 0)
 		result = write_l1_copy(image, l1_host_offset);
-	if (result == 0)
-		result = file_write(&image->file, table->bytes, (size_t)table->byte_count,
-				    table_host_offset);
-	if (result == 0)
-		result = image_device_flush(image);
-	uint8_t raw[12];
 	touch(TOUCH_HEADER, image->depth, ACCESS_READ);
-	be32_put(raw, image->header.snapshots + 1);
-	be64_put(raw + 4, table_host_offset);
-	if (result == 0)
-		result = image_write_header(image, raw, sizeof(raw), FORMAT_AT_SNAPSHOTS);
-	if (result < 0)
-		return result;
-	touch(TOUCH_HEADER, image->depth, ACCESS_WRITE);
-	image->header.snapshots++;
-	image->header.snapshots_host_offset = table_host_offset;
-	if (old_bytes) /* the snapshot exists: a failure leaks the old table */
-		(void)!free_unlinked(image, old_host_offset, old_bytes);
-	return 0;
+	uint32_t snapshots = image->header.snapshots + 1;
+	return result < 0 ? result
+			  : publish_table(image, table, table_host_offset, snapshots, old_bytes);
 }
 
 /* Nothing in flight, with the lock held from then on. */
@@ -319,15 +344,248 @@ int qcow2_snapshot_create(struct qcow2 *image, const char *name)
 	int result = come_to_rest(image);
 	if (result == 0)
 		result = read_snapshots(image, &table, name);
+	if (result == 0 && table.found_bytes)
+		result = -EEXIST;
 	if (result == 0)
 		result = image_mark_dirty(image);
 	if (result == 0)
 		result = clear_copied(image);
 	if (result == 0)
-		result = reference_all(image, 1);
+		result = reference_all(image, image->l1, image->header.l1_entries, 1);
+	if (result == 0)
+		result = cache_flush(&image->refcount_cache);
 	if (result == 0)
 		result = publish(image, &table, name);
 	arena_give(image->arena, table.bytes);
+	co_mutex_unlock(&image->lock);
+	return result;
+}
+
+/* ---- applying and deleting ---- */
+
+/** A snapshot that is listed. */
+struct listed {
+	uint64_t l1_host_offset;
+	uint32_t l1_entries;
+	uint64_t disk_bytes; /* 0: not said */
+	uint64_t *l1;        /* owned; host byte order */
+};
+
+/* What the entry that was found says. */
+static int decode_listed(const struct qcow2 *image, struct listed *listed,
+			 const struct table *table)
+{
+	const uint8_t *at = table->bytes + table->found;
+	if (!table->found_bytes)
+		return -ENOENT;
+	listed->l1_host_offset = be64_get(at);
+	listed->l1_entries = be32_get(at + 8);
+	if (be32_get(at + 36) >= SNAPSHOT_EXTRA_BYTES)
+		listed->disk_bytes = be64_get(at + SNAPSHOT_FIXED_BYTES + 8);
+	bool is_sound = listed->l1_host_offset != 0 &&
+			in_cluster(image, listed->l1_host_offset) == 0 &&
+			listed->l1_entries <= SNAPSHOT_L1_ENTRIES_MAX;
+	return is_sound ? 0 : -EIO;
+}
+
+/* Come to rest, and find the snapshot and its L1 table. With the lock. Whatever happens,
+ * `table->bytes` and `listed->l1` are the caller's to give back. */
+static int find_listed(struct qcow2 *image, const char *name, struct table *table,
+		       struct listed *listed)
+{
+	int result = come_to_rest(image);
+	if (result == 0)
+		result = read_snapshots(image, table, name);
+	if (result == 0)
+		result = decode_listed(image, listed, table);
+	if (result < 0)
+		return result;
+	size_t bytes = listed->l1_entries * sizeof(uint64_t);
+	listed->l1 = arena_take(image->arena, bytes ? bytes : 1);
+	if (!listed->l1)
+		return -ENOMEM;
+	result = file_read(&image->file, listed->l1, bytes, listed->l1_host_offset);
+	for (uint32_t i = 0; i < listed->l1_entries && result == 0; i++) {
+		listed->l1[i] = be64_get(&listed->l1[i]) & ENTRY_HOST_MASK;
+		if (in_cluster(image, listed->l1[i]) != 0)
+			result = -EIO;
+	}
+	return result < 0 ? result : image_mark_dirty(image);
+}
+
+/* Steps 1 and 2, durable (O13). */
+static int share_listed(struct qcow2 *image, const struct listed *listed)
+{
+	int result = 0;
+	for (uint32_t i = 0; i < listed->l1_entries && result == 0; i++)
+		result = listed->l1[i] ? clear_copied_below(image, listed->l1[i]) : 0;
+	if (result == 0)
+		result = cache_write_back(&image->l2_cache);
+	if (result == 0)
+		result = reference_all(image, listed->l1, listed->l1_entries, 1);
+	if (result < 0 || KNOWN_BUG("apply-no-flush"))
+		return result;
+	return cache_flush(&image->refcount_cache);
+}
+
+/* Step 3; `*old`, a copy of the entries that were there, is given. A write that fails may have
+ * changed the table or not, so that memory cannot follow it: the image is broken. */
+static int replace_l1(struct qcow2 *image, const struct listed *listed, uint64_t **old)
+{
+	touch(TOUCH_L1, image->depth, ACCESS_READ);
+	uint32_t entries = image->header.l1_entries;
+	size_t bytes = entries * sizeof(uint64_t);
+	uint64_t *raw = arena_take(image->arena, bytes);
+	*old = arena_take(image->arena, bytes);
+	int result = raw && *old ? 0 : -ENOMEM;
+	for (uint32_t i = 0; i < entries && result == 0; i++) {
+		(*old)[i] = image->l1[i];
+		be64_put(&raw[i], i < listed->l1_entries ? listed->l1[i] : 0);
+	}
+	if (result == 0) {
+		result = file_write(&image->file, raw, bytes, image->header.l1_host_offset);
+		touch(TOUCH_HEADER, image->depth, ACCESS_WRITE);
+		image->broken = image->broken ? image->broken : result;
+	}
+	touch(TOUCH_L1, image->depth, ACCESS_WRITE);
+	for (uint32_t i = 0; i < entries && result == 0; i++)
+		image->l1[i] = be64_get(&raw[i]);
+	arena_give(image->arena, raw);
+	return result < 0 ? result : image_device_flush(image);
+}
+
+/* With the lock. */
+static int apply(struct qcow2 *image, const struct listed *listed)
+{
+	touch(TOUCH_HEADER, image->depth, ACCESS_READ);
+	touch(TOUCH_L1, image->depth, ACCESS_READ);
+	uint64_t *old = NULL;
+	if (listed->l1_entries > image->header.l1_entries ||
+	    (listed->disk_bytes && listed->disk_bytes != image->size_bytes))
+		return -ENOTSUP;
+	bool frees_first = KNOWN_BUG("apply-frees-first");
+	if (frees_first)
+		(void)!reference_all(image, image->l1, image->header.l1_entries, -1);
+	int result = share_listed(image, listed);
+	if (result == 0)
+		result = replace_l1(image, listed, &old);
+	/* Too high a refcount is a leak: no reason to fail what is done. */
+	if (result == 0 && !frees_first)
+		(void)!reference_all(image, old, image->header.l1_entries, -1);
+	arena_give(image->arena, old);
+	return result;
+}
+
+int qcow2_snapshot_apply(struct qcow2 *image, const char *name)
+{
+	struct table table = { 0 };
+	struct listed listed = { 0 };
+	if (image->read_only)
+		return -EACCES;
+	co_mutex_lock(&image->lock);
+	int result = find_listed(image, name, &table, &listed);
+	if (result == 0)
+		result = apply(image, &listed);
+	arena_give(image->arena, table.bytes);
+	arena_give(image->arena, listed.l1);
+	co_mutex_unlock(&image->lock);
+	return result;
+}
+
+/* Let go of all that the snapshot reached, which nobody lists any more (O14). A failure leaks. */
+static void release_listed(struct qcow2 *image, const struct listed *listed)
+{
+	uint64_t bytes = listed->l1_entries * UINT64_C(8);
+	(void)!reference_all(image, listed->l1, listed->l1_entries, -1);
+	(void)!free_unlinked(image, listed->l1_host_offset,
+			     whole_clusters(image, bytes) * image->cluster_bytes);
+}
+
+/* Publish the table without the entry that was found. With the lock. */
+static int unlist(struct qcow2 *image, struct table *table)
+{
+	uint64_t old_bytes = table->byte_count;
+	uint64_t host_offset = 0;
+	uint8_t *at = table->bytes + table->found;
+	int result = 0;
+	table->byte_count -= table->found_bytes;
+	memmove(at, at + table->found_bytes, (size_t)(table->byte_count - table->found));
+	if (table->byte_count > 0)
+		result = alloc_clusters(image, whole_clusters(image, table->byte_count),
+					&host_offset);
+	if (result == 0)
+		result = cache_write_back(&image->refcount_cache);
+	touch(TOUCH_HEADER, image->depth, ACCESS_READ);
+	uint32_t snapshots = image->header.snapshots - 1;
+	return result < 0 ? result : publish_table(image, table, host_offset, snapshots, old_bytes);
+}
+
+/* Let the entries of an active L2 table say COPIED of clusters that are theirs alone. */
+static int mark_copied_below(struct qcow2 *image, uint64_t l2_host_offset)
+{
+	void *table;
+	int result = cache_get(&image->l2_cache, l2_host_offset, &table);
+	if (result < 0)
+		return result;
+	uint64_t *entries = table;
+	for (uint32_t i = 0; i < image->l2_entries && result == 0; i++) {
+		touch(TOUCH_L2, image->depth, ACCESS_WRITE);
+		uint64_t entry = be64_get(&entries[i]);
+		uint16_t refcount = 0;
+		if (!(entry & ENTRY_HOST_MASK) || (entry & (ENTRY_COMPRESSED | ENTRY_COPIED)))
+			continue;
+		result = refcount_get(image, (entry & ENTRY_HOST_MASK) / image->cluster_bytes,
+				      &refcount);
+		touch(TOUCH_L2, image->depth, ACCESS_WRITE);
+		if (result < 0 || refcount != 1)
+			continue;
+		be64_put(&entries[i], entry | ENTRY_COPIED);
+		cache_dirty(&image->l2_cache, table, i * (size_t)ENTRY_BYTES, ENTRY_BYTES);
+	}
+	cache_put(&image->l2_cache, table);
+	return result;
+}
+
+/* The same for all active tables, and for the L1 table itself. The refcounts are durable (O15). */
+static int mark_copied(struct qcow2 *image)
+{
+	int result = cache_flush(&image->refcount_cache);
+	touch(TOUCH_L1, image->depth, ACCESS_READ);
+	for (uint32_t i = 0; i < image->header.l1_entries && result == 0; i++) {
+		uint64_t entry = image->l1[i];
+		uint64_t host_offset = entry & ENTRY_HOST_MASK;
+		uint16_t refcount = 0;
+		if (host_offset == 0)
+			continue;
+		result = mark_copied_below(image, host_offset);
+		if (result == 0)
+			result = refcount_get(image, host_offset / image->cluster_bytes, &refcount);
+		if (result == 0 && refcount == 1 && !(entry & ENTRY_COPIED))
+			result = map_write_l1_entry(image, i, entry | ENTRY_COPIED);
+		touch(TOUCH_L1, image->depth, ACCESS_READ);
+	}
+	return result;
+}
+
+int qcow2_snapshot_delete(struct qcow2 *image, const char *name)
+{
+	struct table table = { 0 };
+	struct listed listed = { 0 };
+	if (image->read_only)
+		return -EACCES;
+	co_mutex_lock(&image->lock);
+	int result = find_listed(image, name, &table, &listed);
+	bool frees_first = KNOWN_BUG("delete-frees-first");
+	if (result == 0 && frees_first)
+		release_listed(image, &listed);
+	if (result == 0)
+		result = unlist(image, &table);
+	if (result == 0 && !frees_first)
+		release_listed(image, &listed);
+	if (result == 0) /* without COPIED, writes only copy more than they must */
+		(void)!mark_copied(image);
+	arena_give(image->arena, table.bytes);
+	arena_give(image->arena, listed.l1);
 	co_mutex_unlock(&image->lock);
 	return result;
 }

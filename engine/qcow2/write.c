@@ -9,6 +9,7 @@
 #include "engine/qcow2/l2meta.h"
 #include "engine/qcow2/map.h"
 #include "engine/qcow2/vector.h"
+#include "injector/fault_point.h"
 
 #include <errno.h>
 
@@ -66,12 +67,27 @@ static int plan_child(struct qcow2 *image, struct round *round, struct l2meta *p
 	return 0;
 }
 
+/* An allocation takes whole clusters: nobody else may have a part in them. 0, 1: had to wait, or
+ * -errno. */
+static int wait_for_neighbours(struct qcow2 *image, uint64_t from, uint64_t to)
+{
+	if (KNOWN_BUG("overlap-ignored") || KNOWN_BUG("data-range-only") ||
+	    KNOWN_BUG("first-match"))
+		return 0;
+	return l2meta_wait_range(image, cluster_start(image, from), cluster_end(image, to));
+}
+
 /* Decide on a round for at most `bytes` bytes. With the lock, which is released while waiting. */
 static int plan(struct qcow2 *image, struct round *round, uint64_t bytes)
 {
 	for (;;) {
 		uint64_t to = round->guest_offset + bytes;
 		struct overlap overlap = l2meta_overlap(image, round->guest_offset, &to);
+		int room = overlap.action == OVERLAP_ATTACH ? l2meta_make_room(image) : 0;
+		if (room < 0)
+			return room;
+		if (room > 0)
+			continue;
 		if (overlap.action == OVERLAP_ATTACH)
 			return plan_child(image, round, overlap.meta, to);
 		if (overlap.action == OVERLAP_WAIT) {
@@ -87,10 +103,10 @@ static int plan(struct qcow2 *image, struct round *round, uint64_t bytes)
 			return result;
 		if (mapping.kind == MAPPING_NORMAL && mapping.copied)
 			return plan_in_place(image, round, &mapping);
-		/* An allocation takes whole clusters: nobody else may have a part in them. */
-		uint64_t end = round->guest_offset + mapping.bytes;
-		result = l2meta_wait_range(image, cluster_start(image, round->guest_offset),
-					   cluster_end(image, end));
+		result = wait_for_neighbours(image, round->guest_offset,
+					     round->guest_offset + mapping.bytes);
+		if (result == 0)
+			result = l2meta_make_room(image);
 		if (result < 0)
 			return result;
 		if (result > 0)

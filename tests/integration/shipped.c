@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "tests/integration/shipped.h"
 
+#include "injector/fault_point.h"
 #include "injector/strategy_dpor.h"
 
 #include <check.h>
@@ -81,6 +82,40 @@ void shipped_explore_and_recover(struct shipped *shipped, const struct explore_o
 	*counts = recovery.counts;
 	recovery_result_release(&recovery);
 	explore_sets_release(&own);
+}
+
+unsigned shipped_models(void)
+{
+	unsigned reorder = 0;
+	return crash_models_parse("reorder", &reorder) ? CRASH_PREFIX | CRASH_TORN | reorder
+						       : CRASH_PREFIX | CRASH_TORN;
+}
+
+bool shipped_can_show(const struct known_bug *bug)
+{
+	return bug->weakest != BUG_MODEL_REORDER || shipped_models() != (CRASH_PREFIX | CRASH_TORN);
+}
+
+void shipped_search_bug(const struct bug_search *search, struct explore_result *result)
+{
+	const struct world_options options = { .policy = QCOW2_CANCEL,
+					       .points = search->points,
+					       .stamps = true,
+					       .faults_max = search->with_faults
+								     ? 0
+								     : SHIPPED_NO_FAULTS };
+	const struct explore_options bounds = { .models = search->models,
+						.budget.runs = search->runs_max };
+	struct recovery_counts counts;
+	struct shipped shipped;
+	known_bug_enable(search->bug->name);
+	shipped_open(&shipped, search->bug->workload, &options);
+	if (strcmp(search->bug->rule, rule_name(RULE_REPAIR_CONVERGES)) == 0)
+		shipped_explore_and_recover(&shipped, &bounds, result, &counts, NULL);
+	else
+		shipped_explore(&shipped, &bounds, result);
+	shipped_close(&shipped);
+	known_bugs_disable();
 }
 
 static void execute(struct shipped *shipped, struct random_run *run)

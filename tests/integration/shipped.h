@@ -3,6 +3,7 @@
 #ifndef TESTS_INTEGRATION_SHIPPED_H
 #define TESTS_INTEGRATION_SHIPPED_H
 
+#include "engine/qcow2/known_bugs.h"
 #include "workloads/explore.h"
 #include "workloads/recovery.h"
 #include "workloads/world.h"
@@ -47,6 +48,24 @@ void shipped_random_end(struct random_run *run);
 /** Execute `schedule` once in the world; returns how the run ended. Fails the test when the
  * schedule does not fit. */
 enum run_end shipped_replay(struct shipped *shipped, const struct schedule *schedule);
+
+/** Every crash model that the judge knows. */
+unsigned shipped_models(void);
+
+/** Does the judge know the crash models in which `bug` shows? */
+bool shipped_can_show(const struct known_bug *bug);
+
+/** How to search the workload of a known bug, switched on, with policy cancel. */
+struct bug_search {
+	const struct known_bug *bug;
+	unsigned models;
+	bool with_faults; /* the workload's own; otherwise none */
+	enum sched_points points;
+	uint64_t runs_max; /* 0: all */
+};
+
+/** Search so. Release `result` with explore_result_release(). */
+void shipped_search_bug(const struct bug_search *search, struct explore_result *result);
 
 /** How many workloads are shipped. */
 size_t shipped_count(void);

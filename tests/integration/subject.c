@@ -42,6 +42,8 @@ static int do_step(struct qcow2 *image, const struct subject_step *step)
 	case REQUEST_FLUSH: return qcow2_flush(image);
 	case REQUEST_TRUNCATE: return qcow2_truncate(image, step->guest_offset);
 	case REQUEST_SNAPSHOT: return qcow2_snapshot_create(image, "taken");
+	case REQUEST_SNAPSHOT_APPLY: return qcow2_snapshot_apply(image, "taken");
+	case REQUEST_SNAPSHOT_DELETE: return qcow2_snapshot_delete(image, "taken");
 	case REQUEST_OPEN:
 	case REQUEST_CLOSE: break;
 	}

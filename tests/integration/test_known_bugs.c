@@ -14,6 +14,7 @@
 
 #include <check.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,20 +43,31 @@ static const struct violation *find_rule(const struct explore_result *result, co
 	return NULL;
 }
 
+/* False, with the reason printed, when the judge lacks the crash model that shows the bug. */
+static bool can_show(const struct known_bug *bug)
+{
+	if (shipped_can_show(bug))
+		return true;
+	printf("%-20s %-24s skipped: this judge does not know the crash model '%s'\n", bug->name,
+	       bug->workload, bug_model_name(bug->weakest));
+	return false;
+}
+
+static uint64_t runs_max(void)
+{
+	return shipped_is_slow_build() ? RUNS_MAX_SLOW : 0;
+}
+
 START_TEST(each_known_bug_is_found_by_the_rule_it_names)
 {
 	const struct known_bug *bug = known_bug_at((size_t)_i);
-	const struct world_options options = { .policy = QCOW2_CANCEL, .stamps = true };
-	const struct explore_options bounds = within_bounds();
-	struct recovery_counts counts;
+	const struct bug_search search = {
+		.bug = bug, .models = shipped_models(), .with_faults = true, .runs_max = runs_max()
+	};
 	struct explore_result result;
-	struct shipped shipped;
-	known_bug_enable(bug->name);
-	shipped_open(&shipped, bug->workload, &options);
-	if (strcmp(bug->rule, rule_name(RULE_REPAIR_CONVERGES)) == 0)
-		shipped_explore_and_recover(&shipped, &bounds, &result, &counts, NULL);
-	else
-		shipped_explore(&shipped, &bounds, &result);
+	if (!can_show(bug))
+		return;
+	shipped_search_bug(&search, &result);
 	const struct violation *found = find_rule(&result, bug->rule);
 	printf("%-20s %-24s %6" PRIu64 " runs%s: %s\n", bug->name, bug->workload,
 	       result.interleavings, result.complete ? "" : " (cut)",
@@ -65,8 +77,98 @@ START_TEST(each_known_bug_is_found_by_the_rule_it_names)
 		      bug->name, bug->rule, bug->workload, result.violation_count,
 		      result.violation_count ? result.violations[0].verdict.message : "none");
 	explore_result_release(&result);
-	shipped_close(&shipped);
-	known_bugs_disable();
+}
+END_TEST
+
+/* What must show a bug, and what must not. */
+struct model_test {
+	struct bug_search weaker; /* no model: there is none */
+	struct bug_search weakest;
+	unsigned shown_as; /* the model that the verdict must name; UINT_MAX: any */
+	bool only_none;    /* in the weaker search, verdicts without a crash are what must not be */
+};
+
+static struct model_test model_test_of(const struct known_bug *bug)
+{
+	const struct bug_search search = { .bug = bug, .runs_max = runs_max() };
+	struct model_test test = { .weaker = search, .weakest = search, .shown_as = UINT_MAX };
+	const unsigned torn = CRASH_PREFIX | CRASH_TORN;
+	switch (bug->weakest) {
+	case BUG_MODEL_NONE:
+		test.weakest.models = CRASH_PREFIX;
+		test.shown_as = CRASH_NONE;
+		break;
+	case BUG_MODEL_PREFIX:
+		test.weaker.models = test.weakest.models = CRASH_PREFIX;
+		test.only_none = true;
+		test.shown_as = CRASH_PREFIX;
+		break;
+	case BUG_MODEL_TORN:
+		test.weaker.models = CRASH_PREFIX;
+		test.weakest.models = torn;
+		test.shown_as = CRASH_TORN;
+		break;
+	case BUG_MODEL_REORDER:
+		test.weaker.models = torn;
+		test.weakest.models = shipped_models();
+		test.shown_as = shipped_models() & ~torn;
+		break;
+	case BUG_MODEL_FAULT:
+	case BUG_MODEL_RECOVERY:
+		test.weaker.models = test.weakest.models = shipped_models();
+		test.weakest.with_faults = true;
+		break;
+	}
+	return test;
+}
+
+/* What breaks a rule in a model weaker than the one that the bug needs. A bug of the repair may
+ * show as a repair that does not converge, whatever the crash before it. */
+static const struct violation *find_weaker(const struct explore_result *result,
+					   const struct model_test *test)
+{
+	for (size_t i = 0; i < result->violation_count; i++) {
+		const struct verdict *verdict = &result->violations[i].verdict;
+		bool is_repair = test->weaker.bug->weakest == BUG_MODEL_RECOVERY &&
+				 strcmp(rule_name(verdict->rule), "repair-converges") == 0;
+		if (!is_repair && (!test->only_none || verdict->model == CRASH_NONE))
+			return &result->violations[i];
+	}
+	return NULL;
+}
+
+static bool is_shown(const struct explore_result *result, const char *rule, unsigned model)
+{
+	for (size_t i = 0; i < result->violation_count; i++) {
+		const struct verdict *verdict = &result->violations[i].verdict;
+		if (strcmp(rule_name(verdict->rule), rule) == 0 &&
+		    (model == UINT_MAX || verdict->model == model))
+			return true;
+	}
+	return false;
+}
+
+START_TEST(each_known_bug_needs_the_model_it_names)
+{
+	const struct known_bug *bug = known_bug_at((size_t)_i);
+	const struct model_test test = model_test_of(bug);
+	const char *rule = bug->weakest_rule ? bug->weakest_rule : bug->rule;
+	struct explore_result result;
+	if (test.weaker.models != 0) {
+		shipped_search_bug(&test.weaker, &result);
+		const struct violation *weaker = find_weaker(&result, &test);
+		ck_assert_msg(!weaker, "%s needs %s, but without: %s: %s", bug->name,
+			      bug_model_name(bug->weakest),
+			      weaker ? rule_name(weaker->verdict.rule) : "",
+			      weaker ? weaker->verdict.message : "");
+		explore_result_release(&result);
+	}
+	if (!can_show(bug))
+		return;
+	shipped_search_bug(&test.weakest, &result);
+	ck_assert_msg(is_shown(&result, rule, test.shown_as), "%s: %s is not broken in model %s",
+		      bug->name, rule, bug_model_name(bug->weakest));
+	explore_result_release(&result);
 }
 END_TEST
 
@@ -206,6 +308,8 @@ int main(void)
 	TCase *tests = tcase_create("known bugs");
 	tcase_set_timeout(tests, 300);
 	tcase_add_loop_test(tests, each_known_bug_is_found_by_the_rule_it_names, 0,
+			    (int)known_bug_count());
+	tcase_add_loop_test(tests, each_known_bug_needs_the_model_it_names, 0,
 			    (int)known_bug_count());
 	tcase_add_loop_test(tests, without_known_bugs_every_shipped_workload_is_clean, 0,
 			    (int)shipped_count());

@@ -208,6 +208,24 @@ START_TEST(images_made_by_the_engine_are_used_by_qemu_io)
 	ck_assert_int_eq(shell("qemu-img convert -l taken -O raw made.qcow2 after.raw"), 0);
 	ck_assert_msg(shell("cmp before.raw after.raw") == 0, "the snapshot changed: %s",
 		      shell_output());
+	struct subject_step change = { .op = REQUEST_SNAPSHOT_APPLY };
+	ck_assert_str_eq(subject_run("made.qcow2", QCOW2_CANCEL, &change, 1), "");
+	check_clean("made.qcow2");
+	ck_assert_int_eq(shell("qemu-img convert -O raw made.qcow2 after.raw"), 0);
+	ck_assert_msg(shell("cmp before.raw after.raw") == 0, "the snapshot is not back: %s",
+		      shell_output());
+	random_steps(steps, STEPS);
+	ck_assert_str_eq(subject_run("made.qcow2", QCOW2_CANCEL, steps, STEPS), "");
+	ck_assert_int_eq(shell("qemu-img snapshot -c theirs made.qcow2"), 0);
+	ck_assert_int_eq(shell("qemu-img convert -O raw made.qcow2 before.raw"), 0);
+	change.op = REQUEST_SNAPSHOT_DELETE;
+	ck_assert_str_eq(subject_run("made.qcow2", QCOW2_CANCEL, &change, 1), "");
+	check_clean("made.qcow2");
+	ck_assert_int_eq(shell("qemu-img snapshot -d theirs made.qcow2"), 0);
+	check_clean("made.qcow2");
+	ck_assert_int_eq(shell("qemu-img convert -O raw made.qcow2 after.raw"), 0);
+	ck_assert_msg(shell("cmp before.raw after.raw") == 0, "a deletion changed the disk: %s",
+		      shell_output());
 }
 END_TEST
 

@@ -4,8 +4,8 @@
  *
  * qemu-io skips `#` lines as unknown commands; what they ask for is done beforehand: the image is
  * made by qemu-img with the same options, and `#@ prepare` commands run in processes of their own.
- * A snapshot inside the script is left out: it does not change what the disk reads. So are
- * injected faults: qemu-io has none.
+ * At an internal snapshot inside the script qemu-io ends, qemu-img takes, applies or deletes it,
+ * and another qemu-io goes on. Injected faults are left out: qemu-io has none.
  *
  * Where asynchronous requests overlap, several results are legal, and which one qemu-io gives
  * depends on its threads. So the engine runs every interleaving (no crash states are judged here,
@@ -163,12 +163,25 @@ static void make_image(const struct workload *workload)
 		     "qemu-img create");
 }
 
-static void prepare(const char *line)
+/* Do what `line` asks for with a snapshot. False: nothing. */
+static bool do_snapshot(const char *line)
 {
 	char name[64];
-	if (sscanf(line, "snapshot %63s", name) == 1)
-		must_succeed(shell("qemu-img snapshot -c %s theirs.qcow2", name), line);
-	else
+	char option = 0;
+	if (sscanf(line, "snapshot-apply %63s", name) == 1)
+		option = 'a';
+	else if (sscanf(line, "snapshot-delete %63s", name) == 1)
+		option = 'd';
+	else if (sscanf(line, "snapshot %63s", name) == 1)
+		option = 'c';
+	if (option)
+		must_succeed(shell("qemu-img snapshot -%c %s theirs.qcow2", option, name), line);
+	return option;
+}
+
+static void prepare(const char *line)
+{
+	if (!do_snapshot(line))
 		must_succeed(shell("qemu-io -f qcow2 -c '%s' theirs.qcow2", line), line);
 }
 
@@ -194,15 +207,31 @@ static void check_complaints(const char *output)
 		ck_assert_msg(at[strlen("command \"")] == '#', "%s", at);
 }
 
-static void run_qemu_io(const struct workload *workload)
+/* Run the lines of `text` up to the first that takes, applies or deletes a snapshot; returns that
+ * one, without the marker, NULL: to the end. */
+static char *run_part(char **text)
 {
+	static const char marker[] = "#@ snapshot";
 	FILE *script = fopen("script", "w");
+	char *line;
 	ck_assert_ptr_nonnull(script);
-	fputs(workload->text, script);
+	while ((line = strsep(text, "\n")) && strncmp(line, marker, strlen(marker)) != 0)
+		fprintf(script, "%s\n", line);
 	ck_assert_int_eq(fclose(script), 0);
 	int status = shell("qemu-io -f qcow2 -t writeback -d unmap theirs.qcow2 <script");
 	ck_assert_msg(status == 0 || status == 1, "qemu-io: exit status %d", status);
 	check_complaints(shell_output());
+	return line ? line + strlen("#@ ") : NULL;
+}
+
+static void run_qemu_io(const struct workload *workload)
+{
+	char *text = strdup(workload->text);
+	char *rest = text;
+	ck_assert_ptr_nonnull(text);
+	for (char *line = run_part(&rest); line; line = run_part(&rest))
+		ck_assert(do_snapshot(line));
+	free(text);
 	must_succeed(shell("qemu-img check theirs.qcow2"), "qemu-img check");
 }
 

@@ -231,8 +231,9 @@ START_TEST(numbers_without_a_name_print_a_question_mark)
 	const char *(*const functions[])(unsigned) = { event_kind_name, request_op_name,
 						       io_op_name,      wait_kind_name,
 						       run_end_name,    choice_kind_name };
-	const unsigned known[] = { EVENT_END,   REQUEST_SNAPSHOT, IO_ALLOCATE,
-				   WAIT_PARKED, RUN_DIVERGED,     CHOICE_FAULT };
+	const unsigned known[] = { EVENT_END,    REQUEST_SNAPSHOT_DELETE,
+				   IO_ALLOCATE,  WAIT_PARKED,
+				   RUN_DIVERGED, CHOICE_FAULT };
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
 		ck_assert_str_eq(functions[i](0), "?");
 		ck_assert_str_eq(functions[i](known[i] + 1), "?");

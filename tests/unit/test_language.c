@@ -157,6 +157,7 @@ START_TEST(directives_fill_the_workload)
 	      "backing_size=1k refcount_bits=16\n"
 	      "#@ policy cancel\n#@ crash prefix,torn\n#@ faults 2 posix/io/rw/* eio,short\n"
 	      "#@ prepare write -P 1 0 512\n#@ prepare snapshot one\n#@ snapshot two\n"
+	      "#@ snapshot-apply one\n#@ prepare snapshot-delete zero\n#@ snapshot-delete two\n"
 	      "#@ expect cow-complete\n#@ expect progress\nflush\n");
 	ck_assert_str_eq(workload.name, "w");
 	ck_assert_str_eq(workload.summary, "What it is about");
@@ -170,11 +171,16 @@ START_TEST(directives_fill_the_workload)
 	ck_assert(workload.has_faults && workload.faults == 2);
 	ck_assert_str_eq(workload.fault_points, "posix/io/rw/*");
 	ck_assert_uint_eq(workload.fault_kinds, FAULT_EIO | FAULT_SHORT);
-	ck_assert_uint_eq(workload.prepare_count, 2);
+	ck_assert_uint_eq(workload.prepare_count, 3);
+	ck_assert(workload.prepare[2].op == REQUEST_SNAPSHOT_DELETE);
+	ck_assert_str_eq(workload.prepare[2].name, "zero");
 	ck_assert(workload.prepare[1].op == REQUEST_SNAPSHOT);
 	ck_assert_str_eq(workload.prepare[1].name, "one");
-	ck_assert_uint_eq(workload.command_count, 2);
+	ck_assert_uint_eq(workload.command_count, 4);
 	ck_assert_str_eq(workload.commands[0].name, "two");
+	ck_assert(workload.commands[1].op == REQUEST_SNAPSHOT_APPLY);
+	ck_assert_str_eq(workload.commands[1].name, "one");
+	ck_assert(workload.commands[2].op == REQUEST_SNAPSHOT_DELETE);
 	ck_assert_uint_eq(workload.expect_count, 2);
 	ck_assert(!workload.expects_clean);
 	workload_release(&workload);

@@ -339,6 +339,79 @@ START_TEST(a_snapshot_whose_creation_failed_promises_nothing_and_stays_as_it_is)
 }
 END_TEST
 
+/** Write all of guest cluster 1 into new clusters, L2 table included. */
+static void write_beside_snapshot(void)
+{
+	uint32_t id = world_invoke(&world, REQUEST_WRITE, CLUSTER, CLUSTER);
+
+	world_refcount(&world, 8, 1);
+	world_refcount(&world, 9, 1);
+	world_data(&world, id, 1, 8, 0, 8);
+	world_entry(&world, 9 * CLUSTER + 8, 8 * CLUSTER | COPIED);
+	world_entry(&world, AT_L1 * CLUSTER, 9 * CLUSTER | COPIED);
+	world_ack(&world, id, 0);
+}
+
+START_TEST(an_applied_snapshot_is_what_the_disk_holds)
+{
+	for (unsigned applied = 0; applied < 2; applied++) {
+		uint32_t id;
+
+		world_init(&world, &(struct world_options){ 0 });
+		world_map(&world, 1, 5);
+		id = world_invoke(&world, REQUEST_SNAPSHOT, 0, 0);
+		create_snapshot();
+		world_ack(&world, id, 0);
+		write_beside_snapshot();
+		id = world_invoke(&world, REQUEST_SNAPSHOT_APPLY, 0, 0);
+		if (applied > 0)
+			world_entry(&world, AT_L1 * CLUSTER, AT_L2 * CLUSTER);
+		world_ack(&world, id, 0);
+		world_flush(&world);
+		id = world_invoke(&world, REQUEST_READ, CLUSTER, 512);
+		world_answer(&world, id, STAMP_OLD);
+		world_judge(&world);
+		/* create_snapshot() leaves two hazards. */
+		ck_assert_uint_eq(world.report.verdict_count, applied > 0 ? 2 : 3);
+		if (applied == 0)
+			world_expect(&world, RULE_FLUSH_DURABLE);
+		world_release(&world);
+	}
+}
+END_TEST
+
+START_TEST(a_deleted_snapshot_binds_nobody_and_a_new_one_in_its_place_does)
+{
+	const uint8_t none[12] = { 0 };
+	const uint8_t one[12] = { 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 7 * CLUSTER >> 8, 0 };
+	uint32_t id;
+
+	world_init(&world, &(struct world_options){ 0 });
+	world_map(&world, 1, 5);
+	id = world_invoke(&world, REQUEST_SNAPSHOT, 0, 0);
+	create_snapshot();
+	world_ack(&world, id, 0);
+	id = world_invoke(&world, REQUEST_SNAPSHOT_DELETE, 0, 0);
+	world_write(&world, 60, none, sizeof(none));
+	world_ack(&world, id, 0);
+	id = world_invoke(&world, REQUEST_WRITE, CLUSTER, CLUSTER);
+	world_refcount(&world, 8, 2);
+	world_data(&world, id, 1, 8, 0, 8);
+	world_l2(&world, 1, 8 * CLUSTER);
+	world_ack(&world, id, 0);
+	id = world_invoke(&world, REQUEST_SNAPSHOT, 0, 0);
+	world_write(&world, 60, one, sizeof(one));
+	world_ack(&world, id, 0);
+	/* Of the old one, with its L1 table in the same place. */
+	world_data(&world, STAMP_OLD, 3, 5, 0, 1);
+	world_judge(&world);
+	ck_assert_uint_eq(world.report.verdict_count, 2);
+	world_data(&world, world_invoke(&world, REQUEST_WRITE, CLUSTER, 512), 1, 8, 0, 1);
+	world_expect(&world, RULE_OLD_OR_NEW);
+	world_release(&world);
+}
+END_TEST
+
 START_TEST(an_image_that_is_not_qcow2_is_judged_as_one_that_does_not_open)
 {
 	struct judge *judge;
@@ -449,6 +522,8 @@ int main(void)
 	tcase_add_test(tests, an_acknowledged_snapshot_binds_the_run);
 	tcase_add_test(tests, a_snapshot_holds_what_was_acknowledged_before_it);
 	tcase_add_test(tests, a_snapshot_whose_creation_failed_promises_nothing_and_stays_as_it_is);
+	tcase_add_test(tests, an_applied_snapshot_is_what_the_disk_holds);
+	tcase_add_test(tests, a_deleted_snapshot_binds_nobody_and_a_new_one_in_its_place_does);
 	tcase_add_test(tests, an_image_that_is_not_qcow2_is_judged_as_one_that_does_not_open);
 	tcase_add_test(tests, an_image_in_the_making_is_judged_from_its_first_good_flush_on);
 	tcase_add_test(tests, an_image_that_is_badly_made_is_noticed_at_the_end);

@@ -309,6 +309,36 @@ START_TEST(a_repair_makes_a_longer_table_durable_before_the_header_points_to_it)
 }
 END_TEST
 
+START_TEST(an_applied_snapshot_is_counted_before_the_l1_table_changes)
+{
+	char order[TEXT_BYTES];
+	/* 0x2000, 0x2800: data and L2 table; 0x3000, 0x3800: the snapshot's L1 table, its table. */
+	run(order, "#@ image size=8k cluster_size=2k\n"
+		   "#@ prepare write 0 2k\n"
+		   "#@ prepare snapshot one\n"
+		   "#@ snapshot-apply one\n");
+	ck_assert_str_eq(order, "| "
+				"0x1000+2048 flush " /* O13: refcounts ... */
+				"0x1800+8 flush | "  /* ... before the L1 table */
+				"0x1000+2048 flush | ");
+}
+END_TEST
+
+START_TEST(a_deleted_snapshot_is_let_go_of_before_its_refcounts_fall)
+{
+	char order[TEXT_BYTES];
+	run(order, "#@ image size=8k cluster_size=2k\n"
+		   "#@ prepare write 0 2k\n"
+		   "#@ prepare snapshot one\n"
+		   "#@ snapshot-delete one\n");
+	ck_assert_str_eq(order, "| "
+				"flush 0x3c+12 flush " /* O14: the header ... */
+				"0x1000+2048 flush "   /* ... before the refcounts */
+				"0x1800+8 flush | "    /* O15: these before COPIED */
+				"0x2800+2048 flush | ");
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("qcow2_order");
@@ -324,6 +354,8 @@ int main(void)
 	tcase_add_test(order, a_repair_writes_refcounts_before_it_clears_the_dirty_bit);
 	tcase_add_test(order, a_repair_makes_a_block_durable_before_the_table_points_to_it);
 	tcase_add_test(order, a_repair_makes_a_longer_table_durable_before_the_header_points_to_it);
+	tcase_add_test(order, an_applied_snapshot_is_counted_before_the_l1_table_changes);
+	tcase_add_test(order, a_deleted_snapshot_is_let_go_of_before_its_refcounts_fall);
 	suite_add_tcase(suite, order);
 	return run_suite(suite);
 }

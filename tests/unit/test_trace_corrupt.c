@@ -212,7 +212,7 @@ START_TEST(a_newer_version_is_told_from_damage)
 {
 	stream.bytes[TRACE_MAGIC_BYTES] = TRACE_VERSION + 1;
 	ck_assert_int_eq(read_exactly(stream.bytes, stream.byte_count), STATUS_NEWER);
-	ck_assert_str_eq(why.text, "trace 't': format version 2, this program reads up to 1");
+	ck_assert_str_eq(why.text, "trace 't': format version 3, this program reads up to 2");
 	check_empty();
 	stream.bytes[TRACE_MAGIC_BYTES] = 0;
 	stream.bytes[TRACE_MAGIC_BYTES + 1] = 1;

@@ -11,7 +11,7 @@
 #include <string.h>
 
 /* Up to this many columns a line. */
-enum { COLUMNS_MAX = 5 };
+enum { COLUMNS_MAX = 6 };
 
 /* A table in progress: text lines, or objects of a JSON list. */
 struct listing {
@@ -58,19 +58,21 @@ static void list_rules(struct listing *listing)
 
 static void list_bugs(struct listing *listing)
 {
-	static const char *const keys[] = { "bug", "breaks", "found by", "shown by", "from" };
+	static const char *const keys[] = { "bug",      "breaks",        "found by",
+					    "shown by", "weakest model", "from" };
 	listing->keys = keys;
-	listing->column_count = 5;
+	listing->column_count = 6;
 	listing->width = 26;
 	for (size_t i = 0; i < known_bug_count(); i++) {
 		const struct known_bug *bug = known_bug_at(i);
 		list_row(listing, &(struct row){ { bug->name, bug->breaks, bug->rule, bug->workload,
-						   bug->source } });
+						   bug_model_name(bug->weakest), bug->source } });
 	}
-	static const struct row group = { { "2012",
-					    "a group: all that the proposal's patch really had",
-					    "the rules of its members", "their workloads",
-					    "the proposal, under our reconstruction" } };
+	static const struct row group = {
+		{ "2012", "a group: all that the proposal's patch really had",
+		  "the rules of its members", "their workloads", "that of each member",
+		  "the proposal, under our reconstruction" }
+	};
 	list_row(listing, &group);
 }
 

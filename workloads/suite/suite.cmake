@@ -33,4 +33,18 @@ set(suite_workloads
   snapshot-overlap
   beyond-4g
   l1-grows
-  version-2)
+  version-2
+  rewrite-in-flight
+  linked-then-discarded
+  lazy-second-link
+  copies-both-ends
+  refcount-block-new
+  refcount-table-grows
+  discard-beside
+  rewrite-in-place
+  spans-two-in-flight
+  late-grandchild
+  one-of-two-fails
+  list-full
+  snapshot-apply
+  snapshot-delete)
