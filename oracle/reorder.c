@@ -132,6 +132,32 @@ static void step(struct judge *judge, uint64_t first, bool every)
 		live->work.frozen_count = 0;
 }
 
+static bool is_picked(const struct plan *plan, const struct cell *cell)
+{
+	for (size_t i = 0; i < plan->count; i++)
+		if (plan->picks[i].cell == cell)
+			return true;
+	return false;
+}
+
+/** The same for the root cells of the last operation that are the newest in `plan`. */
+static void step_roots(struct judge *judge, const struct plan *plan)
+{
+	struct window *window = &judge->window;
+
+	for (uint64_t i = window->ops[window->op_count - 1]->first_touch; i < window->touch_count;
+	     i++) {
+		const struct cell *cell = window->touches[i];
+
+		if (cell->root == 0 || is_picked(plan, cell))
+			continue;
+		reorder_put(judge, cell, cell->count - 2);
+		live_settle(&judge->live);
+		reorder_put(judge, cell, cell->count - 1);
+		live_settle(&judge->live);
+	}
+}
+
 /** Look at saved guest ranges cluster by cluster. */
 static void look_at_guests(struct judge *judge, const struct plan *plan, bool every_l2)
 {
@@ -235,6 +261,8 @@ static void judge_below(struct judge *judge, const struct plan *plan, uint64_t f
 	rule_refcounts_keep(judge);
 	if (!saved->roots_changed)
 		live_begin(&judge->live);
+	if (saved->roots_changed)
+		step_roots(judge, plan);
 	if (promise == NULL)
 		step(judge, first, saved->roots_changed);
 	for (size_t i = 0; promise != NULL && i < promise->count; i++)
@@ -307,13 +335,11 @@ void reorder_judge(struct judge *judge, enum reorder_cause cause)
 	judge->decided += exp2(window_log2_states(window));
 	save_work(judge);
 	saved->newest_bytes = judge->live.sectors.file_bytes;
-	saved->roots_changed =
-		cause == REORDER_OPERATION && (find_roots(judge, first) || cuts_off(window));
+	saved->roots_changed = cause == REORDER_ROOTS;
 	if (saved->roots_changed) {
-		first = window->settled < first ? window->settled : first;
-		find_roots(judge, first);
-		journal_count = judge->journal.count;
+		first = window->settled;
 		live_begin(&judge->live);
+		step_roots(judge, &newest);
 		step(judge, first, true);
 		save_work(judge);
 	}

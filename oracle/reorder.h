@@ -54,6 +54,9 @@ struct reorder {
 /** Let the image be that of `plan`; root picks are there already. The work list is begun anew. */
 void plan_apply(struct judge *judge, const struct plan *plan);
 
+/** Let a cell of the image hold one of its versions, as far as the file goes. */
+void reorder_put(struct judge *judge, const struct cell *cell, uint64_t version);
+
 /** Add a pick. False: the cell has another version in the plan, or the plan is full. */
 bool plan_add(struct judge *judge, struct plan *plan, struct cell *cell, uint64_t version);
 

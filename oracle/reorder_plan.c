@@ -27,7 +27,7 @@ bool plan_add(struct judge *judge, struct plan *plan, struct cell *cell, uint64_
 	return true;
 }
 
-static void put_cell(struct judge *judge, const struct cell *cell, uint64_t version)
+void reorder_put(struct judge *judge, const struct cell *cell, uint64_t version)
 {
 	struct window *window = &judge->window;
 
@@ -76,8 +76,8 @@ static void apply(struct judge *judge, const struct plan *plan, uint64_t left_ou
 	for (size_t i = 0; i < plan->count; i++) {
 		const struct pick *pick = &plan->picks[i];
 
-		put_cell(judge, pick->cell,
-			 (left_out >> i & 1) != 0 ? pick->cell->count - 1 : pick->version);
+		reorder_put(judge, pick->cell,
+			    (left_out >> i & 1) != 0 ? pick->cell->count - 1 : pick->version);
 	}
 	live_settle(&judge->live);
 	/* What a snapshot holds is judged when it changes, not when it changes back. */

@@ -374,8 +374,7 @@ static void cover(struct window *window, uint64_t submitted, bool failed)
 		if (!failed)
 			retire(window, i);
 	}
-	while (window->settled < window->op_count && (window->ops[window->settled]->durable != 0 ||
-						      window->ops[window->settled]->doomed != 0))
+	while (window->settled < window->op_count && window->ops[window->settled]->durable != 0)
 		set(window, &window->settled, window->settled + 1);
 	if (failed)
 		return;

@@ -85,7 +85,7 @@ struct window {
 	size_t op_capacity;
 	size_t op_made;
 	uint64_t op_count;     /* journaled */
-	uint64_t settled;      /* journaled; all before this one are durable, or doomed */
+	uint64_t settled;      /* journaled; all before this one are durable */
 	struct cell **touches; /* owned; cells that operations changed, one after another */
 	size_t touch_capacity;
 	uint64_t touch_count;   /* journaled */
