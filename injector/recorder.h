@@ -36,6 +36,11 @@ void recorder_unlock(void);
 /** `request` is about to take effect on `open`: note what the step in progress touches. */
 void recorder_touch_effect(const struct watched_open *open, const struct io_request *request);
 
+/** A call on `open` was submitted; `recorder_touch_completed`: it goes back to its caller with
+ * `result`. Note what this says of what is durable. */
+void recorder_touch_submitted(const struct watched_open *open, enum io_op op);
+void recorder_touch_completed(const struct watched_open *open, enum io_op op, int64_t result);
+
 /** The step in progress looks at the size of `open`. */
 void recorder_touch_size(const struct watched_open *open);
 

@@ -21,7 +21,8 @@ struct session_options {
 	uint32_t faults_max;      /* errors injected in a run, at most */
 	const char *fault_points; /* which of libfiu's points may fail, a pattern with a trailing
 				     `*`; NULL: every posix/io point */
-	bool clears_stacks;       /* session_clear_stack() does what it says */
+	bool flushes_matter; /* what a flush covers is asked for: steps that decide it conflict */
+	bool clears_stacks;  /* session_clear_stack() does what it says */
 };
 
 /** Begin a run. Asserts that none is in progress. Keeps the watched files of the last run. */

@@ -181,6 +181,7 @@ enum run_end world_run(struct world *world, struct choice *choice)
 		.labels = labels,
 		.faults_max = world->options.faults_max,
 		.fault_points = world->fault_points,
+		.flushes_matter = world->options.flushes_matter,
 		.clears_stacks = world->snapshots != NULL,
 	});
 	uint64_t step = 0;

@@ -17,7 +17,8 @@ struct world_options {
 	const char *fault_points; /* pattern; NULL: all */
 	bool stamps; /* written sectors carry (request, guest sector); false: plain patterns, as
 			qemu-io writes */
-	bool stacks; /* record a stack label with every I/O */
+	bool flushes_matter; /* crashes are judged under `reorder`: see session_options */
+	bool stacks;         /* record a stack label with every I/O */
 	/** Take a snapshot of a run every so many steps, where that is possible, and begin the next
 	 * run at the last one that the strategy keeps; 0: none. */
 	uint32_t snapshot_every;
