@@ -22,14 +22,65 @@ void lister_release(struct lister *lister)
 	content_free(lister->now);
 }
 
+static void add_size(struct lister *lister, uint64_t bytes)
+{
+	for (size_t i = 0; i < lister->size_count; i++)
+		if (lister->sizes[i] == bytes)
+			return;
+	lister->sizes[lister->size_count++] = bytes;
+}
+
+/** The durable size: what the newest durable operation left of it, when writes make the file longer
+ * in any order; and what any volatile one makes of it. */
+static void find_sizes(struct lister *lister)
+{
+	uint64_t base = lister->initial_bytes;
+	size_t first = 0, durable_end = 0;
+	uint64_t floor;
+
+	lister->size_count = 0;
+	for (size_t i = 0; i < lister->count; i++)
+		if (lister->operations[i].durable && lister->operations[i].end > 0)
+			durable_end = i + 1;
+	for (size_t i = 0; i < durable_end; i++)
+		if (lister->operations[i].is_resize) {
+			base = lister->operations[i].end;
+			first = i + 1;
+		}
+	for (size_t i = first; i < durable_end; i++)
+		if (lister->operations[i].durable && lister->operations[i].end > base)
+			base = lister->operations[i].end;
+	add_size(lister, base);
+	floor = base;
+	for (size_t i = first; i < lister->count; i++) {
+		const struct lister_operation *operation = &lister->operations[i];
+
+		if (operation->durable || (operation->end == 0 && !operation->is_resize))
+			continue;
+		if (operation->is_resize)
+			floor = operation->end;
+		add_size(lister, operation->end > floor ? operation->end : floor);
+	}
+}
+
+/** Is a file of any size that it may have now long enough? */
+static bool is_inside(struct lister *lister, uint64_t end)
+{
+	find_sizes(lister);
+	for (size_t i = 0; i < lister->size_count; i++)
+		if (lister->sizes[i] < end)
+			return false;
+	return true;
+}
+
 static void add_operation(struct lister *lister, size_t index)
 {
 	const struct event *event = &lister->log->events[index];
 	struct lister_operation *operation = &lister->operations[lister->count];
 	uint64_t old_bytes = content_size(lister->now);
+	uint64_t end = event->host_offset + event->length;
 
 	ck_assert_uint_lt(lister->count, LISTER_OPERATIONS_MAX);
-	lister->count++;
 	ck_assert_int_eq(trace_apply(lister->now, lister->log, event), STATUS_OK);
 	*operation = (struct lister_operation){ .event = index,
 						.after = content_clone(lister->now),
@@ -45,11 +96,15 @@ static void add_operation(struct lister *lister, size_t index)
 		operation->to = old_bytes;
 	if (event->op == IO_PUNCH && operation->to > old_bytes)
 		operation->to = old_bytes;
-	operation->end = event->op == IO_PUNCH ? 0 : event->host_offset + event->length;
 	if (event->op == IO_WRITE)
-		operation->end = operation->to;
-	if (event->op == IO_RESIZE)
-		operation->end = event->host_offset;
+		end = operation->to;
+	if (event->op == IO_PUNCH)
+		end = 0;
+	/* What changes bytes inside the file says nothing of its size. */
+	if (is_inside(lister, end))
+		end = 0;
+	operation->end = event->op == IO_RESIZE ? event->host_offset : end;
+	lister->count++;
 }
 
 static void flush_begins(struct lister *lister, uint32_t id)
@@ -132,47 +187,6 @@ static bool find_versions(struct lister *lister, uint64_t index)
 	if (sector->count > 1)
 		lister->sector_count++;
 	return lister->sector_count < LISTER_SECTORS_MAX;
-}
-
-static void add_size(struct lister *lister, uint64_t bytes)
-{
-	for (size_t i = 0; i < lister->size_count; i++)
-		if (lister->sizes[i] == bytes)
-			return;
-	lister->sizes[lister->size_count++] = bytes;
-}
-
-/** The durable size: what the newest durable operation left of it, when writes make the file longer
- * in any order; and what any volatile one makes of it. */
-static void find_sizes(struct lister *lister)
-{
-	uint64_t base = lister->initial_bytes;
-	size_t first = 0, durable_end = 0;
-	uint64_t floor;
-
-	lister->size_count = 0;
-	for (size_t i = 0; i < lister->count; i++)
-		if (lister->operations[i].durable && lister->operations[i].end > 0)
-			durable_end = i + 1;
-	for (size_t i = 0; i < durable_end; i++)
-		if (lister->operations[i].is_resize) {
-			base = lister->operations[i].end;
-			first = i + 1;
-		}
-	for (size_t i = first; i < durable_end; i++)
-		if (lister->operations[i].durable && lister->operations[i].end > base)
-			base = lister->operations[i].end;
-	add_size(lister, base);
-	floor = base;
-	for (size_t i = first; i < lister->count; i++) {
-		const struct lister_operation *operation = &lister->operations[i];
-
-		if (operation->durable || (operation->end == 0 && !operation->is_resize))
-			continue;
-		if (operation->is_resize)
-			floor = operation->end;
-		add_size(lister, operation->end > floor ? operation->end : floor);
-	}
 }
 
 size_t lister_states(struct lister *lister)

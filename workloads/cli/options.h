@@ -51,6 +51,7 @@ struct options {
 	const char *schedule;
 	const char *fault_points;
 	const char *image_at;
+	const char *persist;
 	const char *output;
 	const char *bugs[OPTIONS_BUGS_MAX];
 	size_t bug_count;
