@@ -64,6 +64,9 @@ static void explain_undecided(const struct judge *judge, struct judge_report *re
 					   RULE_COPIED_EXACT,  RULE_NO_ALIAS,
 					   RULE_OPENS,         RULE_LEAK_BOUNDED };
 
+	if (judge->window.is_on && report->skipped[RULE_LEAK_BOUNDED] == NULL)
+		report->skipped[RULE_LEAK_BOUNDED] =
+			"under reorder leaks are counted only in states made for another rule";
 	if (judge->reorder == NULL || judge->reorder->undecided == 0)
 		return;
 	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)

@@ -81,9 +81,6 @@ void reorder_users(struct judge *judge, const struct plan *plan, const struct ce
 /** The same for the tables that the header names, which must lie in the file. */
 void reorder_header(struct judge *judge, const struct plan *plan);
 
-/** More leaks than may be, in some state? */
-void reorder_leaks(struct judge *judge, const struct plan *plan);
-
 /** The cell of a sector if it has several versions and is not fixed by the plan of root tables. */
 struct cell *reorder_leaf(const struct judge *judge, uint64_t sector_index);
 
