@@ -30,6 +30,8 @@
 enum {
 	/** Combinations of versions of root cells. */
 	ROOT_STATES_MAX = 1024,
+	/** Versions of one root cell. */
+	ROOT_VERSIONS_MAX = 64,
 	/** Guest clusters looked at for one promise. */
 	PROMISE_CLUSTERS_MAX = 1 << 16,
 };
@@ -207,37 +209,49 @@ static void judge_leaves(struct judge *judge, const struct plan *plan, bool prom
 		reorder_header(judge, plan);
 }
 
-/** Choose root state `state` of all combinations. False: it is the newest, or repeats another. */
-static bool choose_roots(struct judge *judge, struct plan *plan, uint64_t state)
+/** The versions of a root cell that differ, newest first; at most ROOT_VERSIONS_MAX. */
+static uint64_t list_versions(struct judge *judge, const struct cell *cell,
+			      uint64_t versions[ROOT_VERSIONS_MAX])
+{
+	uint64_t count = 0;
+
+	for (uint64_t v = cell->count; v-- > cell->first;) {
+		if (count == ROOT_VERSIONS_MAX) {
+			judge->reorder->undecided++;
+			break;
+		}
+		if (v + 1 == cell->count || !window_is_repeated(&judge->window, cell, v))
+			versions[count++] = v;
+	}
+	return count;
+}
+
+/** Choose root state `state` of all combinations, 0: the newest. */
+static void choose_roots(struct judge *judge, struct plan *plan, uint64_t state)
 {
 	const struct window *window = &judge->window;
+	uint64_t versions[ROOT_VERSIONS_MAX];
 
 	*plan = (struct plan){ 0 };
 	for (uint64_t i = 0; i < window->root_count; i++) {
 		struct cell *cell = window_root(window, i);
-		uint64_t count = cell->count - cell->first;
-		uint64_t version = cell->count - 1 - state % count;
+		uint64_t count = list_versions(judge, cell, versions);
 
+		plan_add(judge, plan, cell, versions[state % count]);
 		state /= count;
-		if (version + 1 < cell->count && window_is_repeated(window, cell, version))
-			return false;
-		plan_add(judge, plan, cell, version);
 	}
 	plan->root_count = plan->count;
-	return plan->count > 0;
 }
 
 /** How many combinations of root versions there are; as many as will be looked at. */
 static uint64_t count_root_states(struct judge *judge)
 {
 	const struct window *window = &judge->window;
+	uint64_t versions[ROOT_VERSIONS_MAX];
 	uint64_t states = 1;
 
-	for (uint64_t i = 0; i < window->root_count && states <= ROOT_STATES_MAX; i++) {
-		const struct cell *cell = window_root(window, i);
-
-		states *= cell->count - cell->first;
-	}
+	for (uint64_t i = 0; i < window->root_count && states <= ROOT_STATES_MAX; i++)
+		states *= list_versions(judge, window_root(window, i), versions);
 	if (states > ROOT_STATES_MAX || window->roots_lost != 0)
 		judge->reorder->undecided++;
 	return states < ROOT_STATES_MAX ? states : ROOT_STATES_MAX;
@@ -284,17 +298,17 @@ static void judge_old_roots(struct judge *judge, uint64_t first, const struct pr
 	struct window_size size = { 0 };
 	struct plan plan;
 
-	for (uint64_t state = 1; state < states; state++)
-		if (choose_roots(judge, &plan, state))
-			judge_below(judge, &plan, first, promise);
+	for (uint64_t state = 1; state < states; state++) {
+		choose_roots(judge, &plan, state);
+		judge_below(judge, &plan, first, promise);
+	}
 	if (judge->window.size_max <= judge->reorder->newest_bytes)
 		return;
 	while (window_next_size(&judge->window, &size)) {
 		if (size.bytes <= judge->reorder->newest_bytes)
 			continue;
 		for (uint64_t state = 0; state < states; state++) {
-			if (!choose_roots(judge, &plan, state) && state > 0)
-				continue;
+			choose_roots(judge, &plan, state);
 			plan.has_size = true;
 			plan.size_bytes = size.bytes;
 			judge_below(judge, &plan, first, promise);

@@ -18,7 +18,7 @@
 
 /* Where tidy runs put a second L2 table and a second refcount block. */
 enum { AT_L2_TOO = 13, AT_BLOCK_TOO };
-enum { CLUSTERS = 16, GUESTS = 6, RUNS = 100, EVENTS = 26, VOLATILE_MAX = 7, KEYS_MAX = 512 };
+enum { CLUSTERS = 16, GUESTS = 6, RUNS = 60, EVENTS = 26, VOLATILE_MAX = 7, KEYS_MAX = 512 };
 
 static uint64_t seed;
 
