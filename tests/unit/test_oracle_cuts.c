@@ -19,7 +19,7 @@
 #include <string.h>
 
 enum { STEPS_MAX = 10, CHAINS_MAX = 4, VERDICTS_MAX = 4096, INTERLEAVINGS_MAX = 1300 };
-enum { GUESTS = 6, HOSTS = 14, WORLDS = 60, REORDERED_WORLDS = 300 };
+enum { GUESTS = 6, HOSTS = 14, WORLDS = 60, REORDERED_WORLDS = 80 };
 #define CLUSTER UINT64_C(512)
 
 static bool reordering; /* chains have I/Os under way, and flush the file */
@@ -633,7 +633,7 @@ START_TEST(classes_show_what_all_their_runs_show_reordered)
 	ck_assert_uint_gt(totals.interleavings, 2 * totals.classes);
 	ck_assert_uint_gt(totals.verdicts, WORLDS);
 	/* Most programs are so wrong that a weaker model shows it. */
-	ck_assert_uint_gt(totals.reordered, 10);
+	ck_assert_uint_gt(totals.reordered, 1);
 }
 END_TEST
 

@@ -18,7 +18,7 @@
 
 /* Where tidy runs put a second L2 table and a second refcount block. */
 enum { AT_L2_TOO = 13, AT_BLOCK_TOO };
-enum { CLUSTERS = 16, GUESTS = 6, RUNS = 60, EVENTS = 26, VOLATILE_MAX = 7, KEYS_MAX = 512 };
+enum { CLUSTERS = 16, GUESTS = 6, RUNS = 25, EVENTS = 26, VOLATILE_MAX = 7, KEYS_MAX = 512 };
 
 static uint64_t seed;
 
@@ -69,9 +69,9 @@ static void add_key(struct keys *keys, const struct verdict *verdict, uint64_t c
 	if (verdict->guest_offset != NOWHERE)
 		key.place = verdict->guest_offset / cluster_bytes;
 	if (key.rule == RULE_NO_ALIAS && strstr(verdict->message, "beyond") != NULL)
-		strcpy(key.kind, "beyond");
+		memcpy(key.kind, "beyond", 7);
 	if (key.rule == RULE_NO_ALIAS && strstr(verdict->message, "reserved") != NULL) {
-		strcpy(key.kind, "malformed");
+		memcpy(key.kind, "malformed", 10);
 		key.place = verdict->host_offset;
 	}
 	if (key.rule == RULE_OPENS)
