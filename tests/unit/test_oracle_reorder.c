@@ -56,10 +56,11 @@ static void kind_of(char kind[64], const struct verdict *verdict)
 static void add_key(struct keys *keys, const struct verdict *verdict, uint64_t cluster_bytes,
 		    size_t moment)
 {
-	struct key key = { .rule = verdict->rule };
+	struct key key;
 	size_t i = 0;
 
-	memset(key.kind, 0, sizeof(key.kind));
+	memset(&key, 0, sizeof(key)); /* padding is compared, too */
+	key.rule = verdict->rule;
 	if (verdict->model == CRASH_NONE || verdict->rule >= RULE_LEAK_BOUNDED)
 		return;
 	/* Which of the two is said depends on what was asked for since. */
