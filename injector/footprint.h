@@ -46,6 +46,11 @@ enum object_kind {
 	/** What the guest saw happen in which order; guest bytes. Completions read, invocations
 	 * add: a completion and an invocation do not commute, two of a kind do. */
 	OBJECT_HISTORY,
+	/** What a flush of watched file `instance` covers, where that matters. Byte 0: completions
+	 * of changes read, submissions of flushes add: the two do not commute. Byte 1: flushes that
+	 * succeed read, flushes that fail write, because what a failed one should have covered is
+	 * not covered by the next. */
+	OBJECT_EPOCH,
 	OBJECT_FIRST_OF_OTHERS,
 };
 

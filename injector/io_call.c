@@ -196,6 +196,7 @@ static void complete(struct flight *flight, ssize_t result)
 	if (request->op == IO_READ && result > 0)
 		flight->event.digest = digest_vector(request->vector, (size_t)result);
 	append(flight, EVENT_IO_COMPLETED, 0);
+	recorder_touch_completed(flight->open, request->op, result);
 }
 
 ssize_t io_call_run(struct watched_open *open, const struct io_request *request)
@@ -214,6 +215,7 @@ ssize_t io_call_run(struct watched_open *open, const struct io_request *request)
 	if (recorder_is_on()) {
 		recorder_begin_call(&flight.event);
 		append(&flight, EVENT_IO_SUBMITTED, 0);
+		recorder_touch_submitted(open, request->op);
 		recorder_clear_stack();
 	}
 	struct io_call call = { .op = request->op,

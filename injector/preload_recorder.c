@@ -203,6 +203,19 @@ void recorder_touch_failed_flush(void)
 {
 }
 
+void recorder_touch_submitted(const struct watched_open *open, enum io_op op)
+{
+	(void)open;
+	(void)op;
+}
+
+void recorder_touch_completed(const struct watched_open *open, enum io_op op, int64_t result)
+{
+	(void)open;
+	(void)op;
+	(void)result;
+}
+
 void recorder_touch_size(const struct watched_open *open)
 {
 	(void)open;

@@ -38,6 +38,10 @@ void recorder_touch_effect(const struct watched_open *open, const struct io_requ
 
 /** The step in progress learns that a flush of a watched file failed. */
 void recorder_touch_failed_flush(void);
+/** A call on `open` was submitted; `recorder_touch_completed`: it goes back to its caller with
+ * `result`. Note what this says of what is durable. */
+void recorder_touch_submitted(const struct watched_open *open, enum io_op op);
+void recorder_touch_completed(const struct watched_open *open, enum io_op op, int64_t result);
 
 /** The step in progress looks at the size of `open`. */
 void recorder_touch_size(const struct watched_open *open);

@@ -318,9 +318,9 @@ static uint64_t settled_size(const struct watched_open *open)
 /* The size is touched byte by byte: is the file long enough to have it? Two calls that make the
  * file longer commute: the longer one wins. What such a call touches must not depend on whether the
  * other came first, so it touches all bytes beyond those that the file had at the beginning. Who
- * looks at the size, or reads where the file ended, sees which came first. Flushes have no
- * footprint: they change no bytes, and a crash that keeps what was completed does not ask for them.
- */
+ * looks at the size, or reads where the file ended, sees which came first. The effect of a flush
+ * has no footprint: it changes no bytes. What it covers is another object, and a crash that keeps
+ * what took effect does not ask for that. */
 void recorder_touch_effect(const struct watched_open *open, const struct io_request *request)
 {
 	uint64_t from = request->host_offset / SECTOR_BYTES * SECTOR_BYTES;
@@ -354,6 +354,28 @@ void recorder_touch_failed_flush(void)
 {
 	footprint_touch(&session.footprint, footprint_object(OBJECT_HISTORY, 0), 0, UINT64_MAX,
 			ACCESS_READ);
+}
+
+static void touch_epoch(const struct watched_open *open, uint64_t byte, enum access_mode mode)
+{
+	footprint_touch(&session.footprint, footprint_object(OBJECT_EPOCH, open->file), byte,
+			byte + 1, mode);
+}
+
+void recorder_touch_submitted(const struct watched_open *open, enum io_op op)
+{
+	if (session.options.flushes_matter && op == IO_FLUSH)
+		touch_epoch(open, 0, ACCESS_ADD);
+}
+
+void recorder_touch_completed(const struct watched_open *open, enum io_op op, int64_t result)
+{
+	if (!session.options.flushes_matter || op == IO_READ)
+		return;
+	if (op == IO_FLUSH)
+		touch_epoch(open, 1, result < 0 ? ACCESS_WRITE : ACCESS_READ);
+	else
+		touch_epoch(open, 0, ACCESS_READ);
 }
 
 void recorder_touch_size(const struct watched_open *open)

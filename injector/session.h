@@ -20,7 +20,8 @@ struct session_options {
 	struct trace
 		*labels; /* borrowed; stack labels are added to it; NULL: do not record stacks */
 	struct fault_options faults; /* which faults a run may have */
-	bool clears_stacks;          /* session_clear_stack() does what it says */
+	bool flushes_matter; /* what a flush covers is asked for: steps that decide it conflict */
+	bool clears_stacks;  /* session_clear_stack() does what it says */
 };
 
 /** Begin a run. Asserts that none is in progress. Keeps the watched files of the last run. */

@@ -22,6 +22,7 @@
  * before. */
 #include "oracle/heap.h"
 #include "oracle/judge_state.h"
+#include "oracle/reorder.h"
 
 #include <stdlib.h>
 
@@ -34,27 +35,29 @@ void judge_recheck(struct judge *judge, struct recheck recheck)
 	judge->rechecks[judge->recheck_count++] = recheck;
 }
 
+void judge_queue_recheck(struct judge *judge, const struct recheck *recheck)
+{
+	struct live *live = &judge->live;
+	struct cluster *cluster;
+
+	switch (recheck->kind) {
+	case RECHECK_CLUSTER:
+		cluster = live_cluster(live, recheck->place);
+		if (cluster != NULL)
+			live_touch(live, cluster);
+		break;
+	case RECHECK_GUEST: live_queue_guest(live, recheck->place, recheck->bytes); break;
+	case RECHECK_ENTRY: live_queue_entry(live, recheck->place, recheck->entry); break;
+	case RECHECK_FROZEN: live_queue_frozen(live, recheck->place); break;
+	case RECHECK_HEADER: live->work.header = true; break;
+	}
+}
+
 /** Put what looked bad in torn states on the work list of the whole operation. */
 static void queue_rechecks(struct judge *judge)
 {
-	struct live *live = &judge->live;
-
-	for (size_t i = 0; i < judge->recheck_count; i++) {
-		const struct recheck *recheck = &judge->rechecks[i];
-		struct cluster *cluster;
-
-		switch (recheck->kind) {
-		case RECHECK_CLUSTER:
-			cluster = live_cluster(live, recheck->place);
-			if (cluster != NULL)
-				live_touch(live, cluster);
-			break;
-		case RECHECK_GUEST: live_queue_guest(live, recheck->place, recheck->bytes); break;
-		case RECHECK_ENTRY: live_queue_entry(live, recheck->place, recheck->entry); break;
-		case RECHECK_FROZEN: live_queue_frozen(live, recheck->place); break;
-		case RECHECK_HEADER: live->work.header = true; break;
-		}
-	}
+	for (size_t i = 0; i < judge->recheck_count; i++)
+		judge_queue_recheck(judge, &judge->rechecks[i]);
 	judge->recheck_count = 0;
 }
 
@@ -126,6 +129,28 @@ static sector_ref merged_sector(struct judge *judge, uint64_t sector_index, size
 	return sector_ref_memory(sector);
 }
 
+/** What a word in a table may point to is told by this; 0: nothing is. */
+static uint64_t cluster_bits(const struct judge *judge)
+{
+	if (judge->live.header.readable)
+		return judge->live.header.cluster_bits;
+	return judge->initial.readable ? judge->initial.cluster_bits : 0;
+}
+
+/** Let a sector of the file be `ref` by the operation in hand. */
+static void set_sector(struct judge *judge, uint64_t sector_index, sector_ref ref)
+{
+	if (judge->window.is_on)
+		window_push(&judge->window, sector_index, ref, cluster_bits(judge));
+	live_set_sector(&judge->live, sector_index, ref);
+}
+
+static void begin_operation(struct judge *judge, const struct event *event)
+{
+	if (judge->window.is_on)
+		window_begin_op(&judge->window, event, judge->operations + 1);
+}
+
 /** Bring [from, to) of a write (whose bytes begin at `position` in the log for `host_offset`) to
  * the image. */
 static void write_part(struct judge *judge, const struct event *event, uint64_t from, uint64_t to)
@@ -144,7 +169,7 @@ static void write_part(struct judge *judge, const struct event *event, uint64_t 
 			ref = merged_sector(judge, sector_index, (size_t)(from % SECTOR_BYTES),
 					    (size_t)(from % SECTOR_BYTES + (end - from)),
 					    judge_log_bytes(judge, position));
-		live_set_sector(&judge->live, sector_index, ref);
+		set_sector(judge, sector_index, ref);
 		from = end;
 	}
 }
@@ -199,8 +224,10 @@ void judge_tear(struct judge *judge, size_t index)
 	const struct event *event = &judge->log->events[index];
 
 	judge->findings.now.event = index;
-	if (judge_event_is_sane(judge->log, event) && judge_torn_states(judge, event) > 0)
+	if (judge_event_is_sane(judge->log, event) && judge_torn_states(judge, event) > 0) {
+		begin_operation(judge, event);
 		tear_write(judge, event);
+	}
 	judge->recheck_count = 0;
 }
 
@@ -210,15 +237,16 @@ static void zero_page(struct judge *judge, uint64_t page, uint64_t from, uint64_
 		uint64_t start = at * SECTOR_BYTES < from ? from : at * SECTOR_BYTES;
 		uint64_t end = (at + 1) * SECTOR_BYTES > to ? to : (at + 1) * SECTOR_BYTES;
 
-		if (start >= end || sectors_at(&judge->live.sectors, at) == zero_sector)
+		if (start >= end || (sectors_at(&judge->live.sectors, at) == zero_sector &&
+				     !window_is_volatile(&judge->window, at)))
 			continue;
 		if (end - start == SECTOR_BYTES)
-			live_set_sector(&judge->live, at, 0);
+			set_sector(judge, at, 0);
 		else
-			live_set_sector(&judge->live, at,
-					merged_sector(judge, at, (size_t)(start % SECTOR_BYTES),
-						      (size_t)(start % SECTOR_BYTES + end - start),
-						      NULL));
+			set_sector(judge, at,
+				   merged_sector(judge, at, (size_t)(start % SECTOR_BYTES),
+						 (size_t)(start % SECTOR_BYTES + end - start),
+						 NULL));
 	}
 }
 
@@ -251,6 +279,7 @@ static void apply_operation(struct judge *judge, const struct event *event)
 	uint64_t size = live->sectors.file_bytes;
 	uint64_t end = event->host_offset + event->length;
 
+	begin_operation(judge, event);
 	if (event->op == IO_WRITE) {
 		apply_write(judge, event);
 		return;
@@ -331,6 +360,17 @@ static void on_flushed(struct judge *judge, const struct event *event)
 		end_making(judge);
 }
 
+/** Judge what reordering makes of the state in hand, which was judged. */
+static void judge_reordered(struct judge *judge, enum reorder_cause cause)
+{
+	if (!judge->window.is_on)
+		return;
+	if (cause == REORDER_OPERATION && reorder_note_roots(judge))
+		cause = REORDER_ROOTS;
+	if (!judge->quiet)
+		reorder_judge(judge, cause);
+}
+
 static void on_effect(struct judge *judge, const struct event *event)
 {
 	bool changes = event->op != IO_READ && event->op != IO_FLUSH;
@@ -346,6 +386,7 @@ static void on_effect(struct judge *judge, const struct event *event)
 	live_settle(&judge->live);
 	judge_set_moment(judge, CRASH_PREFIX, 0);
 	judge_crash_state(judge);
+	judge_reordered(judge, REORDER_OPERATION);
 }
 
 static void on_invoked(struct judge *judge, size_t index)
@@ -386,6 +427,7 @@ static void on_promise(struct judge *judge, const struct request *flush)
 	}
 	judge_set_moment(judge, CRASH_PREFIX, 0);
 	judge_crash_state(judge);
+	judge_reordered(judge, REORDER_PROMISE);
 }
 
 static void on_flush_answered(struct judge *judge, const struct request *flush)
@@ -411,7 +453,7 @@ static void on_completed(struct judge *judge, size_t index)
 		break;
 	case REQUEST_OPEN: history_forgive_leaks(&judge->history, request); break;
 	case REQUEST_SNAPSHOT:
-		if (!judge->live.header.readable)
+		if (!judge->live.header.readable || judge->image_is_given)
 			break;
 		judge_set_moment(judge, CRASH_PREFIX, 0);
 		rule_new_snapshot(judge, request);
@@ -459,11 +501,22 @@ void judge_apply(struct judge *judge, size_t index)
 	if (!judge_event_is_sane(judge->log, event))
 		return;
 	judge_note_failure(judge, event);
+	if (judge->image_is_given && event->kind != EVENT_REQUEST_INVOKED &&
+	    event->kind != EVENT_REQUEST_COMPLETED)
+		return;
 	switch (event->kind) {
 	case EVENT_REQUEST_INVOKED: on_invoked(judge, index); break;
 	case EVENT_REQUEST_COMPLETED: on_completed(judge, index); break;
 	case EVENT_IO_EFFECT: on_effect(judge, event); break;
-	case EVENT_IO_COMPLETED: on_flushed(judge, event); break;
+	case EVENT_IO_SUBMITTED:
+		if (judge->window.is_on && event->file == 0)
+			window_submitted(&judge->window, event);
+		break;
+	case EVENT_IO_COMPLETED:
+		if (judge->window.is_on && event->file == 0)
+			window_completed(&judge->window, event);
+		on_flushed(judge, event);
+		break;
 	case EVENT_END: on_end(judge, event); break;
 	default: break;
 	}

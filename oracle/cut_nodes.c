@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* What matters to a crash: changes of a file, requests invoked and completed (a flush that
  * completed is a promise), flushes of the file that failed; while an image is being made, completed
- * ones, too. All
+ * ones, too; under `reorder`, whatever decides what a flush covers: when changes completed, and
+ * flushes of the file were submitted and completed. All
  * other steps are folded away: that one node happens before another is read from the clocks of
  * their steps, which count what is between. */
 #include "oracle/cut_nodes.h"
@@ -25,7 +26,7 @@ void cut_nodes_release(struct cut_nodes *nodes)
 	*nodes = (struct cut_nodes){ 0 };
 }
 
-static bool event_matters(const struct event *event, bool making)
+static bool event_matters(const struct event *event, bool making, bool flushes)
 {
 	switch (event->kind) {
 	case EVENT_REQUEST_INVOKED:
@@ -34,7 +35,10 @@ static bool event_matters(const struct event *event, bool making)
 		if (event->file == 0)
 			return judge_is_operation(event);
 		return event->result >= 0 && event->op != IO_READ && event->op != IO_FLUSH;
+	case EVENT_IO_SUBMITTED: return flushes && event->file == 0 && event->op == IO_FLUSH;
 	case EVENT_IO_COMPLETED:
+		if (flushes && event->file == 0 && event->op != IO_READ)
+			return event->op == IO_FLUSH || event->result >= 0;
 		return judge_is_failed_flush(event) ||
 		       (making && event->file == 0 && event->op == IO_FLUSH && event->result >= 0);
 	default: return false;
@@ -58,7 +62,8 @@ static void list_events(struct cut_nodes *nodes, struct cut_node *node, const st
 	for (size_t i = step->first_event; i < step->first_event + step->event_count; i++) {
 		const struct event *event = &judge->log->events[i];
 
-		if (!event_matters(event, making) || !judge_event_is_sane(judge->log, event))
+		if (!event_matters(event, making, judge->window.is_on) ||
+		    !judge_event_is_sane(judge->log, event))
 			continue;
 		nodes->events = heap_grow(nodes->events, &nodes->event_capacity,
 					  nodes->event_count + 1, sizeof(*nodes->events));

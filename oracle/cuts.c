@@ -116,10 +116,12 @@ static void step_back(struct judge *judge, const struct mark *mark)
 {
 	size_t findings = judge->findings.count;
 	uint64_t states = judge->states;
+	double decided = judge->decided;
 
 	judge_go_back(judge, mark);
 	judge->findings.count = findings;
 	judge->states = states;
+	judge->decided = decided;
 }
 
 static void add_step(struct cut_walk *walk, size_t step)
@@ -560,6 +562,7 @@ void judge_cuts(struct judge *judge, const struct event_log *log, const struct j
 	judge->findings.stay = true;
 	judge->findings.count = judge->start.finding_count;
 	judge->initial_judged = true;
+	judge->decided = 0;
 	states = judge->states;
 	walk->built += initial;
 	built = walk->built - initial;
@@ -579,4 +582,5 @@ void judge_cuts(struct judge *judge, const struct event_log *log, const struct j
 	report->counts.built = walk->built;
 	report->counts.distinct = judge->distinct.count;
 	report->counts.distinct_checksum = judge->distinct.checksum;
+	report->counts.decided = judge->decided;
 }

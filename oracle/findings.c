@@ -10,7 +10,8 @@
 void findings_init(struct findings *findings, struct journal *journal, size_t max)
 {
 	*findings = (struct findings){ .journal = journal, .max = max };
-	findings->capacity = 2 * max * RULE_COUNT; /* each may be said twice: torn, then prefix */
+	/* Each may be said three times: reorder, torn, then prefix. */
+	findings->capacity = 3 * max * RULE_COUNT;
 	findings->list = heap_new(findings->capacity, sizeof(*findings->list));
 	findings->visible = heap_new(findings->capacity, sizeof(*findings->visible));
 }
@@ -50,7 +51,8 @@ bool findings_wants(const struct findings *findings, enum rule rule, uint64_t pl
 	if (findings->muted != 0)
 		return false;
 	if (known != NULL)
-		return known->verdict.model == CRASH_TORN && findings->now.model != CRASH_TORN;
+		return known->verdict.model > CRASH_PREFIX &&
+		       findings->now.model < known->verdict.model;
 	return has_room(findings, rule);
 }
 

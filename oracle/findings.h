@@ -9,7 +9,7 @@
 struct finding {
 	struct verdict verdict;
 	uint64_t place;  /* what makes two verdicts of one rule different */
-	uint64_t hidden; /* a prefix verdict says the same; journaled unless `stay` */
+	uint64_t hidden; /* one of a weaker model says the same; journaled unless `stay` */
 };
 
 /** Where in the run a verdict falls. */
@@ -37,8 +37,8 @@ void findings_init(struct findings *findings, struct journal *journal, size_t ma
 /** Free what `findings` owns. */
 void findings_release(struct findings *findings);
 
-/** Is there anything to say about `rule` at `place` now: not yet said, or only of a torn write
- * while this state needs none? */
+/** Is there anything to say about `rule` at `place` now: not yet said, or only of a state of a
+ * stronger model? */
 bool findings_wants(const struct findings *findings, enum rule rule, uint64_t place);
 
 /** Say it, if findings_wants() it: rule, severity, request and offsets are taken from `verdict`,

@@ -11,6 +11,7 @@
 
 #include "oracle/heap.h"
 #include "oracle/judge_state.h"
+#include "oracle/reorder.h"
 
 #include <stdlib.h>
 
@@ -42,7 +43,8 @@ struct mark judge_mark(const struct judge *judge)
 	return (struct mark){ .journal_count = judge->journal.count,
 			      .finding_count = judge->findings.count,
 			      .merged_top = judge->live.sectors.merged.top,
-			      .states = judge->states };
+			      .states = judge->states,
+			      .decided = judge->decided };
 }
 
 void judge_go_back(struct judge *judge, const struct mark *mark)
@@ -51,6 +53,27 @@ void judge_go_back(struct judge *judge, const struct mark *mark)
 	judge->findings.count = mark->finding_count;
 	judge->live.sectors.merged.top = mark->merged_top;
 	judge->states = mark->states;
+	judge->decided = mark->decided;
+}
+
+/** Rules that look at crash states were not decided for all of them. */
+static void explain_undecided(const struct judge *judge, struct judge_report *report)
+{
+	static const enum rule rules[] = { RULE_COW_COMPLETE,  RULE_OLD_OR_NEW,
+					   RULE_FLUSH_DURABLE, RULE_REFCOUNT_COVERS,
+					   RULE_COPIED_EXACT,  RULE_NO_ALIAS,
+					   RULE_OPENS,         RULE_LEAK_BOUNDED };
+
+	if (judge->window.is_on && report->skipped[RULE_LEAK_BOUNDED] == NULL)
+		report->skipped[RULE_LEAK_BOUNDED] =
+			"under reorder leaks are counted only in states made for another rule";
+	if (judge->reorder == NULL || judge->reorder->undecided == 0)
+		return;
+	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
+		if (report->skipped[rules[i]] == NULL)
+			report->skipped[rules[i]] =
+				"not decided for every reordering: too many versions of header, L1 "
+				"or refcount table at a time";
 }
 
 void judge_explain_skipped(const struct judge *judge, struct judge_report *report)
@@ -77,6 +100,7 @@ void judge_explain_skipped(const struct judge *judge, struct judge_report *repor
 			report->skipped[RULE_COPIED_EXACT] = report->skipped[RULE_NO_ALIAS] =
 				"the image was made in the recording: judged from its first good "
 				"flush on";
+	explain_undecided(judge, report);
 	if (judge->ended == 0)
 		report->skipped[RULE_PROGRESS] = "the recording has no end";
 }
@@ -122,6 +146,7 @@ void judge_run(struct judge *judge, const struct event_log *log, size_t kept_eve
 	report->counts.judged = judge->states - kept_states;
 	report->counts.distinct = judge->distinct.count;
 	report->counts.distinct_checksum = judge->distinct.checksum;
+	report->counts.decided = judge->decided;
 	judge_explain_skipped(judge, report);
 }
 
@@ -132,6 +157,9 @@ static void begin(struct judge *judge, const struct content *image)
 	judge->initial = judge->live.header;
 	history_init(&judge->history, &judge->journal, &judge->initial,
 		     judge->options.count_distinct);
+	if ((judge->options.models & CRASH_REORDER) != 0)
+		window_init(&judge->window, &judge->journal, &judge->live.sectors,
+			    judge->options.sector_bytes);
 	judge->live.work.whole_guest = false;
 	judge->live.work.guest_count = 0;
 	judge->initial_leaks = UINT64_MAX / 2;
@@ -187,6 +215,8 @@ void judge_free(struct judge *judge)
 	journal_release(&judge->journal);
 	inflater_free(judge->inflater);
 	cut_walk_free(judge->cuts);
+	reorder_free(judge->reorder);
+	window_release(&judge->window);
 	free(judge->marks);
 	free(judge->rechecks);
 	free(judge->dirty);

@@ -16,7 +16,7 @@
 struct judge;
 
 struct judge_options {
-	unsigned models;       /* set of crash_model bits; torn includes prefix; 0: prefix */
+	unsigned models;       /* set of crash_model bits; each includes prefix; 0: prefix */
 	uint32_t sector_bytes; /* written atomically: 512 or 4096; 0: 512 */
 	uint32_t verdicts_max; /* kept a run, of each rule (one per rule and place); 0: 16 */
 	bool count_distinct;   /* keep the set of crash states seen over all runs */
@@ -51,6 +51,10 @@ struct judge_counts {
 	uint64_t distinct;
 	/* Sum over them of a mixed fingerprint: equal sets, equal sums; 0 unless counted. */
 	uint64_t distinct_checksum;
+	/* CRASH_REORDER: for how many states the decision stands: over the crash states of this
+	 * run (judge_cuts(): judged in this call) the sum of the products over volatile sectors of
+	 * the number of their versions. Infinity: too many to say. */
+	double decided;
 };
 
 /** Where in a class a verdict shows: the run repeated up to these steps, in this order, shows it.
@@ -95,6 +99,13 @@ void judge_free(struct judge *judge);
  * those of the previous call (0 when in doubt). `log` is borrowed until the next call. */
 void judge_run(struct judge *judge, const struct event_log *log, size_t kept_events,
 	       struct judge_report *report);
+
+/** Judge one image as what a crash left after the first `event_count` events of a run: by the
+ * requests among them, and as a state of `prefix`, whatever their operations wrote. Verdicts on the
+ * initial image come first. Snapshots that the run created are not known. `image` and `log` are
+ * borrowed; the next judge_run() begins anew. */
+void judge_image(struct judge *judge, const struct event_log *log, size_t event_count,
+		 const struct content *image, struct judge_report *report);
 
 /** One step of a run: its events, and what happens before it. */
 struct judge_step {

@@ -9,8 +9,10 @@
 #include "oracle/judge.h"
 #include "oracle/layer.h"
 #include "oracle/live.h"
+#include "oracle/window.h"
 
 struct cut_walk;
+struct reorder;
 
 /** Where the books stood before an event: what stepping back needs beside the journal. */
 struct mark {
@@ -18,6 +20,7 @@ struct mark {
 	size_t finding_count;
 	uint64_t merged_top;
 	uint64_t states;
+	double decided;
 };
 
 /** Something that looked bad in a torn state, to be looked at again when the write is whole. */
@@ -51,11 +54,15 @@ struct judge {
 	size_t dirty_count;
 	size_t dirty_capacity;
 	uint64_t states;
-	bool initial_judged;   /* the state before the first event was counted as judged */
-	bool quiet;            /* states are passed through, not held against the rules */
-	bool reads_known;      /* reads that complete now were judged before */
-	bool by_cuts;          /* the books stand where judge_cuts() left them */
-	struct cut_walk *cuts; /* owned; NULL until judge_cuts() was called */
+	double decided; /* states that `reorder` decisions stand for */
+	struct window window;
+	struct reorder *reorder; /* owned; NULL until it is needed */
+	bool initial_judged;     /* the state before the first event was counted as judged */
+	bool quiet;              /* states are passed through, not held against the rules */
+	bool image_is_given;     /* operations are not applied (judge_image()) */
+	bool reads_known;        /* reads that complete now were judged before */
+	bool by_cuts;            /* the books stand where judge_cuts() left them */
+	struct cut_walk *cuts;   /* owned; NULL until judge_cuts() was called */
 	/* Journaled words. */
 	uint64_t operations;    /* that changed the image so far */
 	uint64_t ended;         /* 1 + run_end of the END event */
@@ -105,6 +112,9 @@ void judge_count_state(struct judge *judge);
 
 /** The file is empty: what follows makes an image of it. */
 void judge_begin_making(struct judge *judge);
+
+/** Put what looked bad on the work list. */
+void judge_queue_recheck(struct judge *judge, const struct recheck *recheck);
 
 /** Verdicts from now on fall here. */
 void judge_set_moment(struct judge *judge, enum crash_model model, uint32_t sector);

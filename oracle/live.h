@@ -154,6 +154,18 @@ uint64_t cluster_references(const struct cluster *cluster);
 uint64_t live_l2_entry(struct live *live, const struct image_snapshot *l1, uint64_t guest_cluster,
 		       uint64_t *entry_offset);
 
+/** Where the refcount of a cluster stands. */
+struct refcount_place {
+	uint64_t sector_index; /* in the file */
+	uint64_t entry;        /* of that sector */
+};
+
+/** Find the refcount of a cluster. False: no block holds it, it is 0. */
+bool live_refcount_place(struct live *live, uint64_t index, struct refcount_place *place);
+
+/** Entry `entry` of a sector of a refcount block. */
+uint64_t live_refcount_in(const struct live *live, const uint8_t *sector, uint64_t entry);
+
 /** The active L1 entry for a guest cluster. */
 uint64_t live_l1_entry(struct live *live, uint64_t l1_index);
 

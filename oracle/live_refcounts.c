@@ -163,3 +163,27 @@ void live_move_reftable(struct live *live, struct table_place from, struct table
 		}
 	}
 }
+
+uint64_t live_refcount_in(const struct live *live, const uint8_t *sector, uint64_t entry)
+{
+	return entry_at(sector, entry, live->header.refcount_order);
+}
+
+bool live_refcount_place(struct live *live, uint64_t index, struct refcount_place *place)
+{
+	struct table_place table = reftable_place(live);
+	uint64_t order = live->header.refcount_order;
+	uint64_t block = index >> (live->header.cluster_bits + 3 - order);
+	uint64_t host_offset = 0;
+	uint64_t bit;
+
+	if (block < table.entries)
+		host_offset = block_offset(
+			live, sectors_be64(&live->sectors, table.host_offset + 8 * block));
+	if (host_offset == 0)
+		return false;
+	bit = (index << order) & ((UINT64_C(8) << live->header.cluster_bits) - 1);
+	place->sector_index = host_offset / SECTOR_BYTES + bit / (8 * SECTOR_BYTES);
+	place->entry = bit % (8 * SECTOR_BYTES) >> order;
+	return true;
+}

@@ -78,6 +78,13 @@ const uint8_t *sectors_at(struct sectors *sectors, uint64_t sector_index)
 	return sectors_bytes(sectors, page->refs[sector_index % PAGE_SECTORS]);
 }
 
+sector_ref sectors_ref(struct sectors *sectors, uint64_t sector_index)
+{
+	const struct sector_page *page = page_find(sectors, sector_index / PAGE_SECTORS);
+
+	return page == NULL ? 0 : page->refs[sector_index % PAGE_SECTORS];
+}
+
 uint64_t sectors_be64(struct sectors *sectors, uint64_t host_offset)
 {
 	return be64_load(sectors_at(sectors, host_offset / SECTOR_BYTES) +

@@ -51,6 +51,9 @@ const uint8_t *sectors_bytes(const struct sectors *sectors, sector_ref ref);
 /** Sector `sector_index` of the file; zero_sector beyond the end and in holes. */
 const uint8_t *sectors_at(struct sectors *sectors, uint64_t sector_index);
 
+/** Where the bytes of that sector are. */
+sector_ref sectors_ref(struct sectors *sectors, uint64_t sector_index);
+
 /** The big-endian number at `host_offset` (a multiple of 8). */
 uint64_t sectors_be64(struct sectors *sectors, uint64_t host_offset);
 

@@ -85,6 +85,7 @@ const char *crash_model_name(enum crash_model model)
 	case CRASH_NONE: return "none";
 	case CRASH_PREFIX: return "prefix";
 	case CRASH_TORN: return "torn";
+	case CRASH_REORDER: return "reorder";
 	}
 	return "?";
 }
@@ -100,6 +101,8 @@ bool crash_models_parse(const char *text, unsigned *models)
 			found |= CRASH_PREFIX;
 		else if (length == 4 && memcmp(text, "torn", 4) == 0)
 			found |= CRASH_TORN;
+		else if (length == 7 && memcmp(text, "reorder", 7) == 0)
+			found |= CRASH_REORDER;
 		else
 			return false;
 		if (text[length] == '\0')

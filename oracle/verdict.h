@@ -31,9 +31,10 @@ enum crash_model {
 	CRASH_NONE = 0, /* the run itself, or its end: no crash */
 	CRASH_PREFIX = 1,
 	CRASH_TORN = 2,
+	CRASH_REORDER = 4,
 };
 
-enum { VERDICT_MESSAGE_BYTES = 320 };
+enum { VERDICT_MESSAGE_BYTES = 640 };
 
 #define NOWHERE UINT64_MAX /* an offset that does not apply */
 
@@ -48,7 +49,8 @@ struct verdict {
 	uint32_t request;       /* request it is about, 0: none */
 	uint64_t guest_offset;  /* or NOWHERE */
 	uint64_t host_offset;   /* or NOWHERE */
-	char message[VERDICT_MESSAGE_BYTES]; /* in qcow2 words */
+	/* In qcow2 words; CRASH_REORDER: ends with " (persisted: LIST)", see oracle/persist.h. */
+	char message[VERDICT_MESSAGE_BYTES];
 };
 
 /** As printed, "cow-complete"; "?" when out of range. */
@@ -62,10 +64,10 @@ bool rule_parse(const char *text, enum rule *rule);
 
 /** As printed: leak, hazard, corruption. */
 const char *severity_name(enum severity severity);
-/** As printed: none, prefix, torn. */
+/** As printed: none, prefix, torn, reorder. */
 const char *crash_model_name(enum crash_model model);
 
-/** Parse "prefix,torn" into a set. False: unknown name. */
+/** Parse "prefix,torn,reorder" into a set. False: unknown name. */
 bool crash_models_parse(const char *text, unsigned *models);
 
 #endif

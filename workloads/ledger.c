@@ -214,7 +214,7 @@ static void unpack_violation(struct unpack *unpack, struct ledger *ledger)
 	violation.times = unpack_number(unpack, UINT64_MAX);
 	verdict->rule = (enum rule)unpack_number(unpack, RULE_COUNT - 1);
 	verdict->severity = (enum severity)unpack_number(unpack, SEVERITY_CORRUPTION);
-	verdict->model = (enum crash_model)unpack_number(unpack, CRASH_TORN);
+	verdict->model = (enum crash_model)unpack_number(unpack, CRASH_REORDER);
 	verdict->operation = unpack_number(unpack, UINT64_MAX);
 	verdict->sector = (uint32_t)unpack_number(unpack, UINT32_MAX);
 	verdict->event = (size_t)unpack_number(unpack, SIZE_MAX);

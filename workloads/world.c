@@ -184,6 +184,7 @@ enum run_end world_run(struct world *world, struct choice *choice)
 		.faults = { .points = world->fault_points,
 			    .kinds = world->options.fault_kinds,
 			    .faults_max = world->options.faults_max },
+		.flushes_matter = world->options.flushes_matter,
 		.clears_stacks = world->snapshots != NULL,
 	});
 	uint64_t step = 0;

@@ -178,13 +178,35 @@ static void add_guest(XXH3_state_t *hasher, const struct world *world)
 	}
 }
 
+/** What is durable and what a sector may hold instead depends on all changes of the image, the
+ * completions of them, and the flushes, in their order. */
+static void add_flushes(XXH3_state_t *hasher, const struct world *world)
+{
+	for (size_t i = 0; world->options.flushes_matter && i < world->log.count; i++) {
+		const struct event *event = &world->log.events[i];
+		const uint64_t words[] = { (uint64_t)event->kind << 32 | event->op,
+					   (uint64_t)event->id << 32 | (uint32_t)event->result,
+					   event->host_offset, event->length };
+		if (event->file != 0 || event->op == IO_READ ||
+		    (event->kind != EVENT_IO_SUBMITTED && event->kind != EVENT_IO_EFFECT &&
+		     event->kind != EVENT_IO_COMPLETED))
+			continue;
+		add(hasher, words, sizeof(words));
+		if (event->kind == EVENT_IO_EFFECT && event->data_bytes > 0)
+			add(hasher, event_data(&world->log, event), event->data_bytes);
+	}
+}
+
 static void add_part(XXH3_state_t *hasher, const struct world *world, enum world_part part)
 {
 	switch (part) {
 	case WORLD_PART_MEMORY: arena_visit(world->arena, add_pool, hasher); break;
 	case WORLD_PART_STACKS: sched_visit_stacks(world->sched, add_stack, hasher); break;
 	case WORLD_PART_TASKS: sched_visit_tasks(world->sched, add_task, hasher); break;
-	case WORLD_PART_FILES: add_files(hasher, world); break;
+	case WORLD_PART_FILES:
+		add_files(hasher, world);
+		add_flushes(hasher, world);
+		break;
 	case WORLD_PART_GUEST: add_guest(hasher, world); break;
 	case WORLD_PART_TOLD: add_told(hasher, world); break;
 	case WORLD_PARTS: break;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Traces: written by `run` and `sweep`, read by `replay`, `check` and `show`."""
 import os
+import re
 import shutil
 import subprocess
 import unittest
@@ -88,6 +89,28 @@ class Traces(CommandLine):
         _, err = self.run_program("show", trace, "--image-at", "100000", code=2)
         self.assertRegex(err, r"the trace has only \d+ operations")
         self.assertFalse([name for name in os.listdir(self.folder) if name.endswith(".tmp")])
+
+    def test_a_reordered_crash_is_shown_with_its_image(self):
+        found = self.run_json("sweep", "one-cluster-a-round", "--bug", "no-rwlock", "--crash",
+                              "prefix,torn,reorder", "--out", "s", code=1)
+        reordered = [item for item in found["violations"] if item["crash"]["model"] == "reorder"]
+        self.assertTrue(reordered)
+        operation = str(reordered[0]["crash"]["operation"])
+        persisted = re.search(r"\(persisted: (.*)\)$", reordered[0]["message"]).group(1)
+        self.assertRegex(persisted, r"^0x[0-9a-f]+=\d+$")
+        at = int(persisted.split("=")[0], 16)
+        images = {}
+        for name, more in (("newest", []), ("lost", ["--persist", persisted])):
+            self.run_program("show", reordered[0]["trace"], "--image-at", operation, *more,
+                             "--output", f"{name}.qcow2")
+            with open(self.path(f"{name}.qcow2"), "rb") as image:
+                images[name] = image.read()
+        self.assertEqual(images["newest"][:at], images["lost"][:at])
+        self.assertNotEqual(images["newest"][at:at + 512], images["lost"][at:at + 512])
+        self.assertEqual(images["newest"][at + 512:], images["lost"][at + 512:])
+        self.run_program("show", reordered[0]["trace"], "--image-at", operation, "--persist", "x",
+                         code=2)
+        self.run_program("show", reordered[0]["trace"], "--persist", persisted, code=2)
 
     @unittest.skipUnless(shutil.which("qemu-io"), "there is no qemu-io")
     def test_a_foreign_program_is_recorded_and_judged(self):

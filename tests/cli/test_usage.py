@@ -42,7 +42,7 @@ class Usage(CommandLine):
                 (["sweep", "good.qio", "--bug", "heisen"],
                  "unknown bug 'heisen' (see 'cowtip list bugs')"),
                 (["sweep", "good.qio", "--crash", "reboot"],
-                 "unknown crash model in 'reboot': prefix, torn"),
+                 "unknown crash model in 'reboot': prefix, torn, reorder"),
                 (["sweep", "good.qio", "--strategy", "luck"],
                  "unknown strategy 'luck' (see 'cowtip list strategies')"),
                 (["sweep", "good.qio", "--points", "some"], "unknown points 'some': io or all"),

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 
 # Hand-built images and logs, used by the tests of the oracle.
-add_library(oracle_world STATIC ${CMAKE_CURRENT_SOURCE_DIR}/unit/oracle_world.c)
+add_library(oracle_world STATIC ${CMAKE_CURRENT_SOURCE_DIR}/unit/oracle_world.c
+  ${CMAKE_CURRENT_SOURCE_DIR}/unit/reorder_lister.c)
 target_link_libraries(oracle_world PUBLIC oracle traces PRIVATE build_flags PkgConfig::check)
 
 unit_test(oracle_content LINKS oracle_world oracle traces)
@@ -11,6 +12,8 @@ unit_test(oracle_reads LINKS oracle_world oracle traces)
 unit_test(oracle_cuts LINKS oracle_world oracle traces)
 unit_test(oracle_cut_examples LINKS oracle_world oracle traces)
 unit_test(oracle_random LINKS oracle_world oracle traces)
+unit_test(oracle_flushes LINKS oracle_world oracle traces)
+unit_test(oracle_reorder LINKS oracle_world oracle traces)
 unit_test(oracle_images LINKS oracle traces)
 unit_test(oracle_judge LINKS oracle_world oracle traces LIBS PkgConfig::zlib)
 

@@ -277,6 +277,20 @@ static bool requests_conflict(const struct event *a, const struct event *b)
 	       ranges_overlap(a->guest_offset, a_bytes, b->guest_offset, b_bytes);
 }
 
+static bool is_io(const struct event *event, enum event_kind kind, bool flush)
+{
+	return event->kind == kind && event->file == 0 && (event->op == IO_FLUSH) == flush;
+}
+
+/** Does their order say what a flush covers? */
+static bool decide_flush(const struct event *a, const struct event *b)
+{
+	if (is_io(a, EVENT_IO_COMPLETED, false) && is_io(b, EVENT_IO_SUBMITTED, true))
+		return true;
+	return is_io(a, EVENT_IO_COMPLETED, true) && is_io(b, EVENT_IO_COMPLETED, true) &&
+	       (a->result < 0 || b->result < 0);
+}
+
 static bool events_conflict(const struct event *a, const struct event *b)
 {
 	uint64_t a_sector = a->host_offset / 512;
@@ -286,6 +300,8 @@ static bool events_conflict(const struct event *a, const struct event *b)
 		return requests_conflict(a, b);
 	if (b->kind == EVENT_REQUEST_INVOKED && a->kind == EVENT_REQUEST_COMPLETED)
 		return requests_conflict(a, b);
+	if (decide_flush(a, b) || decide_flush(b, a))
+		return true;
 	if (a->kind != EVENT_IO_EFFECT || b->kind != EVENT_IO_EFFECT)
 		return false;
 	if (a->op == IO_RESIZE || b->op == IO_RESIZE)

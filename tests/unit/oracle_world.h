@@ -98,7 +98,8 @@ void world_class_init(struct world_class *class, uint32_t chain_count);
 
 /** The last `event_count` events of the log are a step of `chain`. It happens after those before it
  * that change the same sectors (or any, when one changes the file's size), and as to requests that
- * overlap, after invocations if it completes and after completions if it invokes. */
+ * overlap, after invocations if it completes and after completions if it invokes; and as to I/Os,
+ * submissions of flushes and completions of others after each other. */
 void world_class_add(struct world_class *class, const struct event_log *log, size_t event_count,
 		     uint32_t chain);
 

@@ -19,9 +19,10 @@
 #include <string.h>
 
 enum { STEPS_MAX = 10, CHAINS_MAX = 4, VERDICTS_MAX = 4096, INTERLEAVINGS_MAX = 1300 };
-enum { GUESTS = 6, HOSTS = 14, WORLDS = 60 };
+enum { GUESTS = 6, HOSTS = 14, WORLDS = 60, REORDERED_WORLDS = 80 };
 #define CLUSTER UINT64_C(512)
 
+static bool reordering; /* chains have I/Os under way, and flush the file */
 static uint64_t seed;
 static uint64_t world_seed; /* as printed; COWTIP_TEST_SEED repeats that world alone */
 
@@ -236,13 +237,52 @@ static void complete(struct world *world, uint32_t id)
 		world_ack(world, id, below(6) == 0 ? -5 : 0);
 }
 
+/** An I/O that a chain has under way. */
+struct pending {
+	uint32_t id; /* 0: none */
+	enum io_op op;
+};
+
+static uint32_t ios;
+
+static void append_io(struct world *world, enum event_kind kind, const struct pending *io)
+{
+	const struct event event = {
+		.kind = (uint8_t)kind,
+		.op = (uint8_t)io->op,
+		.id = io->id,
+		.result = kind == EVENT_IO_COMPLETED && io->op == IO_FLUSH && below(5) == 0 ? -5 : 0
+	};
+
+	event_log_append(&world->log, &event, NULL, 0);
+}
+
+/** An I/O of a chain begins, or the one under way completes. */
+static void random_io(struct world *world, struct pending *io, uint32_t who)
+{
+	if (io->id != 0) {
+		append_io(world, EVENT_IO_COMPLETED, io);
+		io->id = 0;
+		return;
+	}
+	*io = (struct pending){ ++ios, below(2) == 0 ? IO_FLUSH : IO_WRITE };
+	if (io->op == IO_FLUSH) {
+		append_io(world, EVENT_IO_SUBMITTED, io);
+		return;
+	}
+	random_operation(world, who);
+	world->log.events[world->log.count - 1].id = io->id;
+}
+
 /** One event of a chain that has the request `*open` under way (0: none). `*who` is whose data it
  * knows. */
-static void random_event(struct world *world, uint32_t *open, uint32_t *who)
+static void random_event(struct world *world, uint32_t *open, uint32_t *who, struct pending *io)
 {
 	uint32_t kind = below(8);
 
-	if (*open == 0 && kind < 4) {
+	if (reordering && below(2) == 0) {
+		random_io(world, io, *who);
+	} else if (*open == 0 && kind < 4) {
 		*open = random_invocation(world);
 		if (world->invoked[*open].op == REQUEST_WRITE)
 			*who = *open;
@@ -274,6 +314,7 @@ static void program_init(struct program *program)
 	uint32_t lengths[CHAINS_MAX];
 	uint32_t open[CHAINS_MAX] = { 0 };
 	uint32_t who[CHAINS_MAX] = { 0 };
+	struct pending io[CHAINS_MAX] = { { 0 } };
 	size_t total;
 
 	memset(program, 0, sizeof(*program));
@@ -298,7 +339,7 @@ static void program_init(struct program *program)
 			continue;
 		lengths[c]--;
 		for (uint32_t i = below(4) == 0 ? 2 : 1; i > 0; i--)
-			random_event(&program->world, &open[c], &who[c]);
+			random_event(&program->world, &open[c], &who[c], &io[c]);
 		part.count = program->world.log.count - part.first;
 		program->parts[program->part_count++] = part;
 	}
@@ -319,6 +360,8 @@ static void program_release(struct program *program)
 
 static bool event_matters(const struct event *event)
 {
+	if (reordering && (event->kind == EVENT_IO_SUBMITTED || event->kind == EVENT_IO_COMPLETED))
+		return true;
 	return event->kind == EVENT_REQUEST_INVOKED || event->kind == EVENT_REQUEST_COMPLETED ||
 	       judge_is_operation(event);
 }
@@ -554,6 +597,7 @@ static struct {
 	uint64_t interleavings;
 	uint64_t classes;
 	uint64_t verdicts;
+	uint64_t reordered;
 } totals;
 
 static void compare(uint64_t chosen)
@@ -561,6 +605,7 @@ static void compare(uint64_t chosen)
 	seed = world_seed = chosen;
 	program_init(&program);
 	program.world.judge_options.verdicts_max = 100;
+	program.world.judge_options.models |= reordering ? CRASH_REORDER : 0;
 	ck_assert_int_eq(judge_new(&program.by_run, program.world.files, program.world.file_count,
 				   &program.world.judge_options, NULL),
 			 STATUS_OK);
@@ -575,8 +620,22 @@ static void compare(uint64_t chosen)
 	totals.interleavings += program.interleavings;
 	totals.classes += program.classes.count;
 	totals.verdicts += program.class_places.count;
+	for (size_t i = 0; i < program.class_places.count; i++)
+		totals.reordered += program.class_places.list[i].model == CRASH_REORDER;
 	program_release(&program);
 }
+
+START_TEST(classes_show_what_all_their_runs_show_reordered)
+{
+	reordering = true;
+	for (uint64_t i = 0; i < REORDERED_WORLDS; i++)
+		compare(mix((uint64_t)_i * REORDERED_WORLDS + i, 0xc1));
+	ck_assert_uint_gt(totals.interleavings, 2 * totals.classes);
+	ck_assert_uint_gt(totals.verdicts, WORLDS);
+	/* Most programs are so wrong that a weaker model shows it. */
+	ck_assert_uint_gt(totals.reordered, 1);
+}
+END_TEST
 
 START_TEST(classes_show_what_all_their_runs_show)
 {
@@ -602,6 +661,7 @@ int main(void)
 
 	tcase_set_timeout(random, 100);
 	tcase_add_loop_test(random, classes_show_what_all_their_runs_show, 0, 4);
+	tcase_add_loop_test(random, classes_show_what_all_their_runs_show_reordered, 0, 4);
 	suite_add_tcase(suite, random);
 	return run_suite(suite);
 }

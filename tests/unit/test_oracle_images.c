@@ -49,7 +49,7 @@ static void load(struct trace_file *file, const char *name, enum trace_format fo
 
 /** Judge the image in the folder as it is, and with one read request of all of it whose answer is
  * what qemu-img reads. */
-static void judge_image(bool backing, const char *what)
+static void judge_whole_image(bool backing, const char *what)
 {
 	struct trace_file files[3];
 	size_t count = backing ? 3 : 1;
@@ -122,12 +122,12 @@ START_TEST(images_of_the_reference_tools_are_clean_and_read_alike)
 		      "image.qcow2 >/dev/null 2>&1 || true)",
 		      folder, version, cluster, backing ? "-b middle.qcow2 -F qcow2" : ""),
 		0);
-	judge_image(backing, what);
+	judge_whole_image(backing, what);
 	ck_assert_int_eq(shell("cd %s && qemu-img snapshot -c one image.qcow2 && "
 			       "qemu-io -c 'write -q -P 5 4k 4k' image.qcow2",
 			       folder),
 			 0);
-	judge_image(backing, what);
+	judge_whole_image(backing, what);
 	shell("rm -rf %s", folder);
 }
 END_TEST

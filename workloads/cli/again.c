@@ -55,7 +55,7 @@ static void add_report(struct judgement *judgement, const struct judge_report *r
 		struct verdict *verdict = &judgement->verdicts[judgement->verdict_count++];
 		*verdict = report->verdicts[i];
 		if (path)
-			snprintf(verdict->message, sizeof(verdict->message), "'%.60s': %.240s",
+			snprintf(verdict->message, sizeof(verdict->message), "'%.60s': %.560s",
 				 path, report->verdicts[i].message);
 	}
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* cowtip show: a trace for a person; or the image that a crash leaves, for other tools. */
 #include "injector/backtrace.h"
+#include "oracle/persist.h"
 #include "workloads/cli/again.h"
 #include "workloads/cli/commands.h"
 #include "workloads/cli/input.h"
@@ -226,7 +227,13 @@ static enum status write_image(const struct trace *trace, const struct options *
 		return status;
 	snprintf(name, sizeof(name), "crash-%s.qcow2", options->image_at);
 	const char *output = options->output ? options->output : name;
-	status = crash_content(&content, trace, &place, why);
+	if (options->persist && place.sectors)
+		return why_set(why, STATUS_USAGE, "--persist wants whole operations in --image-at");
+	if (options->persist)
+		status = persist_image(&content, trace->files[0].initial, &trace->log,
+				       place.operation, options->persist, why);
+	else
+		status = crash_content(&content, trace, &place, why);
 	if (status == STATUS_OK)
 		status = content_store(content, output, why);
 	if (status == STATUS_OK)
@@ -245,6 +252,8 @@ enum exit_code cmd_show(const struct options *options)
 	enum status status = input_read(&trace, options, "showing", &why);
 	if (status == STATUS_OK && options->output && !options->image_at)
 		status = why_set(&why, STATUS_USAGE, "show: --output needs --image-at");
+	if (status == STATUS_OK && options->persist && !options->image_at)
+		status = why_set(&why, STATUS_USAGE, "show: --persist needs --image-at");
 	if (status == STATUS_OK && options->image_at)
 		status = write_image(&trace, options, &why);
 	else if (status == STATUS_OK && options->json)

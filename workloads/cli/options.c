@@ -40,6 +40,7 @@ enum option_id {
 	OPTION_EVENTS,
 	OPTION_STACKS,
 	OPTION_IMAGE_AT,
+	OPTION_PERSIST,
 	OPTION_OUTPUT,
 	OPTION_DIALECT,
 	OPTION_TO,
@@ -95,6 +96,8 @@ static const struct option_spec option_specs[] = {
 	{ "stacks", NULL, OPTION_STACKS, COMMAND_SHOW, "print every event with its stack" },
 	{ "image-at", "K[+J]", OPTION_IMAGE_AT, COMMAND_SHOW,
 	  "write the image after K operations (and J sectors)" },
+	{ "persist", "LIST", OPTION_PERSIST, COMMAND_SHOW,
+	  "of these operations, as a reorder verdict says" },
 	{ "output", "FILE", OPTION_OUTPUT, COMMAND_SHOW, "where --image-at writes it" },
 	{ "out", "DIR", OPTION_OUT, COMMAND_SWEEP | COMMAND_RUN | COMMAND_RECORD,
 	  "where traces go (created)" },
@@ -159,6 +162,7 @@ static const char **text_option(struct options *options, enum option_id id)
 	case OPTION_SCHEDULE: return &options->schedule;
 	case OPTION_RESUME: return &options->resume;
 	case OPTION_IMAGE_AT: return &options->image_at;
+	case OPTION_PERSIST: return &options->persist;
 	case OPTION_OUTPUT: return &options->output;
 	case OPTION_DIALECT: return &options->dialect;
 	case OPTION_TO: return &options->to;

@@ -53,6 +53,7 @@ struct options {
 	const char *fault_points;
 	const char *fault_kinds;
 	const char *image_at;
+	const char *persist;
 	const char *output;
 	const char *dialect;
 	const char *to;

@@ -27,8 +27,9 @@ const char *report_place(char *place, const struct trace_finding *finding)
 			 "crash after operation %" PRIu64 " and %" PRIu32 " sectors",
 			 finding->operation, finding->sector);
 	else
-		snprintf(place, REPORT_PLACE_BYTES, "crash after operation %" PRIu64,
-			 finding->operation);
+		snprintf(place, REPORT_PLACE_BYTES, "crash after operation %" PRIu64 "%s",
+			 finding->operation,
+			 strcmp(finding->model, "reorder") == 0 ? ", reordered" : "");
 	return place;
 }
 

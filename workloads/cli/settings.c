@@ -37,9 +37,11 @@ static enum status take_points(struct settings *settings, const char *name, stru
 
 static enum status take_crash(struct settings *settings, const char *names, struct why *why)
 {
-	if (crash_models_parse(names, &settings->models))
-		return STATUS_OK;
-	return why_set(why, STATUS_USAGE, "unknown crash model in '%s': prefix, torn", names);
+	if (!crash_models_parse(names, &settings->models))
+		return why_set(why, STATUS_USAGE,
+			       "unknown crash model in '%s': prefix, torn, reorder", names);
+	settings->world.flushes_matter = (settings->models & CRASH_REORDER) != 0;
+	return STATUS_OK;
 }
 
 /* Requests are alike only where each is told by its stamps, and takes its first lock in a step of
@@ -374,7 +376,7 @@ const char *settings_points_name(const struct settings *settings)
 
 void settings_models_text(const struct settings *settings, char *text, size_t text_bytes)
 {
-	static const enum crash_model models[] = { CRASH_PREFIX, CRASH_TORN };
+	static const enum crash_model models[] = { CRASH_PREFIX, CRASH_TORN, CRASH_REORDER };
 	text[0] = 0;
 	for (size_t i = 0; i < sizeof(models) / sizeof(models[0]); i++) {
 		size_t used = strlen(text);

@@ -1,0 +1,478 @@
+// SPDX-License-Identifier: MIT
+/* Deciding equals listing: random runs with few operations between flushes, most of which damage
+ * the image; at every moment at which the judge decides what a crash may leave under `reorder`, all
+ * these states are made, one by one, and each is judged by itself. The same rules must be broken in
+ * the same places. */
+#include "oracle/judge.h"
+#include "oracle/persist.h"
+#include "tests/run_suite.h"
+#include "tests/unit/oracle_world.h"
+#include "tests/unit/reorder_lister.h"
+
+#include <check.h>
+#include <ctype.h>
+#include <endian.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Where tidy runs put a second L2 table and a second refcount block. */
+enum { AT_L2_TOO = 13, AT_BLOCK_TOO };
+enum { CLUSTERS = 16, GUESTS = 6, RUNS = 25, EVENTS = 26, VOLATILE_MAX = 7, KEYS_MAX = 512 };
+
+static uint64_t seed;
+
+static uint32_t below(uint32_t bound)
+{
+	seed ^= seed << 13;
+	seed ^= seed >> 7;
+	seed ^= seed << 17;
+	return (uint32_t)((seed >> 11) % bound);
+}
+
+/** What makes two verdicts the same: the rule, the place, and what kind of thing is wrong there. */
+struct key {
+	enum rule rule;
+	uint64_t place;
+	char kind[64];
+};
+
+struct keys {
+	struct key list[KEYS_MAX];
+	size_t moments[KEYS_MAX]; /* events before it, when listed */
+	size_t count;
+};
+
+static void kind_of(char kind[64], const struct verdict *verdict)
+{
+	size_t used = 0;
+
+	for (const char *at = verdict->message; *at != '\0' && used < 63; at++)
+		if (isalpha((unsigned char)*at))
+			kind[used++] = *at;
+	kind[used] = '\0';
+}
+
+static void add_key(struct keys *keys, const struct verdict *verdict, uint64_t cluster_bytes,
+		    size_t moment)
+{
+	struct key key;
+	size_t i = 0;
+
+	memset(&key, 0, sizeof(key)); /* padding is compared, too */
+	key.rule = verdict->rule;
+	if (verdict->model == CRASH_NONE || verdict->rule >= RULE_LEAK_BOUNDED)
+		return;
+	/* Which of the two is said depends on what was asked for since. */
+	if (key.rule == RULE_OLD_OR_NEW)
+		key.rule = RULE_COW_COMPLETE;
+	key.place = verdict->host_offset / cluster_bytes;
+	if (verdict->guest_offset != NOWHERE)
+		key.place = verdict->guest_offset / cluster_bytes;
+	if (key.rule == RULE_NO_ALIAS && strstr(verdict->message, "beyond") != NULL)
+		memcpy(key.kind, "beyond", 7);
+	if (key.rule == RULE_NO_ALIAS && strstr(verdict->message, "reserved") != NULL) {
+		memcpy(key.kind, "malformed", 10);
+		key.place = verdict->host_offset;
+	}
+	if (key.rule == RULE_OPENS)
+		kind_of(key.kind, verdict);
+	while (i < keys->count && memcmp(&keys->list[i], &key, sizeof(key)) != 0)
+		i++;
+	ck_assert_uint_lt(i, KEYS_MAX);
+	if (i < keys->count)
+		return;
+	keys->moments[i] = moment;
+	keys->list[keys->count++] = key;
+}
+
+static bool has_key(const struct keys *keys, const struct key *key)
+{
+	for (size_t i = 0; i < keys->count; i++)
+		if (memcmp(&keys->list[i], key, sizeof(*key)) == 0)
+			return true;
+	return false;
+}
+
+/* Random runs. */
+
+/** An entry for a guest cluster in a run whose tables stay tables. */
+static uint64_t tidy_entry(const struct world *world)
+{
+	uint64_t entry = (AT_DATA + (uint64_t)below(5)) * world->cluster_bytes;
+
+	if (below(2) == 0)
+		entry |= COPIED;
+	if (below(10) == 0)
+		entry |= 1;
+	if (below(10) == 0)
+		entry += (uint64_t)(15 - AT_DATA) * world->cluster_bytes;
+	return below(5) == 0 ? 0 : entry;
+}
+
+static void tidy_operation(struct world *world)
+{
+	uint64_t cluster = world->cluster_bytes;
+	uint64_t at = AT_DATA + below(5);
+
+	switch (below(16)) {
+	case 0:
+	case 1: world_l2(world, below(GUESTS), tidy_entry(world)); return;
+	case 2:
+		world_entry(world, AT_L2_TOO * cluster + 8 * (uint64_t)below(GUESTS),
+			    tidy_entry(world));
+		return;
+	case 3:
+	case 4:
+	case 5: world_refcount(world, below(CLUSTERS), (uint16_t)below(3)); return;
+	case 6:
+		world_entry(world, AT_L1 * cluster,
+			    (below(2) == 0 ? AT_L2 : AT_L2_TOO) * cluster |
+				    (below(2) ? COPIED : 0));
+		return;
+	case 7:
+		if (below(2) == 0)
+			world_entry(world, AT_REFTABLE * cluster,
+				    (below(2) == 0 ? AT_BLOCK : AT_BLOCK_TOO) * cluster);
+		else
+			world_entry(world, AT_BLOCK_TOO * cluster,
+				    UINT64_C(0x0001000100010001) << below(2));
+		return;
+	case 8:
+		world_effect(world, below(2) == 0 ? IO_PUNCH : IO_ZERO, at * cluster, cluster);
+		return;
+	case 9:
+		if (below(2) == 0)
+			world_effect(world, IO_RESIZE, (at + below(5)) * cluster, 0);
+		else
+			world_effect(world, IO_ALLOCATE, at * cluster, cluster);
+		return;
+	case 10:
+		if (below(2) == 0) {
+			uint8_t header[512];
+
+			content_read(world->now, header, 512, 0);
+			header[below(2) == 0 ? 79 : 31] ^= 1;
+			world_write(world, 0, header, 512);
+			return;
+		}
+		break;
+	default: break;
+	}
+	world_data(world, below(4) == 0 ? STAMP_OLD : 1 + below(4), below(GUESTS), at, 0,
+		   below(3) == 0 && cluster > 512 ? 2 : 1);
+}
+
+static uint64_t random_entry(const struct world *world)
+{
+	uint64_t entry = (AT_L2 + (uint64_t)below(CLUSTERS - AT_L2)) * world->cluster_bytes;
+
+	if (below(2) == 0)
+		entry |= COPIED;
+	if (below(10) == 0)
+		entry |= 1;
+	if (below(20) == 0)
+		entry |= UINT64_C(1) << (56 + below(6));
+	if (below(20) == 0)
+		entry = below(2) == 0 ? AT_L1 * world->cluster_bytes : 0x40;
+	if (below(20) == 0)
+		entry += (uint64_t)below(8) * world->cluster_bytes;
+	return below(5) == 0 ? 0 : entry;
+}
+
+static void random_header(struct world *world)
+{
+	uint8_t header[512];
+
+	content_read(world->now, header, 512, 0);
+	switch (below(5)) {
+	case 0: header[79] ^= 1; break;
+	case 1: header[47] ^= 0x02; break;
+	case 2: header[31] ^= 0x10; break;
+	case 3: header[43 - 4] ^= 0x02; break;
+	default: content_read(world->files[0].initial, header, 512, 0); break;
+	}
+	world_write(world, 0, header, 512);
+}
+
+static void random_operation(struct world *world)
+{
+	uint64_t cluster = world->cluster_bytes;
+
+	switch (below(14)) {
+	case 0:
+	case 1:
+	case 2: world_l2(world, below(GUESTS), random_entry(world)); return;
+	case 3:
+	case 4:
+	case 5: world_refcount(world, below(CLUSTERS), (uint16_t)below(3)); return;
+	case 6: world_entry(world, AT_L1 * cluster, random_entry(world)); return;
+	case 7:
+		if (below(4) == 0)
+			world_entry(world, AT_REFTABLE * cluster, random_entry(world));
+		else
+			world_entry(world,
+				    (AT_L2 + (uint64_t)below(CLUSTERS - AT_L2)) * cluster +
+					    8 * (uint64_t)below(GUESTS),
+				    random_entry(world));
+		return;
+	case 8:
+		if (below(2) == 0)
+			world_effect(world, IO_PUNCH, (AT_L2 + below(CLUSTERS)) * cluster, cluster);
+		else
+			world_effect(world, IO_ZERO, (AT_L2 + below(CLUSTERS)) * cluster, cluster);
+		return;
+	case 9:
+		if (below(2) == 0)
+			world_effect(world, IO_RESIZE, (AT_L2 + below(CLUSTERS)) * cluster, 0);
+		else
+			world_effect(world, IO_ALLOCATE, (AT_L2 + below(CLUSTERS)) * cluster,
+				     cluster);
+		return;
+	case 10:
+		if (below(2) == 0) {
+			random_header(world);
+			return;
+		}
+		break;
+	default: break;
+	}
+	world_data(world, below(4) == 0 ? STAMP_OLD : 1 + below(4), below(GUESTS),
+		   AT_DATA + below(CLUSTERS - AT_DATA), 0, below(3) == 0 ? 2 : 1);
+}
+
+struct traffic {
+	uint32_t requests[64];
+	size_t request_count;
+	uint32_t writes[64]; /* numbers of I/Os under way */
+	size_t write_count;
+	uint32_t flushes[64];
+	size_t flush_count;
+	uint32_t ios;
+};
+
+static void io_event(struct world *world, enum event_kind kind, enum io_op op, uint32_t id,
+		     int32_t result)
+{
+	const struct event event = {
+		.kind = (uint8_t)kind, .op = (uint8_t)op, .id = id, .result = result
+	};
+
+	event_log_append(&world->log, &event, NULL, 0);
+}
+
+static uint32_t take(uint32_t *list, size_t *count)
+{
+	size_t at = below((uint32_t)*count);
+	uint32_t taken = list[at];
+
+	list[at] = list[--*count];
+	return taken;
+}
+
+static void random_request(struct world *world, struct traffic *traffic)
+{
+	static const enum request_op ops[] = { REQUEST_WRITE,        REQUEST_WRITE,
+					       REQUEST_WRITE_ZEROES, REQUEST_FLUSH,
+					       REQUEST_DISCARD,      REQUEST_FLUSH,
+					       REQUEST_TRUNCATE };
+	enum request_op op = ops[below(7)];
+
+	if (traffic->request_count > 0 && below(3) > 0) {
+		world_ack(world, take(traffic->requests, &traffic->request_count),
+			  below(8) == 0 ? -5 : 0);
+		return;
+	}
+	if (world->requests >= 4)
+		op = REQUEST_FLUSH;
+	if (world->requests < 40)
+		traffic->requests[traffic->request_count++] = world_invoke(
+			world, op, below(GUESTS) * world->cluster_bytes, 512 * (1 + below(3)));
+}
+
+static void random_event(struct world *world, struct traffic *traffic, bool tidy)
+{
+	switch (below(8)) {
+	case 0:
+	case 1: random_request(world, traffic); return;
+	case 2:
+		if (traffic->write_count > 0)
+			io_event(world, EVENT_IO_COMPLETED, IO_WRITE,
+				 take(traffic->writes, &traffic->write_count), 0);
+		return;
+	case 3:
+		if (traffic->flush_count > 0 && below(2) == 0) {
+			io_event(world, EVENT_IO_COMPLETED, IO_FLUSH,
+				 take(traffic->flushes, &traffic->flush_count),
+				 below(6) == 0 ? -5 : 0);
+			return;
+		}
+		traffic->flushes[traffic->flush_count++] = ++traffic->ios;
+		io_event(world, EVENT_IO_SUBMITTED, IO_FLUSH, traffic->ios, 0);
+		return;
+	default:
+		if (tidy)
+			tidy_operation(world);
+		else
+			random_operation(world);
+		if (below(3) > 0) {
+			world->log.events[world->log.count - 1].id = ++traffic->ios;
+			traffic->writes[traffic->write_count++] = traffic->ios;
+		}
+		return;
+	}
+}
+
+static void random_world(struct world *world, bool tidy)
+{
+	struct traffic traffic = { .request_count = 0 };
+
+	world_init(world, &(struct world_options){ .cluster_bits = 9 + below(2),
+						   .guest_clusters = GUESTS,
+						   .version = 2 + below(2),
+						   .backing = below(2) == 0,
+						   .dirty = below(4) == 0 });
+	world->judge_options =
+		(struct judge_options){ .models = CRASH_REORDER, .verdicts_max = 256 };
+	for (unsigned guest = 0; guest < GUESTS; guest++)
+		if (below(2) == 0)
+			world_map(world, guest, AT_DATA + guest);
+	/* Contents are judged from the first request on. */
+	world_flush(world);
+	while (world->log.count < EVENTS)
+		random_event(world, &traffic, tidy);
+}
+
+/* Listing. */
+
+static bool is_moment(const struct event *event)
+{
+	return judge_is_operation(event) || (event->kind == EVENT_REQUEST_COMPLETED &&
+					     event->op == REQUEST_FLUSH && event->result >= 0);
+}
+
+/** Judge every state after the first `events` events. Returns how many; SIZE_MAX: too many. */
+static size_t list_moment(struct keys *keys, struct lister *lister, struct judge *judge,
+			  const struct world *world, size_t events)
+{
+	size_t states = lister_states(lister);
+
+	for (size_t i = 0; states != SIZE_MAX && i < states; i++) {
+		struct content *image = lister_state(lister, i);
+		struct judge_report report;
+
+		judge_image(judge, &world->log, events, image, &report);
+		for (size_t v = 0; v < report.verdict_count; v++)
+			add_key(keys, &report.verdicts[v], world->cluster_bytes, events);
+		content_free(image);
+	}
+	return states;
+}
+
+/** List what all states of the run show; where there are too many, the run is cut off. */
+static void list_run(struct keys *keys, struct world *world, size_t *states)
+{
+	struct judge_options options = world->judge_options;
+	struct lister lister;
+	struct judge *judge;
+	struct why why;
+
+	options.models = CRASH_PREFIX;
+	ck_assert_int_eq(judge_new(&judge, world->files, world->file_count, &options, &why),
+			 STATUS_OK);
+	lister_init(&lister, world->files[0].initial, &world->log);
+	for (size_t i = 0; i < world->log.count; i++) {
+		size_t count;
+
+		lister_step(&lister, i);
+		if (!is_moment(&world->log.events[i]))
+			continue;
+		count = list_moment(keys, &lister, judge, world, i + 1);
+		if (count == SIZE_MAX)
+			world->log.count = i;
+		else
+			*states += count;
+	}
+	lister_release(&lister);
+	judge_free(judge);
+}
+
+static void explain(const struct world *world, const struct keys *keys, const char *who)
+{
+	char line[200];
+
+	for (size_t i = 0; i < keys->count; i++)
+		fprintf(stderr, "%s: %s %llx %s, %zu events\n", who, rule_name(keys->list[i].rule),
+			(unsigned long long)keys->list[i].place, keys->list[i].kind,
+			keys->moments[i]);
+	for (size_t i = 0; i < world->log.count; i++) {
+		event_format(line, sizeof(line), &world->log, &world->log.events[i]);
+		fprintf(stderr, "%zu %s id %u\n", i, line, world->log.events[i].id);
+	}
+	for (size_t i = 0; i < world->report.verdict_count; i++)
+		fprintf(stderr, "%s after %llu, %s: %s\n",
+			rule_name(world->report.verdicts[i].rule),
+			(unsigned long long)world->report.verdicts[i].operation,
+			crash_model_name(world->report.verdicts[i].model),
+			world->report.verdicts[i].message);
+}
+
+static void compare(const struct world *world, const struct keys *decided,
+		    const struct keys *listed, uint64_t start, int run, bool tidy)
+{
+	for (int side = tidy ? 0 : 1; side < 2; side++) {
+		const struct keys *a = side == 0 ? listed : decided;
+		const struct keys *b = side == 0 ? decided : listed;
+
+		for (size_t i = 0; i < a->count; i++) {
+			if (has_key(b, &a->list[i]))
+				continue;
+			explain(world, decided, "decided");
+			explain(world, listed, "listed");
+			ck_abort_msg("seed %llu run %d: %s at %llx (%s) was only %s",
+				     (unsigned long long)start, run, rule_name(a->list[i].rule),
+				     (unsigned long long)a->list[i].place, a->list[i].kind,
+				     side == 0 ? "listed" : "decided");
+		}
+	}
+}
+
+START_TEST(deciding_equals_listing)
+{
+	size_t states = 0, shown = 0;
+	bool tidy = _i % 2 == 0;
+
+	seed = UINT64_C(0x9e3779b97f4a7c15) + (uint64_t)_i * 7919;
+	for (int run = 0; run < RUNS; run++) {
+		uint64_t start = seed;
+		struct keys decided = { .count = 0 }, listed = { .count = 0 };
+		struct world world;
+
+		random_world(&world, tidy);
+		list_run(&listed, &world, &states);
+		world_judge(&world);
+		for (size_t i = 0; i < world.report.verdict_count; i++) {
+			const struct verdict *verdict = &world.report.verdicts[i];
+
+			add_key(&decided, verdict, world.cluster_bytes, verdict->event);
+			shown += verdict->model == CRASH_REORDER;
+		}
+		ck_assert_ptr_null(world.report.skipped[RULE_NO_ALIAS]);
+		compare(&world, &decided, &listed, start, run, tidy);
+		world_release(&world);
+	}
+	ck_assert_uint_gt(states, 1000);
+	ck_assert_uint_gt(shown, RUNS / 2);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("oracle_reorder");
+	TCase *tests = tcase_create("reorder");
+
+	tcase_set_timeout(tests, 200);
+	tcase_add_loop_test(tests, deciding_equals_listing, 0, 12);
+	suite_add_tcase(suite, tests);
+	return run_suite(suite);
+}
