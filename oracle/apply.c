@@ -197,12 +197,21 @@ static uint64_t tear_write(struct judge *judge, const struct event *event)
 	}
 }
 
+/** Where it is asked what reordering makes of a write, it has to be brought in as one: the work
+ * list tells what it touched. */
 static void apply_write(struct judge *judge, const struct event *event)
 {
 	uint64_t from = event->host_offset;
 
-	if ((judge->options.models & CRASH_TORN) != 0 && !judge->quiet)
-		from = tear_write(judge, event);
+	if ((judge->options.models & CRASH_TORN) != 0 && !judge->quiet) {
+		struct mark mark = judge_mark(judge);
+		uint64_t torn_to = tear_write(judge, event);
+
+		if (judge->window.is_on)
+			judge_step_back(judge, &mark);
+		else
+			from = torn_to;
+	}
 	live_begin(&judge->live);
 	queue_rechecks(judge);
 	write_part(judge, event, from, event->host_offset + (uint64_t)event->result);

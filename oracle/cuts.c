@@ -111,19 +111,6 @@ void cut_walk_free(struct cut_walk *walk)
 	free(walk);
 }
 
-/** Put the books back; what was found and counted stays. */
-static void step_back(struct judge *judge, const struct mark *mark)
-{
-	size_t findings = judge->findings.count;
-	uint64_t states = judge->states;
-	double decided = judge->decided;
-
-	judge_go_back(judge, mark);
-	judge->findings.count = findings;
-	judge->states = states;
-	judge->decided = decided;
-}
-
 static void add_step(struct cut_walk *walk, size_t step)
 {
 	walk->steps = heap_grow(walk->steps, &walk->step_capacity, walk->step_count + 1,
@@ -288,7 +275,7 @@ static void drop_node(struct cut_walk *walk)
 {
 	const struct cut_frame *frame = &walk->frames[walk->depth];
 
-	step_back(walk->judge, &frame->mark);
+	judge_step_back(walk->judge, &frame->mark);
 	walk->done[walk->nodes.nodes[frame->node].chain]--;
 	walk->depth--;
 }
@@ -310,7 +297,7 @@ static void look_inside(struct cut_walk *walk, const struct cut_node *node, uint
 		judge_apply(walk->judge, events[i]);
 	judge_tear(walk->judge, events[node->event_count - 1]);
 	place_findings(walk, index);
-	step_back(walk->judge, &mark);
+	judge_step_back(walk->judge, &mark);
 }
 
 /** Does the walk for this base add `node` next? */
@@ -350,7 +337,7 @@ static void finish(struct cut_walk *walk, struct judge_report *report)
 	report->leaked = judge->live.leaked;
 	report->copied_missing = judge->live.copied_missing;
 	judge_explain_skipped(judge, report);
-	step_back(judge, &mark);
+	judge_step_back(judge, &mark);
 }
 
 /** Visit the new cuts of walk->base; the books stand at its past. */
@@ -428,7 +415,7 @@ static void begin_anew(struct cut_walk *walk)
 	size_t end = walk->class->step_count > 0 ? walk->class->steps[0].first_event : 0;
 	uint64_t states = judge->states;
 
-	step_back(judge, &judge->start);
+	judge_step_back(judge, &judge->start);
 	judge->quiet = walk->call > 1;
 	judge->reads_known = false;
 	for (size_t i = 0; i < end; i++)

@@ -76,6 +76,18 @@ static void explain_undecided(const struct judge *judge, struct judge_report *re
 				"or refcount table at a time";
 }
 
+void judge_step_back(struct judge *judge, const struct mark *mark)
+{
+	size_t findings = judge->findings.count;
+	uint64_t states = judge->states;
+	double decided = judge->decided;
+
+	judge_go_back(judge, mark);
+	judge->findings.count = findings;
+	judge->states = states;
+	judge->decided = decided;
+}
+
 void judge_explain_skipped(const struct judge *judge, struct judge_report *report)
 {
 	const char *content = judge_content_skipped(judge);

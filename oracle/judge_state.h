@@ -125,6 +125,8 @@ void judge_set_moment(struct judge *judge, enum crash_model model, uint32_t sect
 struct mark judge_mark(const struct judge *judge);
 /** Put the books back to where they stood. */
 void judge_go_back(struct judge *judge, const struct mark *mark);
+/** The same; what was found and counted stays. */
+void judge_step_back(struct judge *judge, const struct mark *mark);
 
 /** Say in the report why rules were not judged, going by the books as they are. */
 void judge_explain_skipped(const struct judge *judge, struct judge_report *report);
