@@ -7,6 +7,14 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
+
+/** The program's ends of what connects it with a controller; see gate_program.h. Borrowed. */
+struct record_gate {
+	int input;   /* becomes its standard input */
+	int output;  /* becomes its standard output and error */
+	int control; /* questions and answers of gate_wire.h */
+};
 
 struct record_options {
 	/** Program and arguments, NULL at the end; looked up in PATH. Borrowed. */
@@ -22,6 +30,14 @@ struct record_options {
 	const char *library;
 	/** Record a stack label with every I/O. */
 	bool stacks;
+	/** Hold its calls at the gate. NULL: let them through. Borrowed. */
+	const struct record_gate *gate;
+};
+
+/** A program that runs. */
+struct record_run {
+	pid_t process;
+	char prefix[4096]; /* absolute */
 };
 
 struct record_result {
@@ -50,5 +66,15 @@ bool record_find_library(char *path, size_t path_bytes);
  * `why` names the file and the first byte. The traces are given all the same, for inspection. */
 MUST_USE enum status record_program(const struct record_options *options,
 				    struct record_result *result, struct why *why);
+
+/** The first half of record_program(): start the program. When that succeeds the second half must
+ * follow. */
+MUST_USE enum status record_start(const struct record_options *options, struct record_run *run,
+				  struct why *why);
+
+/** The second half: wait for the program, read what it left, check that. */
+MUST_USE enum status record_finish(const struct record_options *options,
+				   const struct record_run *run, struct record_result *result,
+				   struct why *why);
 
 #endif
