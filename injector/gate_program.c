@@ -13,7 +13,7 @@
 enum {
 	OUTPUT_CHUNK_BYTES = 1 << 16,
 	/** Longer than the program takes to find out by itself that it does not rest. */
-	PATIENCE_MILLISECONDS = (GATE_WIRE_REST_SECONDS + 10) * 1000,
+	PATIENCE_MILLISECONDS = (GATE_WIRE_REST_SECONDS + 5) * 1000,
 };
 
 static void close_end(int *end)

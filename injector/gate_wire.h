@@ -15,7 +15,7 @@ enum {
 	/** Calls that can wait at a time: the thread pools of programs are smaller. */
 	GATE_WIRE_CALLS_MAX = 128,
 	/** The program has not come to rest in so many seconds: it never will. */
-	GATE_WIRE_REST_SECONDS = 20,
+	GATE_WIRE_REST_SECONDS = 10,
 	/** Times in a row that the program may wait for its own clock with nothing to be decided.
 	 */
 	GATE_WIRE_TIMERS_MAX = 1000,

@@ -405,7 +405,7 @@ void preload_gate_init(void)
 					    .before_return = pass };
 	const char *descriptor = getenv(GATE_WIRE_VARIABLE);
 
-	if (!descriptor || atoi(descriptor) != GATE_WIRE_DESCRIPTOR)
+	if (!descriptor || strtol(descriptor, NULL, 10) != GATE_WIRE_DESCRIPTOR)
 		return;
 	gate.main_thread = getpid();
 	gate.on = true;

@@ -272,15 +272,16 @@ static void judge_last_run(struct search *search)
 static void count_class(struct search *search)
 {
 	const struct order *order = search->options->order;
-	if (!order)
-		return;
 	struct explore_result *result = search->result;
-	if (search->options->estimate_classes)
+	bool is_foreign = search->subject->status != NULL;
+	if (!order && !is_foreign)
+		return;
+	if (order && search->options->estimate_classes)
 		distinct_estimate_add(&search->sampled, order->class_hash);
-	if (distinct_add(&search->sets.classes, order->class_hash)) {
+	if (order && distinct_add(&search->sets.classes, order->class_hash)) {
 		result->classes++;
 		result->class_checksum += order_mixed(order->class_hash);
-	} else {
+	} else if (order) {
 		result->duplicates++;
 	}
 	/* Runs of one class have one end, if the steps' footprints tell the truth. */

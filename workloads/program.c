@@ -13,11 +13,12 @@
  * came in a later step: whatever is promised by it was promised then.
  *
  * The end of the input is a command like any other, but comes when no request is outstanding. */
-#include "workloads/program_private.h"
+#include "workloads/program.h"
 
 #include "injector/digest.h"
 #include "injector/order.h"
 #include "traces/memory.h"
+#include "workloads/program_private.h"
 #include "workloads/world.h"
 
 #include <errno.h>

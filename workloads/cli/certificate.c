@@ -46,11 +46,8 @@ static void print_counts(const struct sweep_summary *summary)
 		       summary->swap_first[0] ? ": " : "", summary->swap_first);
 }
 
-void certificate_print(const struct sweep_summary *summary)
+static void print_engine(const struct sweep_summary *summary)
 {
-	printf("certificate of %s:\n", summary->workload);
-	if (summary->chosen[0])
-		printf("  auto           %s\n", summary->chosen);
 	print_classes(summary);
 	print_counts(summary);
 	printf("  scope          strategy %s, points %s, crash models %s, at most %" PRIu32
@@ -58,6 +55,51 @@ void certificate_print(const struct sweep_summary *summary)
 	       summary->strategy, summary->points, summary->models, summary->faults,
 	       plural(summary->faults),
 	       summary->symmetry ? ", requests that are alike begin in one order" : "");
+}
+
+/* In which run each rule was first seen broken. */
+static void print_finds(const struct sweep_summary *summary)
+{
+	const char *before = "  first found    ";
+	for (int rule = 0; rule < RULE_COUNT; rule++) {
+		if (!summary->found_in[rule])
+			continue;
+		printf("%s%s in run %" PRIu64, before, rule_name((enum rule)rule),
+		       summary->found_in[rule]);
+		before = ", ";
+	}
+	if (before[0] == ',')
+		putchar('\n');
+}
+
+/* Of a foreign program: what its runs were, and what is taken for granted. */
+static void print_foreign(const struct sweep_summary *summary)
+{
+	printf("  runs           %" PRIu64 " of the program\n", summary->interleavings);
+	print_finds(summary);
+	printf("  crash images   %" PRIu64 " built, %" PRIu64 " judged, %" PRIu64
+	       " distinct, checksum %016" PRIx64 "\n"
+	       "  final states   %" PRIu64 ", checksum %016" PRIx64 "\n",
+	       summary->states, summary->judged, summary->distinct, summary->distinct_checksum,
+	       summary->ends, summary->end_checksum);
+	printf("  scope          strategy %s: the order in which calls of worker threads take "
+	       "effect,\n                 and when the next command is taken; crash models %s\n",
+	       summary->strategy, summary->models);
+	puts("  assumed        calls of the main thread happen at once; an effect and its return "
+	     "are "
+	     "one\n                 step; one completion is delivered at a time; a worker touches "
+	     "nothing\n                 but its call");
+}
+
+void certificate_print(const struct sweep_summary *summary)
+{
+	printf("certificate of %s:\n", summary->workload);
+	if (summary->chosen[0])
+		printf("  auto           %s\n", summary->chosen);
+	if (summary->is_foreign)
+		print_foreign(summary);
+	else
+		print_engine(summary);
 	if (summary->complete)
 		printf("  complete       yes\n");
 	else

@@ -63,6 +63,7 @@ static void summarise_settings(struct sweep_summary *summary, const struct setti
 	settings_models_text(settings, summary->models, sizeof(summary->models));
 	summary->faults = settings->world.faults_max;
 	summary->prune = settings->prune;
+	summary->is_foreign = settings->program != NULL;
 }
 
 static void summarise_result(struct sweep_summary *summary, const struct explore_result *result)
@@ -86,6 +87,8 @@ static void summarise_result(struct sweep_summary *summary, const struct explore
 		 result->why_incomplete ? result->why_incomplete : "");
 	snprintf(summary->complaint, sizeof(summary->complaint), "%s",
 		 result->complaint ? result->complaint : "");
+	for (size_t i = result->violation_count; i-- > 0;)
+		summary->found_in[result->violations[i].verdict.rule] = result->violations[i].run;
 	for (int rule = 0; rule < RULE_COUNT; rule++)
 		snprintf(summary->skipped[rule], sizeof(summary->skipped[rule]), "%s",
 			 result->skipped[rule] ? result->skipped[rule] : "");
