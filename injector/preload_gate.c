@@ -49,6 +49,7 @@
 enum {
 	MAIN_ACTOR = 1,
 	EXIT_GIVEN_UP = 3,
+	OUTPUT_BUFFER_BYTES = 1 << 15,
 };
 
 /** A call that waits; on its thread's stack. */
@@ -259,6 +260,7 @@ static void ask(struct waiter *const *waiters, size_t count, bool takes_command)
 	}
 	/* Where the controller's own events belong in the recording. */
 	recorder_append(&mark, NULL, 0);
+	fflush(stdout);
 	if (send(GATE_WIRE_DESCRIPTOR, &question, sizeof(question), MSG_NOSIGNAL) !=
 		    (ssize_t)sizeof(question) ||
 	    recv(GATE_WIRE_DESCRIPTOR, &answer, sizeof(answer), 0) != (ssize_t)sizeof(answer))
@@ -409,7 +411,7 @@ void preload_gate_init(void)
 		return;
 	gate.main_thread = getpid();
 	gate.on = true;
-	/* What the program says is read in step with what it does. */
-	setvbuf(stdout, NULL, _IOLBF, 0);
+	/* What the program says is read at each rest, in as few pieces as possible. */
+	setvbuf(stdout, NULL, _IOFBF, OUTPUT_BUFFER_BYTES);
 	gate_install(&closed);
 }
