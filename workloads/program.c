@@ -272,7 +272,7 @@ static void feed(struct program *program)
 		return;
 	}
 	const struct program_request *request = &program->requests[program->next];
-	if (!request->command->is_async || request->command->waits_for_all)
+	if (request->waits)
 		program->waited_for = program->next;
 	program_invoked(program, program->next++);
 	gated_feed(&program->run, request->text);

@@ -117,7 +117,7 @@ static enum status fail_spoken(struct program *program, enum request_op op, bool
 	for (size_t i = 0; i < program->request_count; i++) {
 		const struct program_request *request = &program->requests[i];
 		if (request->state != REQUEST_OUTSTANDING || !has_op(request, op) ||
-		    request->command->is_async != is_async)
+		    request->waits == is_async)
 			continue;
 		found = i;
 		count++;

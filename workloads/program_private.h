@@ -18,6 +18,7 @@ struct program_request {
 	const struct workload_command *command; /* borrowed */
 	char *text;                             /* owned; as the program reads it, with a newline */
 	uint32_t id;                            /* in events; 0: it is no request */
+	bool waits;                             /* the program reads on when it is done */
 	enum request_state state;
 };
 

@@ -221,6 +221,9 @@ enum status program_spell(struct program *program, struct why *why)
 				  !(command->op == REQUEST_DISCARD && program->ignores_discards);
 		request->command = command;
 		request->text = spelled(command);
+		/* Older qemu-io have no word for a discard that does not wait. */
+		request->waits = !command->is_async || command->waits_for_all ||
+				 command->op == REQUEST_DISCARD;
 		request->id = is_request ? id++ : 0;
 		status = check_command(program, i, why);
 	}

@@ -53,6 +53,16 @@ class Program(CommandLine):
         self.assertGreater(found["interleavings"], 3)
         self.assertEqual(found["violations"], [])
 
+    def test_zeroes_are_lost_and_a_freed_cluster_is_given_away_too_early(self):
+        for name, rule in (("zeroes-during-allocation", "flush-durable"),
+                           ("discard-then-reuse", "old-or-new")):
+            workload = os.path.join(FOLDER, name + ".qio")
+            found = self.run_json("sweep", "--program", QEMU_IO, workload, code=1)
+            self.assertIs(found["complete"], True)
+            self.assertIn(rule, [item["rule"] for item in found["violations"]])
+            # The built-in engine does not do that.
+            self.assertEqual(self.run_json("sweep", workload)["violations"], [])
+
     def test_two_sweeps_say_the_same(self):
         def timeless(text):
             return [line for line in text.splitlines() if "seconds" not in line]

@@ -83,7 +83,8 @@ static void print_foreign(const struct sweep_summary *summary)
 	       summary->states, summary->judged, summary->distinct, summary->distinct_checksum,
 	       summary->ends, summary->end_checksum);
 	printf("  scope          strategy %s: the order in which calls of worker threads take "
-	       "effect,\n                 and when the next command is taken; crash models %s\n",
+	       "effect,\n                 and when the next command is taken; crash models %s; no "
+	       "errors injected\n",
 	       summary->strategy, summary->models);
 	puts("  assumed        calls of the main thread happen at once; an effect and its return "
 	     "are "
@@ -123,10 +124,14 @@ void certificate_print_total(const struct sweep_outcome *outcomes, size_t count)
 		ends += summary->ends;
 		end_checksum += summary->end_checksum;
 	}
-	printf("certificate, sums over %zu workloads:\n"
-	       "  classes        %" PRIu64 " of equivalent interleavings, checksum %016" PRIx64 "\n"
-	       "  executions     %" PRIu64 "; %" PRIu64 " duplicate%s\n",
-	       count, classes, class_checksum, executions, duplicates, plural(duplicates));
+	printf("certificate, sums over %zu workloads:\n", count);
+	if (outcomes[0].summary.is_foreign)
+		printf("  runs           %" PRIu64 " of the program\n", executions);
+	else
+		printf("  classes        %" PRIu64
+		       " of equivalent interleavings, checksum %016" PRIx64 "\n"
+		       "  executions     %" PRIu64 "; %" PRIu64 " duplicate%s\n",
+		       classes, class_checksum, executions, duplicates, plural(duplicates));
 	printf("  crash images   %" PRIu64 " built, %" PRIu64 " judged, %" PRIu64
 	       " distinct, checksum %016" PRIx64 "\n"
 	       "  final states   %" PRIu64 ", checksum %016" PRIx64 "\n",
@@ -162,7 +167,7 @@ void certificate_json(struct json *json, const struct sweep_summary *summary)
 	json_text(json, "crash_models", summary->models);
 	json_number(json, "faults", summary->faults);
 	json_bool(json, "symmetry", summary->symmetry);
-	if (summary->visited_states) {
+	if (summary->visited_states || summary->is_foreign) {
 		json_null(json, "classes");
 		json_null(json, "class_checksum");
 	} else {
