@@ -116,15 +116,16 @@ enum status program_new(struct program **program, const struct workload *workloa
 	event_log_init(&made->log);
 	record_result_init(&made->result);
 	trace_set_text(&made->command, options->command);
-	enum status status = program_spell(made, why);
-	if (status == STATUS_OK)
-		status = take_files(made, options, why);
+	enum status status = take_files(made, options, why);
 	if (status == STATUS_OK)
 		status = make_folder(made, above ? above : usual_folder(), why);
 	if (status == STATUS_OK)
 		status = place_files(made, why);
 	if (status == STATUS_OK)
 		status = program_split(made, why);
+	/* What counts as a request depends on the command line. */
+	if (status == STATUS_OK)
+		status = program_spell(made, why);
 	if (status == STATUS_OK)
 		*program = made;
 	else

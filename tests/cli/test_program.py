@@ -63,6 +63,12 @@ class Program(CommandLine):
             # The built-in engine does not do that.
             self.assertEqual(self.run_json("sweep", workload)["violations"], [])
 
+    def test_a_discard_that_is_ignored_promises_nothing(self):
+        for say in ("-d ignore", "--discard=off"):
+            command = QEMU_IO.replace("-d unmap", say)
+            found = self.run_json("sweep", "--program", command, RACE)
+            self.assertEqual((found["complete"], found["violations"]), (True, []))
+
     def test_two_sweeps_say_the_same(self):
         def timeless(text):
             return [line for line in text.splitlines() if "seconds" not in line]
