@@ -5,9 +5,11 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum {
@@ -23,12 +25,101 @@ static void close_end(int *end)
 	*end = -1;
 }
 
-enum status gated_start(struct gated_run *run, const struct record_options *options,
-			struct why *why)
+/* ---- the server ---- */
+
+enum status gated_server_start(struct gated_server *server, const struct record_options *options,
+			       struct why *why)
+{
+	struct record_options serving = *options;
+	int ends[2];
+
+	*server = (struct gated_server){ .socket = -1 };
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+		return why_set(why, STATUS_IO, "cannot make a socket: %s", strerror(errno));
+	serving.server = ends[1];
+	enum status status = record_start(&serving, &server->record, why);
+	close(ends[1]);
+	server->socket = ends[0];
+	server->started = status == STATUS_OK;
+	if (!server->started)
+		close_end(&server->socket);
+	return status;
+}
+
+void gated_server_stop(struct gated_server *server)
+{
+	char sign[sizeof(server->record.prefix) + 16];
+
+	if (!server->started)
+		return;
+	close_end(&server->socket);
+	kill(server->record.process, SIGKILL);
+	while (waitpid(server->record.process, NULL, 0) < 0 && errno == EINTR)
+		continue;
+	snprintf(sign, sizeof(sign), "%s.loaded", server->record.prefix);
+	unlink(sign);
+	*server = (struct gated_server){ .socket = -1 };
+}
+
+/** Hand the program's three ends over. */
+static bool send_ends(int socket, const int *ends)
+{
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(GATE_BIRTH_DESCRIPTORS * sizeof(int))];
+	} control = { .bytes = { 0 } };
+	char nothing = 0;
+	struct iovec piece = { .iov_base = &nothing, .iov_len = 1 };
+	struct msghdr message = { .msg_iov = &piece,
+				  .msg_iovlen = 1,
+				  .msg_control = control.bytes,
+				  .msg_controllen = sizeof(control.bytes) };
+	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+
+	header->cmsg_level = SOL_SOCKET;
+	header->cmsg_type = SCM_RIGHTS;
+	header->cmsg_len = CMSG_LEN(GATE_BIRTH_DESCRIPTORS * sizeof(int));
+	memcpy(CMSG_DATA(header), ends, GATE_BIRTH_DESCRIPTORS * sizeof(int));
+	return sendmsg(socket, &message, MSG_NOSIGNAL) == 1;
+}
+
+/** Receive a message of the server; false: it is gone, or says nothing. */
+static bool hear_server(const struct gated_server *server, void *message, size_t bytes)
+{
+	struct pollfd end = { .fd = server->socket, .events = POLLIN };
+	int ready;
+
+	do
+		ready = poll(&end, 1, PATIENCE_MILLISECONDS);
+	while (ready < 0 && errno == EINTR);
+	return ready > 0 && recv(server->socket, message, bytes, 0) == (ssize_t)bytes;
+}
+
+/** There is no server: the program went its own way, or died before its first instruction. */
+static enum status explain_no_server(struct gated_server *server,
+				     const struct record_options *options, struct why *why)
+{
+	struct record_result result;
+
+	record_result_init(&result);
+	kill(server->record.process, SIGKILL);
+	enum status status = record_finish(options, &server->record, &result, why);
+	record_result_release(&result);
+	server->started = false;
+	close_end(&server->socket);
+	if (status != STATUS_OK)
+		return status;
+	return why_set(why, STATUS_UNSUPPORTED, "'%s' ended before its first instruction",
+		       options->argv[0]);
+}
+
+/* ---- a run ---- */
+
+enum status gated_start(struct gated_run *run, struct gated_server *server,
+			const struct record_options *options, struct why *why)
 {
 	int input[2] = { -1, -1 }, output[2] = { -1, -1 }, control[2] = { -1, -1 };
-	struct record_options gated = *options;
-	struct record_gate gate;
+	struct gate_birth birth = { .process = -1 };
 	enum status status = STATUS_OK;
 
 	*run = (struct gated_run){ .input = -1, .said = -1, .control = -1 };
@@ -40,12 +131,13 @@ enum status gated_start(struct gated_run *run, const struct record_options *opti
 		status = why_set(why, STATUS_IO, "cannot make a pipe: %s", strerror(errno));
 		goto out;
 	}
-	gate = (struct record_gate){ .input = input[0],
-				     .output = output[1],
-				     .control = control[1] };
-	gated.gate = &gate;
-	status = record_start(&gated, &run->record, why);
-	run->started = status == STATUS_OK;
+	const int ends[GATE_BIRTH_DESCRIPTORS] = { input[0], output[1], control[1] };
+	if (!send_ends(server->socket, ends) || !hear_server(server, &birth, sizeof(birth)))
+		status = explain_no_server(server, options, why);
+	else if (birth.process < 0)
+		status = why_set(why, STATUS_IO, "cannot start '%s' once more", options->argv[0]);
+	else
+		run->process = birth.process;
 out:
 	close_end(&input[0]);
 	close_end(&output[1]);
@@ -151,19 +243,26 @@ void gated_feed(struct gated_run *run, const char *text)
 
 void gated_kill(struct gated_run *run)
 {
-	if (run->started)
-		kill(run->record.process, SIGKILL);
+	if (run->process > 0)
+		kill(run->process, SIGKILL);
 }
 
-enum status gated_finish(struct gated_run *run, const struct record_options *options,
-			 struct record_result *result, struct why *why)
+enum status gated_finish(struct gated_run *run, struct gated_server *server,
+			 const struct record_options *options, struct record_result *result,
+			 struct why *why)
 {
 	enum status status = STATUS_OK;
+	struct gate_death death = { 0 };
 
 	close_end(&run->input);
 	close_end(&run->control);
-	if (run->started)
-		status = record_finish(options, &run->record, result, why);
+	if (run->process > 0) {
+		if (!hear_server(server, &death, sizeof(death)))
+			status = explain_no_server(server, options, why);
+		result->wait_status = death.wait_status;
+	}
+	if (run->process > 0 && status == STATUS_OK)
+		status = record_collect(options, &server->record, result, why);
 	close_end(&run->said);
 	free(run->output);
 	*run = (struct gated_run){ .input = -1, .said = -1, .control = -1 };

@@ -13,15 +13,23 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 enum gated_state {
 	GATED_RESTS, /* `ask` has what waits: answer */
 	GATED_ENDED, /* it exited or was killed: finish */
 };
 
+/** The program just before its first instruction: each run is a fork of it, which saves finding and
+ * linking it anew. */
+struct gated_server {
+	struct record_run record;
+	int socket;
+	bool started;
+};
+
 /** One run of a program. Zero-initialised; the fields are for reading. */
 struct gated_run {
-	struct record_run record;
 	struct gate_ask ask; /* valid in GATED_RESTS */
 	char *output;        /* owned; what it said in the last step, 0-terminated; NULL: nothing */
 	size_t output_bytes;
@@ -29,12 +37,20 @@ struct gated_run {
 	int input; /* to its standard input; -1: closed */
 	int said;  /* from its standard output and error */
 	int control;
-	bool started;
+	pid_t process; /* 0: it was not started */
 };
 
-/** Start the program: `options` as for record_program(), `gate` is ignored. */
-MUST_USE enum status gated_start(struct gated_run *run, const struct record_options *options,
-				 struct why *why);
+/** Load the program; `options` as for record_program(). */
+MUST_USE enum status gated_server_start(struct gated_server *server,
+					const struct record_options *options, struct why *why);
+
+/** End the server, if it was started; runs are over. */
+void gated_server_stop(struct gated_server *server);
+
+/** Start a run. `options` are the server's. STATUS_UNSUPPORTED: the program cannot be held: it did
+ * not load the recorder. */
+MUST_USE enum status gated_start(struct gated_run *run, struct gated_server *server,
+				 const struct record_options *options, struct why *why);
 
 /** Wait for the end of the step in progress. STATUS_UNSUPPORTED: the program never comes to rest,
  * or is of a kind that the gate cannot hold; `why` says which. It is to be killed then. */
@@ -51,7 +67,8 @@ void gated_kill(struct gated_run *run);
 
 /** Wait for the program's end and read its recording: as record_finish(). Frees what the run owns,
  * whatever happens; a run that was not started is fine. */
-MUST_USE enum status gated_finish(struct gated_run *run, const struct record_options *options,
+MUST_USE enum status gated_finish(struct gated_run *run, struct gated_server *server,
+				  const struct record_options *options,
 				  struct record_result *result, struct why *why);
 
 #endif

@@ -6,12 +6,16 @@
 
 #include <stdint.h>
 
-/** The variable that names the descriptor of the socket in the program. */
+/** The variables that name the descriptors of the sockets: of a gated program, and of the server
+ * that programs are forked from. */
 #define GATE_WIRE_VARIABLE "COWTIP_GATE"
+#define GATE_SERVER_VARIABLE "COWTIP_SERVER"
+#define GATE_WIRE_NUMBER "399"
 
 enum {
-	/** The descriptor: high, because low numbers are for the program. */
+	/** The descriptors: high, because low numbers are for the program. */
 	GATE_WIRE_DESCRIPTOR = 399,
+	GATE_SERVER_DESCRIPTOR = 398,
 	/** Calls that can wait at a time: the thread pools of programs are smaller. */
 	GATE_WIRE_CALLS_MAX = 128,
 	/** The program has not come to rest in so many seconds: it never will. */
@@ -51,6 +55,18 @@ struct gate_ask {
 #define GATE_ANSWER_COMMAND UINT32_MAX
 struct gate_answer {
 	uint32_t call;
+};
+
+/** To the server: descriptors come with a byte. The program's ends of its standard input, of its
+ * standard output and error, and of its control socket, in this order. */
+enum { GATE_BIRTH_DESCRIPTORS = 3 };
+
+/** From the server: it has forked a program; and, later: that has ended. */
+struct gate_birth {
+	int32_t process; /* -1: it could not */
+};
+struct gate_death {
+	int32_t wait_status; /* as of waitpid(2) */
 };
 
 #endif

@@ -73,7 +73,7 @@ static void after_fork_in_child(void)
 		pthread_setcancelstate(cancel_state, NULL);
 }
 
-static void leave_sign(void)
+void preload_leave_sign(void)
 {
 	char path[PRELOAD_PATH_BYTES + 16];
 
@@ -96,7 +96,7 @@ static void init(void)
 	preload.images = images && images[0] != '\0' ? images : NULL;
 	preload.stacks = stacks && strcmp(stacks, "1") == 0;
 	preload.on = true;
-	leave_sign();
+	preload_leave_sign();
 	pthread_atfork(preload_lock, preload_unlock, after_fork_in_child);
 	preload_gate_init();
 }

@@ -131,30 +131,34 @@ static void environment_make(struct environment *environment, const struct recor
 		else if (!begins_with(environ[i], PRELOAD_PREFIX_VARIABLE "=") &&
 			 !begins_with(environ[i], PRELOAD_IMAGES_VARIABLE "=") &&
 			 !begins_with(environ[i], PRELOAD_STACKS_VARIABLE "=") &&
-			 !begins_with(environ[i], GATE_WIRE_VARIABLE "="))
+			 !begins_with(environ[i], GATE_WIRE_VARIABLE "=") &&
+			 !begins_with(environ[i], GATE_SERVER_VARIABLE "="))
 			environment->variables[environment->count++] = environ[i];
 	}
 	environment_set(environment, "LD_PRELOAD", library, preloads);
 	environment_set(environment, PRELOAD_PREFIX_VARIABLE, prefix, "");
 	environment_set(environment, PRELOAD_IMAGES_VARIABLE, images, "");
 	environment_set(environment, PRELOAD_STACKS_VARIABLE, options->stacks ? "1" : "0", "");
-	if (options->gate) {
+	if (options->server > 0) {
 		char number[16];
-		snprintf(number, sizeof(number), "%d", GATE_WIRE_DESCRIPTOR);
-		environment_set(environment, GATE_WIRE_VARIABLE, number, "");
+		snprintf(number, sizeof(number), "%d", GATE_SERVER_DESCRIPTOR);
+		environment_set(environment, GATE_SERVER_VARIABLE, number, "");
 	}
 	free(images);
 }
 
-/** Give the program its ends of the gate. False when memory is short. */
-static bool connect_gate(posix_spawn_file_actions_t *actions, const struct record_gate *gate)
+/** A server gets its socket, nothing to read, and a group of its own, so that a key pressed on the
+ * terminal is for us alone. False when memory is short. */
+static bool set_up_server(posix_spawn_file_actions_t *actions, posix_spawnattr_t *attributes,
+			  int server)
 {
-	if (!gate)
+	if (server <= 0)
 		return true;
-	return posix_spawn_file_actions_adddup2(actions, gate->input, STDIN_FILENO) == 0 &&
-	       posix_spawn_file_actions_adddup2(actions, gate->output, STDOUT_FILENO) == 0 &&
-	       posix_spawn_file_actions_adddup2(actions, gate->output, STDERR_FILENO) == 0 &&
-	       posix_spawn_file_actions_adddup2(actions, gate->control, GATE_WIRE_DESCRIPTOR) == 0;
+	return posix_spawn_file_actions_adddup2(actions, server, GATE_SERVER_DESCRIPTOR) == 0 &&
+	       posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0) ==
+		       0 &&
+	       posix_spawnattr_setpgroup(attributes, 0) == 0 &&
+	       posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETPGROUP) == 0;
 }
 
 static enum status spawn_program(const struct record_options *options, const char *library,
@@ -162,15 +166,21 @@ static enum status spawn_program(const struct record_options *options, const cha
 {
 	struct environment environment;
 	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attributes;
 
 	if (posix_spawn_file_actions_init(&actions) != 0)
 		return why_set(why, STATUS_NO_MEMORY, "out of memory");
+	if (posix_spawnattr_init(&attributes) != 0) {
+		posix_spawn_file_actions_destroy(&actions);
+		return why_set(why, STATUS_NO_MEMORY, "out of memory");
+	}
 	environment_make(&environment, options, library, run->prefix);
 	int error = ENOMEM;
-	if (connect_gate(&actions, options->gate))
-		error = posix_spawnp(&run->process, options->argv[0], &actions, NULL, options->argv,
-				     environment.variables);
+	if (set_up_server(&actions, &attributes, options->server))
+		error = posix_spawnp(&run->process, options->argv[0], &actions, &attributes,
+				     options->argv, environment.variables);
 	environment_release(&environment);
+	posix_spawnattr_destroy(&attributes);
 	posix_spawn_file_actions_destroy(&actions);
 	if (error != 0)
 		return why_set(why, STATUS_IO, "cannot run '%s': %s", options->argv[0],
@@ -359,6 +369,16 @@ enum status record_start(const struct record_options *options, struct record_run
 	return spawn_program(options, library, run, why);
 }
 
+enum status record_collect(const struct record_options *options, const struct record_run *run,
+			   struct record_result *result, struct why *why)
+{
+	enum status status = collect(options, run->prefix, result, why);
+
+	if (status == STATUS_OK)
+		status = record_check_final(result->traces, result->trace_count, why);
+	return status;
+}
+
 enum status record_finish(const struct record_options *options, const struct record_run *run,
 			  struct record_result *result, struct why *why)
 {
@@ -366,10 +386,7 @@ enum status record_finish(const struct record_options *options, const struct rec
 		if (errno != EINTR)
 			return why_set(why, STATUS_IO, "cannot wait for '%s': %s", options->argv[0],
 				       strerror(errno));
-	enum status status = collect(options, run->prefix, result, why);
-	if (status == STATUS_OK)
-		status = record_check_final(result->traces, result->trace_count, why);
-	return status;
+	return record_collect(options, run, result, why);
 }
 
 enum status record_program(const struct record_options *options, struct record_result *result,

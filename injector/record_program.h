@@ -9,13 +9,6 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/** The program's ends of what connects it with a controller; see gate_program.h. Borrowed. */
-struct record_gate {
-	int input;   /* becomes its standard input */
-	int output;  /* becomes its standard output and error */
-	int control; /* questions and answers of gate_wire.h */
-};
-
 struct record_options {
 	/** Program and arguments, NULL at the end; looked up in PATH. Borrowed. */
 	char *const *argv;
@@ -30,8 +23,9 @@ struct record_options {
 	const char *library;
 	/** Record a stack label with every I/O. */
 	bool stacks;
-	/** Hold its calls at the gate. NULL: let them through. Borrowed. */
-	const struct record_gate *gate;
+	/** Do not run it but make it a server from which gated programs are forked: it gets this
+	 * socket (gate_program.h). -1 or 0: run it. */
+	int server;
 };
 
 /** A program that runs. */
@@ -71,6 +65,11 @@ MUST_USE enum status record_program(const struct record_options *options,
  * follow. */
 MUST_USE enum status record_start(const struct record_options *options, struct record_run *run,
 				  struct why *why);
+
+/** The second half without waiting: read what an ended program left, check that. */
+MUST_USE enum status record_collect(const struct record_options *options,
+				    const struct record_run *run, struct record_result *result,
+				    struct why *why);
 
 /** The second half: wait for the program, read what it left, check that. */
 MUST_USE enum status record_finish(const struct record_options *options,

@@ -137,6 +137,7 @@ void program_free(struct program *program)
 {
 	if (!program)
 		return;
+	gated_server_stop(&program->server);
 	if (program->folder[0]) {
 		unlink(program->image_path);
 		unlink(program->backing_path);
@@ -235,15 +236,33 @@ static size_t count_outstanding(const struct program *program)
 
 /* ---- a run ---- */
 
-static enum status begin_run(struct program *program, struct why *why)
+/** How it is run; `images` (of one) must live as long as the result. */
+static struct record_options options_of(const struct program *program, const char *const *images)
+{
+	return (struct record_options){ .argv = program->argv,
+					.images = images,
+					.image_count = 1,
+					.prefix = program->prefix,
+					.stacks = program->stacks };
+}
+
+/** Write the image, start the program. */
+static enum status launch(struct program *program, struct why *why)
 {
 	const char *images[] = { program->image_path };
-	const struct record_options options = { .argv = program->argv,
-						.images = images,
-						.image_count = 1,
-						.prefix = program->prefix,
-						.stacks = program->stacks };
+	const struct record_options options = options_of(program, images);
+	enum status status =
+		content_store(program->files.files[0].initial, program->image_path, why);
 
+	if (status == STATUS_OK && !program->server.started)
+		status = gated_server_start(&program->server, &options, why);
+	if (status == STATUS_OK)
+		status = gated_start(&program->run, &program->server, &options, why);
+	return status;
+}
+
+static enum status begin_run(struct program *program, struct why *why)
+{
 	event_log_reset(&program->told);
 	event_log_reset(&program->log);
 	record_result_release(&program->result);
@@ -257,9 +276,7 @@ static enum status begin_run(struct program *program, struct why *why)
 	program->dump.byte_count = 0;
 	program->line[0] = 0;
 	tell_image(program, EVENT_REQUEST_INVOKED, REQUEST_OPEN);
-	enum status status =
-		content_store(program->files.files[0].initial, program->image_path, why);
-	return status == STATUS_OK ? gated_start(&program->run, &options, why) : status;
+	return launch(program, why);
 }
 
 /** The program reads its next command. */
@@ -435,9 +452,7 @@ static enum status check_recording(const struct program *program, struct why *wh
 enum run_end program_run(struct program *program, struct choice *choice)
 {
 	const char *images[] = { program->image_path };
-	const struct record_options options = { .argv = program->argv,
-						.images = images,
-						.image_count = 1 };
+	const struct record_options options = options_of(program, images);
 	struct why *why = &program->why;
 	struct why finish_why = { "" };
 	enum run_end end = RUN_FINISHED;
@@ -449,7 +464,8 @@ enum run_end program_run(struct program *program, struct choice *choice)
 	bool is_over = program->status == STATUS_OK && end == RUN_FINISHED;
 	if (!is_over)
 		gated_kill(&program->run);
-	enum status finished = gated_finish(&program->run, &options, &program->result, &finish_why);
+	enum status finished = gated_finish(&program->run, &program->server, &options,
+					    &program->result, &finish_why);
 	if (program->status == STATUS_OK && finished != STATUS_OK) {
 		program->status = finished;
 		*why = finish_why;

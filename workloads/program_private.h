@@ -43,6 +43,7 @@ struct program {
 	uint32_t close_id;
 
 	/* The run. */
+	struct gated_server server; /* started with the first */
 	struct gated_run run;
 	struct event_log told; /* requests and choices */
 	size_t *marks;         /* owned; events told at each rest */
