@@ -6,15 +6,21 @@
  *      we look at A: asleep    B wakes A, goes to sleep    we look at B: asleep      all asleep?
  *
  * So we look twice, and count. Each thread's count of context switches grows when it leaves the
- * processor. A thread that slept at both looks, with the same count, slept all the time between
- * them: it did not run, for it would have had to leave the processor to sleep again. All of these
- * spans contain the moment between the two rounds of looks. At that moment everybody slept, and the
+ * processor. Between the looks, which we take of each thread in turn,
+ *
+ *      first look       state: sleeping;                                         count n
+ *      second look      off the processor ("/proc/self/task/N/syscall" says more than "running",
+ *                       which the kernel says of a thread that it has seen off it);
+ *                       then state: sleeping;                                    count n
+ *
+ * a thread did not run: to be off the processor at the second look it would have had to leave it,
+ * and its count would be n + 1. So each of them slept from its first look to its second. All of
+ * these spans contain the moment between the two rounds. At that moment everybody slept, and the
  * only one who could have woken anybody, the calling thread, was busy here.
  *
- * One gap is left: a thread calls itself sleeping shortly before it leaves the processor, and may
- * think better of it without leaving. "/proc/self/task/N/syscall" closes it: the kernel answers
- * only after it has seen the thread off the processor, and says "running" otherwise. Where a kernel
- * is built without that file the counts have to do.
+ * (The state alone is not enough: a thread calls itself sleeping shortly before it leaves the
+ * processor, and may think better of it. Where a kernel is built without the file "syscall" the
+ * states and counts have to do.)
  *
  * A thread that waits for a disk is not at rest (state D): it will go on by itself. One that sleeps
  * for a time (a timer) is, and wakes later: the next question finds it. */
@@ -30,7 +36,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { THREADS_MAX = 256, STATUS_BYTES = 4096, ENTRIES_BYTES = 8192, LABEL_BYTES = 64 };
+enum {
+	THREADS_MAX = 256,
+	STATUS_BYTES = 4096,
+	ENTRIES_BYTES = 8192,
+	LABEL_BYTES = 64,
+	LINE_BYTES = 256
+};
 
 /** A thread as it was at the first look. */
 struct sleeper {
@@ -65,9 +77,6 @@ static bool look(long thread, uint64_t *switches)
 	char text[STATUS_BYTES];
 
 	*switches = 0;
-	snprintf(path, sizeof(path), "/proc/self/task/%ld/syscall", thread);
-	if (read_small(text, sizeof(text), path) && strncmp(text, "running", 7) == 0)
-		return false;
 	snprintf(path, sizeof(path), "/proc/self/task/%ld/status", thread);
 	if (!read_small(text, sizeof(text), path))
 		return true;
@@ -75,6 +84,16 @@ static bool look(long thread, uint64_t *switches)
 	*switches = number_behind(text, "\nvoluntary_ctxt_switches:\t") +
 		    number_behind(text, "\nnonvoluntary_ctxt_switches:\t");
 	return state && (state[8] == 'S' || state[8] == 'Z' || state[8] == 'X');
+}
+
+/** Has the kernel seen the thread off the processor? */
+static bool is_off_processor(long thread)
+{
+	char path[LABEL_BYTES];
+	char text[LINE_BYTES];
+
+	snprintf(path, sizeof(path), "/proc/self/task/%ld/syscall", thread);
+	return !read_small(text, sizeof(text), path) || strncmp(text, "running", 7) != 0;
 }
 
 /** What the kernel fills a directory's listing with. */
@@ -124,7 +143,8 @@ bool preload_rest_reached(void)
 		rests = look(sleepers[i].thread, &sleepers[i].switches);
 	for (int i = 0; i < count && rests; i++) {
 		uint64_t switches = 0;
-		rests = look(sleepers[i].thread, &switches) && switches == sleepers[i].switches;
+		rests = is_off_processor(sleepers[i].thread) &&
+			look(sleepers[i].thread, &switches) && switches == sleepers[i].switches;
 	}
 	return rests;
 }
