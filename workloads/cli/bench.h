@@ -3,6 +3,7 @@
 #ifndef WORKLOADS_CLI_BENCH_H
 #define WORKLOADS_CLI_BENCH_H
 
+#include "workloads/cli/json.h"
 #include "workloads/cli/options.h"
 #include "workloads/language.h"
 
@@ -109,6 +110,22 @@ MUST_USE enum status bench_spin(struct bench_spin *spin, uint32_t writers, uint3
 
 /** The shortest time that a verifier with reduction took. */
 double bench_spin_seconds(const struct bench_spin *spin);
+
+/** An unmodified program at the gate, and launched plainly. */
+struct bench_gate {
+	uint64_t runs;
+	double seconds;
+	uint64_t launches;
+	double launch_seconds;
+	const char *why_none; /* a literal; NULL: it was measured */
+};
+
+/** Run qemu-io `runs` times each way (0: as often as is good). That it is missing is no error. */
+MUST_USE enum status bench_gate(struct bench_gate *gate, uint64_t runs, struct why *why);
+
+/** The figures as text, and as an object of their own. */
+void bench_gate_print(const struct bench_gate *gate);
+void bench_gate_json(struct json *json, const struct bench_gate *gate);
 
 /** The model for Spin. */
 extern const char bench_model[];

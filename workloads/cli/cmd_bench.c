@@ -7,8 +7,9 @@
  *   searches    reduction and snapshots, with and without                (bench_searches.c)
  *   skeleton    a program of locks under our search and under Spin       (bench_skeleton.c,
  *                                                                         bench_spin.c)
+ *   gate        qemu-io at the gate, and launched plainly                (bench_gate.c)
  *
- * Everything runs in one process on one core. */
+ * Everything of our own runs in one process on one core. */
 #include "workloads/cli/bench.h"
 #include "workloads/cli/commands.h"
 #include "workloads/cli/json.h"
@@ -37,6 +38,7 @@ struct figures {
 	struct bench_searches searches;
 	struct bench_skeleton skeleton;
 	struct bench_spin spin;
+	struct bench_gate gate;
 };
 
 static enum status measure_sweep(struct suite *suite, const char *name,
@@ -96,6 +98,8 @@ static enum status measure_all(struct figures *figures, const char *only,
 	if (status == STATUS_OK)
 		status = bench_spin(&figures->spin, figures->skeleton.writers,
 				    figures->skeleton.rounds, why);
+	if (status == STATUS_OK)
+		status = bench_gate(&figures->gate, options->budget.runs, why);
 	return status;
 }
 
@@ -302,6 +306,7 @@ static void print_json(const struct figures *figures)
 	json_pair(&json, "two_requests", &searches->requests, reduction);
 	json_skeleton(&json, &figures->skeleton);
 	json_spin(&json, &figures->spin, &figures->skeleton);
+	bench_gate_json(&json, &figures->gate);
 	json_end_object(&json);
 }
 
@@ -319,6 +324,7 @@ enum exit_code cmd_bench(const struct options *options)
 		print_suite(&figures.suite, &figures.checks);
 		print_searches(&figures.searches);
 		print_skeleton(&figures.skeleton, &figures.spin);
+		bench_gate_print(&figures.gate);
 	}
 	return EXIT_CLEAN;
 }
