@@ -206,6 +206,52 @@ static void expect_refusal(const char *command, const char *text, const char *ex
 	workload_release(&workload);
 }
 
+/* Programs that misbehave when they get their first command. */
+START_TEST(a_program_that_never_rests_is_refused)
+{
+	static const char plain[] = "#@ image size=64k cluster_size=4k\nwrite 0 512\n";
+	expect_refusal(HELPER " spin {image}", plain, "a thread of it runs on and on");
+	expect_refusal(HELPER " timer {image}", plain, "it waits for its clock, again and again");
+	expect_refusal(HELPER " busy {image}", plain, "a thread of it runs on and on");
+	expect_refusal(HELPER " lie {image}", plain, "which it was not asked for");
+	expect_refusal(HELPER " dumb {image}", plain, "but: I do not know that word");
+}
+END_TEST
+
+static void expect_end(const char *command, enum run_end expected, const char *message)
+{
+	static const char plain[] = "#@ image size=64k cluster_size=4k\nwrite 0 512\n";
+	const struct program_options options = { .command = command };
+	struct test_program test;
+	struct choice choice;
+	struct why why = { "" };
+	struct strategy *strategy = strategy_random_new(1, 1);
+	ck_assert(workload_parse(&test.workload, "test", plain, strlen(plain), &why) == STATUS_OK);
+	ck_assert(program_new(&test.program, &test.workload, &options, &why) == STATUS_OK);
+	choice_init(&choice, strategy, NULL);
+	ck_assert(choice_begin(&choice));
+	enum run_end end = program_run(test.program, &choice);
+	ck_assert_msg(program_status(test.program, &why) == STATUS_OK, "%s", why.text);
+	ck_assert_int_eq(end, expected);
+	const struct event_log *log = program_log(test.program);
+	const struct event *last = &log->events[log->count - 1];
+	ck_assert_int_eq(last->kind, EVENT_END);
+	ck_assert_int_eq(last->op, expected);
+	ck_assert_uint_eq(last->data_bytes, strlen(message));
+	ck_assert_mem_eq(event_data(log, last), message, strlen(message));
+	choice_release(&choice);
+	strategy_free(strategy);
+	close_program(&test);
+}
+
+START_TEST(a_program_that_dies_or_stands_still_is_a_run_that_did)
+{
+	expect_end(HELPER " abort {image}", RUN_DIED, "ended by signal 6");
+	expect_end(HELPER " leave {image}", RUN_DIED, "ended with exit status 7 in mid-course");
+	expect_end(HELPER " stuck {image}", RUN_DEADLOCK, "the program waits for what cannot come");
+}
+END_TEST
+
 START_TEST(what_cannot_be_swept_is_refused_with_a_reason)
 {
 	static const char plain[] = "#@ image size=64k cluster_size=4k\nwrite 0 512\n";
@@ -236,6 +282,8 @@ int main(int argc, char **argv)
 	tcase_add_test(tests, random_runs_replayed_are_identical);
 	tcase_add_test(tests, exhaustive_search_runs_every_order_of_writes_in_place);
 	tcase_add_test(tests, the_log_has_what_reads_returned);
+	tcase_add_test(tests, a_program_that_never_rests_is_refused);
+	tcase_add_test(tests, a_program_that_dies_or_stands_still_is_a_run_that_did);
 	tcase_add_test(tests, what_cannot_be_swept_is_refused_with_a_reason);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
