@@ -57,6 +57,14 @@ static void print_engine(const struct sweep_summary *summary)
 	       summary->symmetry ? ", requests that are alike begin in one order" : "");
 }
 
+/* What a sweep of a foreign program takes for granted. */
+static const char *const assumptions[] = {
+	"calls of the main thread happen at once",
+	"an effect and its return are one step",
+	"one completion is delivered at a time",
+	"a worker thread touches nothing but its call",
+};
+
 /* In which run each rule was first seen broken. */
 static void print_finds(const struct sweep_summary *summary)
 {
@@ -145,6 +153,19 @@ static void json_checksum(struct json *json, const char *key, uint64_t checksum)
 	json_text(json, key, text);
 }
 
+static void json_foreign(struct json *json, const struct sweep_summary *summary)
+{
+	json_begin_object(json, "first_found_in_run");
+	for (int rule = 0; rule < RULE_COUNT; rule++)
+		if (summary->found_in[rule])
+			json_number(json, rule_name((enum rule)rule), summary->found_in[rule]);
+	json_end_object(json);
+	json_begin_list(json, "assumed");
+	for (size_t i = 0; i < sizeof(assumptions) / sizeof(assumptions[0]); i++)
+		json_text(json, NULL, assumptions[i]);
+	json_end_list(json);
+}
+
 static void json_swap(struct json *json, const struct sweep_summary *summary)
 {
 	if (!summary->swap_was_run) {
@@ -192,6 +213,8 @@ void certificate_json(struct json *json, const struct sweep_summary *summary)
 	json_checksum(json, "crash_image_checksum", summary->distinct_checksum);
 	json_number(json, "final_states", summary->ends);
 	json_checksum(json, "final_state_checksum", summary->end_checksum);
+	if (summary->is_foreign)
+		json_foreign(json, summary);
 	json_swap(json, summary);
 	json_bool(json, "complete", summary->complete);
 	json_text(json, "why_incomplete", summary->complete ? NULL : summary->why_incomplete);
