@@ -10,13 +10,15 @@
 #include "traces/event.h"
 
 #include <stdint.h>
+#include <sys/uio.h>
 
 /** A watched call on its way. Lives on the caller's stack. */
 struct io_call {
 	enum io_op op;
-	uint16_t file;        /* index of the watched file */
-	uint64_t host_offset; /* bytes */
-	uint64_t length;      /* bytes */
+	uint16_t file;              /* index of the watched file */
+	uint64_t host_offset;       /* bytes */
+	uint64_t length;            /* bytes */
+	const struct iovec *vector; /* IO_WRITE: what is written; borrowed */
 };
 
 struct gate {

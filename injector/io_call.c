@@ -221,7 +221,8 @@ ssize_t io_call_run(struct watched_open *open, const struct io_request *request)
 	struct io_call call = { .op = request->op,
 				.file = open->file,
 				.host_offset = request->host_offset,
-				.length = request->length };
+				.length = request->length,
+				.vector = request->vector };
 	if (gated)
 		gate->before_effect(gate->context, &call);
 	const struct fault fault = ask_fault(&flight);

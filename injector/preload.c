@@ -12,6 +12,7 @@
 #include "injector/preload.h"
 
 #include "injector/io_call.h"
+#include "injector/preload_gate.h"
 #include "injector/real.h"
 #include "injector/recorder.h"
 
@@ -72,7 +73,7 @@ static void after_fork_in_child(void)
 		pthread_setcancelstate(cancel_state, NULL);
 }
 
-static void leave_sign(void)
+void preload_leave_sign(void)
 {
 	char path[PRELOAD_PATH_BYTES + 16];
 
@@ -95,8 +96,9 @@ static void init(void)
 	preload.images = images && images[0] != '\0' ? images : NULL;
 	preload.stacks = stacks && strcmp(stacks, "1") == 0;
 	preload.on = true;
-	leave_sign();
+	preload_leave_sign();
 	pthread_atfork(preload_lock, preload_unlock, after_fork_in_child);
+	preload_gate_init();
 }
 
 __attribute__((constructor)) void preload_init(void)
@@ -235,13 +237,13 @@ __attribute__((destructor)) static void end(void)
 
 bool recorder_owns(int descriptor)
 {
-	return descriptor >= 0 && descriptor == preload.stream;
+	return descriptor >= 0 && (descriptor == preload.stream || preload_gate_owns(descriptor));
 }
 
 void recorder_move_away(int descriptor)
 {
 	preload_lock();
-	if (recorder_owns(descriptor)) {
+	if (descriptor >= 0 && descriptor == preload.stream) {
 		int other =
 			real()->fcntl(descriptor, F_DUPFD_CLOEXEC, (long)STREAM_DESCRIPTOR_LOWEST);
 		preload.stream = other;

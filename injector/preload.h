@@ -59,6 +59,12 @@ const struct trace_sink *preload_sink(void);
 /** Put every known file that this process's stream does not have yet. */
 void preload_declare_files(void);
 
+/** Leave the empty file that tells that the library is there. */
+void preload_leave_sign(void);
+
+/** The number of the next I/O. */
+uint32_t preload_next_id(void);
+
 /** Say in the stream that something cannot be recorded. Only the first is kept. */
 void preload_problem(const char *text);
 

@@ -4,6 +4,7 @@
  * because nothing here may call malloc. */
 #include "injector/preload.h"
 
+#include "injector/preload_gate.h"
 #include "injector/recorder.h"
 #include "injector/unwind.h"
 
@@ -37,6 +38,11 @@ static uint32_t actor_number(void)
 	if (own_actor == 0)
 		own_actor = __atomic_add_fetch(&actor_count, 1, __ATOMIC_RELAXED);
 	return own_actor;
+}
+
+uint32_t preload_next_id(void)
+{
+	return __atomic_add_fetch(&io_count, 1, __ATOMIC_RELAXED);
 }
 
 /** Number of the module in the stream; declares it when it is new. */
@@ -126,8 +132,11 @@ void recorder_begin_call(struct event *event)
 	uintptr_t addresses[TRACE_FRAMES_MAX];
 	size_t count = preload.stacks ? unwind_callers(addresses, TRACE_FRAMES_MAX) : 0;
 
-	event->actor = actor_number();
-	event->id = __atomic_add_fetch(&io_count, 1, __ATOMIC_RELAXED);
+	/* A held call is named when it has arrived, in an order that can be repeated. */
+	if (!preload_gate_holds()) {
+		event->actor = actor_number();
+		event->id = preload_next_id();
+	}
 	if (count == 0)
 		return;
 	preload_lock();
@@ -166,6 +175,8 @@ void recorder_append(const struct event *event, const struct iovec *vector, size
 	size_t span_count = make_spans(spans, vector, data_bytes);
 
 	whole.data_bytes = (uint32_t)data_bytes;
+	if (!preload_gate_sign(&whole))
+		return;
 	preload_lock();
 	const struct trace_sink *sink = preload.on ? preload_sink() : NULL;
 	if (sink && data_bytes > 0 && span_count == 0)

@@ -4,6 +4,7 @@
  * removed. */
 #include "injector/record_program.h"
 
+#include "injector/gate_wire.h"
 #include "injector/preload.h"
 #include "injector/record_check.h"
 
@@ -121,7 +122,7 @@ static void environment_make(struct environment *environment, const struct recor
 	while (environ[inherited])
 		inherited++;
 	*environment = (struct environment){ 0 };
-	environment->variables = calloc(inherited + 8, sizeof(*environment->variables));
+	environment->variables = calloc(inherited + 9, sizeof(*environment->variables));
 	if (!environment->variables)
 		abort();
 	for (size_t i = 0; i < inherited; i++) {
@@ -129,34 +130,61 @@ static void environment_make(struct environment *environment, const struct recor
 			snprintf(preloads, sizeof(preloads), ":%s", environ[i] + 11);
 		else if (!begins_with(environ[i], PRELOAD_PREFIX_VARIABLE "=") &&
 			 !begins_with(environ[i], PRELOAD_IMAGES_VARIABLE "=") &&
-			 !begins_with(environ[i], PRELOAD_STACKS_VARIABLE "="))
+			 !begins_with(environ[i], PRELOAD_STACKS_VARIABLE "=") &&
+			 !begins_with(environ[i], GATE_WIRE_VARIABLE "=") &&
+			 !begins_with(environ[i], GATE_SERVER_VARIABLE "="))
 			environment->variables[environment->count++] = environ[i];
 	}
 	environment_set(environment, "LD_PRELOAD", library, preloads);
 	environment_set(environment, PRELOAD_PREFIX_VARIABLE, prefix, "");
 	environment_set(environment, PRELOAD_IMAGES_VARIABLE, images, "");
 	environment_set(environment, PRELOAD_STACKS_VARIABLE, options->stacks ? "1" : "0", "");
+	if (options->server > 0) {
+		char number[16];
+		snprintf(number, sizeof(number), "%d", GATE_SERVER_DESCRIPTOR);
+		environment_set(environment, GATE_SERVER_VARIABLE, number, "");
+	}
 	free(images);
 }
 
-/** Run the program to its end. */
-static enum status run_program(const struct record_options *options, const char *library,
-			       const char *prefix, int *wait_status, struct why *why)
+/** A server gets its socket, nothing to read, and a group of its own, so that a key pressed on the
+ * terminal is for us alone. False when memory is short. */
+static bool set_up_server(posix_spawn_file_actions_t *actions, posix_spawnattr_t *attributes,
+			  int server)
+{
+	if (server <= 0)
+		return true;
+	return posix_spawn_file_actions_adddup2(actions, server, GATE_SERVER_DESCRIPTOR) == 0 &&
+	       posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0) ==
+		       0 &&
+	       posix_spawnattr_setpgroup(attributes, 0) == 0 &&
+	       posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETPGROUP) == 0;
+}
+
+static enum status spawn_program(const struct record_options *options, const char *library,
+				 struct record_run *run, struct why *why)
 {
 	struct environment environment;
-	pid_t process = 0;
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attributes;
 
-	environment_make(&environment, options, library, prefix);
-	int error = posix_spawnp(&process, options->argv[0], NULL, NULL, options->argv,
-				 environment.variables);
+	if (posix_spawn_file_actions_init(&actions) != 0)
+		return why_set(why, STATUS_NO_MEMORY, "out of memory");
+	if (posix_spawnattr_init(&attributes) != 0) {
+		posix_spawn_file_actions_destroy(&actions);
+		return why_set(why, STATUS_NO_MEMORY, "out of memory");
+	}
+	environment_make(&environment, options, library, run->prefix);
+	int error = ENOMEM;
+	if (set_up_server(&actions, &attributes, options->server))
+		error = posix_spawnp(&run->process, options->argv[0], &actions, &attributes,
+				     options->argv, environment.variables);
 	environment_release(&environment);
+	posix_spawnattr_destroy(&attributes);
+	posix_spawn_file_actions_destroy(&actions);
 	if (error != 0)
 		return why_set(why, STATUS_IO, "cannot run '%s': %s", options->argv[0],
 			       strerror(error));
-	while (waitpid(process, wait_status, 0) < 0)
-		if (errno != EINTR)
-			return why_set(why, STATUS_IO, "cannot wait for '%s': %s", options->argv[0],
-				       strerror(errno));
 	return STATUS_OK;
 }
 
@@ -318,12 +346,11 @@ static enum status collect(const struct record_options *options, const char *pre
 	return status;
 }
 
-enum status record_program(const struct record_options *options, struct record_result *result,
-			   struct why *why)
+enum status record_start(const struct record_options *options, struct record_run *run,
+			 struct why *why)
 {
 	char found[PATH_MAX];
 	char library[PATH_MAX];
-	char prefix[PATH_MAX];
 	char folder[PATH_MAX] = "";
 
 	if (!options->library && !record_find_library(found, sizeof(found)))
@@ -335,14 +362,38 @@ enum status record_program(const struct record_options *options, struct record_r
 	if (options->prefix[0] != '/' && !getcwd(folder, sizeof(folder)))
 		return why_set(why, STATUS_IO, "cannot find the present folder: %s",
 			       strerror(errno));
-	int length = snprintf(prefix, sizeof(prefix), "%s%s%s", folder,
+	int length = snprintf(run->prefix, sizeof(run->prefix), "%s%s%s", folder,
 			      folder[0] != '\0' ? "/" : "", options->prefix);
-	if (length < 0 || (size_t)length >= sizeof(prefix))
+	if (length < 0 || (size_t)length >= sizeof(run->prefix))
 		return why_set(why, STATUS_USAGE, "the path '%s' is too long", options->prefix);
-	enum status status = run_program(options, library, prefix, &result->wait_status, why);
-	if (status == STATUS_OK)
-		status = collect(options, prefix, result, why);
+	return spawn_program(options, library, run, why);
+}
+
+enum status record_collect(const struct record_options *options, const struct record_run *run,
+			   struct record_result *result, struct why *why)
+{
+	enum status status = collect(options, run->prefix, result, why);
+
 	if (status == STATUS_OK)
 		status = record_check_final(result->traces, result->trace_count, why);
 	return status;
+}
+
+enum status record_finish(const struct record_options *options, const struct record_run *run,
+			  struct record_result *result, struct why *why)
+{
+	while (waitpid(run->process, &result->wait_status, 0) < 0)
+		if (errno != EINTR)
+			return why_set(why, STATUS_IO, "cannot wait for '%s': %s", options->argv[0],
+				       strerror(errno));
+	return record_collect(options, run, result, why);
+}
+
+enum status record_program(const struct record_options *options, struct record_result *result,
+			   struct why *why)
+{
+	struct record_run run;
+	enum status status = record_start(options, &run, why);
+
+	return status == STATUS_OK ? record_finish(options, &run, result, why) : status;
 }

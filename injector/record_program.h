@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 struct record_options {
 	/** Program and arguments, NULL at the end; looked up in PATH. Borrowed. */
@@ -22,6 +23,15 @@ struct record_options {
 	const char *library;
 	/** Record a stack label with every I/O. */
 	bool stacks;
+	/** Do not run it but make it a server from which gated programs are forked: it gets this
+	 * socket (gate_program.h). -1 or 0: run it. */
+	int server;
+};
+
+/** A program that runs. */
+struct record_run {
+	pid_t process;
+	char prefix[4096]; /* absolute */
 };
 
 struct record_result {
@@ -50,5 +60,20 @@ bool record_find_library(char *path, size_t path_bytes);
  * `why` names the file and the first byte. The traces are given all the same, for inspection. */
 MUST_USE enum status record_program(const struct record_options *options,
 				    struct record_result *result, struct why *why);
+
+/** The first half of record_program(): start the program. When that succeeds the second half must
+ * follow. */
+MUST_USE enum status record_start(const struct record_options *options, struct record_run *run,
+				  struct why *why);
+
+/** The second half without waiting: read what an ended program left, check that. */
+MUST_USE enum status record_collect(const struct record_options *options,
+				    const struct record_run *run, struct record_result *result,
+				    struct why *why);
+
+/** The second half: wait for the program, read what it left, check that. */
+MUST_USE enum status record_finish(const struct record_options *options,
+				   const struct record_run *run, struct record_result *result,
+				   struct why *why);
 
 #endif

@@ -25,7 +25,7 @@ enum { PROGRESS_EVERY_RUNS = 64, VIOLATIONS_MAX = 4096 };
 
 /* A search in progress. */
 struct search {
-	struct world *world;
+	const struct subject *subject;
 	struct strategy *strategy;
 	const struct explore_options *options;
 	struct explore_result *result;
@@ -52,6 +52,11 @@ static double seconds_since(const struct timespec *started)
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (double)(now.tv_sec - started->tv_sec) +
 	       (double)(now.tv_nsec - started->tv_nsec) * 1e-9;
+}
+
+static const struct event_log *log_of(const struct search *search)
+{
+	return search->subject->log(search->subject->context);
 }
 
 /* The bound that forbids another run, or NULL. */
@@ -105,10 +110,11 @@ static size_t events_before_choice(const struct event_log *log, size_t picks)
 static size_t kept_events(const struct search *search)
 {
 	const struct schedule *taken = &search->choice.taken;
-	if (!search->has_previous)
+	/* What could go wrong could differ, too. */
+	if (!search->has_previous || search->subject->status)
 		return 0;
 	size_t common = common_picks(taken, &search->previous);
-	const struct event_log *log = world_log(search->world);
+	const struct event_log *log = log_of(search);
 	/* With the earlier run at its end there, the later one's events are known to be equal only
 	 * up to the last common pick. */
 	if (common == search->previous.count)
@@ -135,7 +141,7 @@ static char *schedule_of_cut(struct search *search, const struct judge_cut *cut)
 	choice_init(&choice, strategy, NULL);
 	if (!choice_begin(&choice))
 		abort();
-	(void)world_run(search->world, &choice);
+	(void)search->subject->run(search->subject->context, &choice);
 	const char *complaint = strategy->ops->complaint(strategy);
 	if (complaint && !search->result->complaint)
 		search->result->complaint = strdup(complaint);
@@ -237,7 +243,7 @@ static void judge_class_of_last_run(struct search *search, struct judge_report *
 		.chain_count = search->options->order->chain_count,
 		.kept_steps = kept_steps(search),
 	};
-	judge_cuts(search->judge, world_log(search->world), &class, report);
+	judge_cuts(search->judge, log_of(search), &class, report);
 }
 
 /* Note the way to each dirty crash state that was not met before. */
@@ -262,7 +268,7 @@ static void judge_last_run(struct search *search)
 	if (search->options->judge_classes)
 		judge_class_of_last_run(search, &report);
 	else
-		judge_run(search->judge, world_log(search->world), kept_events(search), &report);
+		judge_run(search->judge, log_of(search), kept_events(search), &report);
 	result->states += report.counts.states;
 	result->judged += report.counts.judged;
 	result->distinct = report.counts.distinct;
@@ -282,19 +288,20 @@ static void judge_last_run(struct search *search)
 static void count_class(struct search *search)
 {
 	const struct order *order = search->options->order;
-	if (!order)
-		return;
 	struct explore_result *result = search->result;
-	if (search->options->estimate_classes)
+	bool is_foreign = search->subject->status != NULL;
+	if (!order && !is_foreign)
+		return;
+	if (order && search->options->estimate_classes)
 		distinct_estimate_add(&search->sampled, order->class_hash);
-	if (distinct_add(&search->sets.classes, order->class_hash)) {
+	if (order && distinct_add(&search->sets.classes, order->class_hash)) {
 		result->classes++;
 		result->class_checksum += order_mixed(order->class_hash);
-	} else {
+	} else if (order) {
 		result->duplicates++;
 	}
 	/* Runs of one class have one end, if the steps' footprints tell the truth. */
-	uint64_t end = world_end_hash(search->world);
+	uint64_t end = search->subject->end_hash(search->subject->context);
 	if (!distinct_add(&search->sets.ends, end))
 		return;
 	result->ends++;
@@ -304,7 +311,7 @@ static void count_class(struct search *search)
 /* The digest costs as much as a fifth of a run: only for strategies that look at it. */
 static uint64_t digest_if_wanted(const struct search *search)
 {
-	return search->strategy->ops->end ? event_log_digest(world_log(search->world)) : 0;
+	return search->strategy->ops->end ? event_log_digest(log_of(search)) : 0;
 }
 
 static void report_progress(struct search *search)
@@ -338,16 +345,22 @@ static void count_run(struct search *search)
 		judge_last_run(search);
 }
 
-static void run_all(struct search *search)
+static enum status run_all(struct search *search, struct why *why)
 {
 	struct explore_result *result = search->result;
+	const struct subject *subject = search->subject;
 	while (!(result->why_incomplete = bound_reached(search)) && choice_begin(&search->choice)) {
-		enum run_end end = world_run(search->world, &search->choice);
+		enum run_end end = subject->run(subject->context, &search->choice);
+		enum status status =
+			subject->status ? subject->status(subject->context, why) : STATUS_OK;
+		if (status != STATUS_OK)
+			return status;
 		uint64_t digest = digest_if_wanted(search);
 		count_run(search);
 		choice_end(&search->choice, end, digest);
 		report_progress(search);
 	}
+	return STATUS_OK;
 }
 
 /* Leave the sets, and what they tell, to whoever asked. */
@@ -396,18 +409,18 @@ static void finish(struct search *search)
 		result->why_incomplete = "the strategy does not run every interleaving";
 }
 
-enum status explore(struct world *world, struct strategy *strategy,
-		    const struct explore_options *options, struct explore_result *result,
-		    struct why *why)
+enum status explore_subject(const struct subject *subject, struct strategy *strategy,
+			    const struct explore_options *options, struct explore_result *result,
+			    struct why *why)
 {
 	struct search search = {
-		.world = world,
+		.subject = subject,
 		.strategy = strategy,
 		.options = options,
 		.result = result,
 	};
 	size_t file_count = 0;
-	const struct trace_file *files = world_files(world, &file_count);
+	const struct trace_file *files = subject->files(subject->context, &file_count);
 	*result = (struct explore_result){ 0 };
 	enum status status = judge_new(&search.judge, files, file_count,
 				       &(struct judge_options){
@@ -425,7 +438,7 @@ enum status explore(struct world *world, struct strategy *strategy,
 	schedule_init(&search.previous);
 	distinct_estimate_init(&search.sampled);
 	tree_estimate_init(&search.tree);
-	run_all(&search);
+	status = run_all(&search, why);
 	finish(&search);
 	finish_sets(&search);
 	schedule_release(&search.previous);
@@ -433,7 +446,41 @@ enum status explore(struct world *world, struct strategy *strategy,
 	free(search.judged_steps);
 	choice_release(&search.choice);
 	judge_free(search.judge);
-	return STATUS_OK;
+	return status;
+}
+
+static const struct trace_file *subject_files(const void *world, size_t *file_count)
+{
+	return world_files(world, file_count);
+}
+
+static enum run_end subject_run(void *world, struct choice *choice)
+{
+	return world_run(world, choice);
+}
+
+static const struct event_log *subject_log(const void *world)
+{
+	return world_log(world);
+}
+
+static uint64_t subject_end_hash(const void *world)
+{
+	return world_end_hash(world);
+}
+
+enum status explore(struct world *world, struct strategy *strategy,
+		    const struct explore_options *options, struct explore_result *result,
+		    struct why *why)
+{
+	const struct subject subject = {
+		.context = world,
+		.files = subject_files,
+		.run = subject_run,
+		.log = subject_log,
+		.end_hash = subject_end_hash,
+	};
+	return explore_subject(&subject, strategy, options, result, why);
 }
 
 void explore_sets_release(struct explore_sets *sets)

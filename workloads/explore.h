@@ -100,6 +100,24 @@ struct explore_result {
 	double elapsed_seconds;
 };
 
+/** What a search runs: a world, or something else that is executed by choices. */
+struct subject {
+	void *context;
+	/** As world_files(), world_run(), world_log(), world_end_hash(). */
+	const struct trace_file *(*files)(const void *context, size_t *file_count);
+	enum run_end (*run)(void *context, struct choice *choice);
+	const struct event_log *(*log)(const void *context);
+	uint64_t (*end_hash)(const void *context);
+	/** After each run: anything but STATUS_OK ends the search, and is what it returns. NULL:
+	 * nothing can go wrong. Without it two runs with equal picks are known to be equal. */
+	enum status (*status)(const void *context, struct why *why);
+};
+
+/** As explore(), of anything. */
+MUST_USE enum status explore_subject(const struct subject *subject, struct strategy *strategy,
+				     const struct explore_options *options,
+				     struct explore_result *result, struct why *why);
+
 /** Run `world` under `strategy` (borrowed) until it ends or a bound is reached. Gives what `result`
  * owns: free with explore_result_release(). */
 MUST_USE enum status explore(struct world *world, struct strategy *strategy,

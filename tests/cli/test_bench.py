@@ -12,7 +12,7 @@ SUITE = {"command", "interleavings", "executions", "classes", "crash_states", "e
          "interleavings_per_second", "executions_per_second", "classes_per_second",
          "crash_states_per_second", "judged_states_per_second", "qemu_img_checks_per_second",
          "crash_states_per_qemu_img_check", "judged_states_per_qemu_img_check"}
-PARTS = {"reduction", "snapshots", "two_requests", "skeleton", "spin", "recording"}
+PARTS = {"reduction", "snapshots", "two_requests", "skeleton", "spin", "gate", "recording"}
 SEARCH = {"executions", "completed", "complete", "seconds", "executions_per_second"}
 HAS_SPIN = bool(shutil.which("spin") and shutil.which("gcc"))
 
@@ -45,6 +45,13 @@ class Bench(CommandLine):
         self.assertGreaterEqual(recording["operations"], 2000)
         self.assertGreater(recording["crash_states"], recording["operations"])
         self.assertEqual(recording["violations"], 0)
+
+    @unittest.skipUnless(shutil.which("qemu-io"), "qemu-io is not installed")
+    def test_a_program_at_the_gate_is_measured_beside_plain_launches(self):
+        gate = self.bench_json("--budget", "10runs", environment={})["gate"]
+        self.assertEqual((gate["runs"], gate["launches"]), (10, 10))
+        self.assertGreater(gate["runs_per_second"], 0)
+        self.assertGreater(gate["launches_per_second"], 0)
 
     def test_the_workload_given_is_the_one_measured(self):
         found = self.bench_json("--budget", "10runs")

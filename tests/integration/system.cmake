@@ -22,6 +22,15 @@ add_executable(make_corpus EXCLUDE_FROM_ALL integration/make_corpus.c)
 target_link_libraries(make_corpus PRIVATE cli workloads engine oracle injector traces build_flags)
 set_target_properties(make_corpus PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR})
 
+# Stock qemu-io at the gate. The thousand runs are for patient people.
+integration_test(program_gate LINKS workloads engine oracle injector traces)
+add_executable(helper_gated integration/helper_gated.c)
+set_target_properties(helper_gated PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR})
+target_compile_definitions(test_program_gate PRIVATE HELPER="$<TARGET_FILE:helper_gated>")
+add_dependencies(test_program_gate cowtip-injector helper_gated)
+add_test(NAME long.program_gate COMMAND test_program_gate 1000)
+set_tests_properties(long.program_gate PROPERTIES LABELS long TIMEOUT 3600 SKIP_RETURN_CODE 77)
+
 # The engine's accesses against its footprints: the audited files stand in for those of the layers.
 if(TARGET audit)
   audited(world_audited ${PROJECT_SOURCE_DIR}/workloads/world_script.c)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "workloads/cli/again.h"
 
+#include "workloads/program.h"
 #include "workloads/recovery.h"
 
 #include <stdint.h>
@@ -174,6 +175,40 @@ static enum status recover(struct again *again, const struct workload *workload,
 	return status;
 }
 
+/* The same of a foreign program. */
+static enum status execute_program(struct again *again, const struct workload *workload,
+				   const struct settings *settings, struct strategy *strategy,
+				   struct why *why)
+{
+	struct program *program = NULL;
+	struct choice choice;
+	const struct program_options options = {
+		.command = settings->program,
+		.image_folder = settings->image_folder,
+		.stacks = settings->world.stacks,
+		.files = settings->world.files,
+		.file_count = settings->world.file_count,
+	};
+	enum status status = program_new(&program, workload, &options, why);
+	if (status != STATUS_OK)
+		return status;
+	choice_init(&choice, strategy, NULL);
+	if (choice_begin(&choice)) {
+		again->end = program_run(program, &choice);
+		status = program_status(program, why);
+	}
+	if (status == STATUS_OK) {
+		choice_end(&choice, again->end, event_log_digest(program_log(program)));
+		program_trace(program, &choice, &again->trace);
+	}
+	const char *complaint = strategy->ops->complaint(strategy);
+	if (complaint)
+		trace_set_text(&again->complaint, complaint);
+	choice_release(&choice);
+	program_free(program);
+	return status;
+}
+
 enum status again_run(struct again *again, const struct workload *workload,
 		      const struct settings *settings, struct strategy *strategy, struct why *why)
 {
@@ -181,10 +216,13 @@ enum status again_run(struct again *again, const struct workload *workload,
 	*again = (struct again){ 0 };
 	trace_init(&again->trace);
 	settings_enable_bugs(settings);
-	enum status status = world_new(&world, workload, &settings->world, why);
+	enum status status = settings->program
+				     ? execute_program(again, workload, settings, strategy, why)
+				     : world_new(&world, workload, &settings->world, why);
 	if (status != STATUS_OK)
 		return status;
-	execute(again, world, strategy);
+	if (world)
+		execute(again, world, strategy);
 	world_free(world);
 	settings_to_trace(settings, &again->trace);
 	status = again_judge(&again->trace, settings, &again->judgement, why);

@@ -3,6 +3,7 @@
 #ifndef WORKLOADS_CLI_BENCH_H
 #define WORKLOADS_CLI_BENCH_H
 
+#include "workloads/cli/json.h"
 #include "workloads/cli/options.h"
 #include "workloads/language.h"
 
@@ -124,6 +125,22 @@ struct bench_recording {
  * process of its own. STATUS_IO. */
 MUST_USE enum status bench_recording(struct bench_recording *recording, unsigned models,
 				     const struct options *options, struct why *why);
+
+/** An unmodified program at the gate, and launched plainly. */
+struct bench_gate {
+	uint64_t runs;
+	double seconds;
+	uint64_t launches;
+	double launch_seconds;
+	const char *why_none; /* a literal; NULL: it was measured */
+};
+
+/** Run qemu-io `runs` times each way (0: as often as is good). That it is missing is no error. */
+MUST_USE enum status bench_gate(struct bench_gate *gate, uint64_t runs, struct why *why);
+
+/** The figures as text, and as an object of their own. */
+void bench_gate_print(const struct bench_gate *gate);
+void bench_gate_json(struct json *json, const struct bench_gate *gate);
 
 /** The model for Spin. */
 extern const char bench_model[];

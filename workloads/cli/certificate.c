@@ -62,11 +62,8 @@ static void print_recovery(const struct sweep_summary *summary)
 	       plural(summary->recovery_violations));
 }
 
-void certificate_print(const struct sweep_summary *summary)
+static void print_engine(const struct sweep_summary *summary)
 {
-	printf("certificate of %s:\n", summary->workload);
-	if (summary->chosen[0])
-		printf("  auto           %s\n", summary->chosen);
 	print_classes(summary);
 	print_counts(summary);
 	print_recovery(summary);
@@ -75,6 +72,60 @@ void certificate_print(const struct sweep_summary *summary)
 	       summary->strategy, summary->points, summary->models, summary->faults,
 	       plural(summary->faults),
 	       summary->symmetry ? ", requests that are alike begin in one order" : "");
+}
+
+/* What a sweep of a foreign program takes for granted. */
+static const char *const assumptions[] = {
+	"calls of the main thread happen at once",
+	"an effect and its return are one step",
+	"one completion is delivered at a time",
+	"a worker thread touches nothing but its call",
+};
+
+/* In which run each rule was first seen broken. */
+static void print_finds(const struct sweep_summary *summary)
+{
+	const char *before = "  first found    ";
+	for (int rule = 0; rule < RULE_COUNT; rule++) {
+		if (!summary->found_in[rule])
+			continue;
+		printf("%s%s in run %" PRIu64, before, rule_name((enum rule)rule),
+		       summary->found_in[rule]);
+		before = ", ";
+	}
+	if (before[0] == ',')
+		putchar('\n');
+}
+
+/* Of a foreign program: what its runs were, and what is taken for granted. */
+static void print_foreign(const struct sweep_summary *summary)
+{
+	printf("  runs           %" PRIu64 " of the program\n", summary->interleavings);
+	print_finds(summary);
+	printf("  crash images   %" PRIu64 " built, %" PRIu64 " judged, %" PRIu64
+	       " distinct, checksum %016" PRIx64 "\n"
+	       "  final states   %" PRIu64 ", checksum %016" PRIx64 "\n",
+	       summary->states, summary->judged, summary->distinct, summary->distinct_checksum,
+	       summary->ends, summary->end_checksum);
+	printf("  scope          strategy %s: the order in which calls of worker threads take "
+	       "effect,\n                 and when the next command is taken; crash models %s; no "
+	       "errors injected\n",
+	       summary->strategy, summary->models);
+	puts("  assumed        calls of the main thread happen at once; an effect and its return "
+	     "are "
+	     "one\n                 step; one completion is delivered at a time; a worker touches "
+	     "nothing\n                 but its call");
+}
+
+void certificate_print(const struct sweep_summary *summary)
+{
+	printf("certificate of %s:\n", summary->workload);
+	if (summary->chosen[0])
+		printf("  auto           %s\n", summary->chosen);
+	if (summary->is_foreign)
+		print_foreign(summary);
+	else
+		print_engine(summary);
 	if (summary->complete)
 		printf("  complete       yes\n");
 	else
@@ -117,10 +168,14 @@ void certificate_print_total(const struct sweep_outcome *outcomes, size_t count)
 		ends += summary->ends;
 		end_checksum += summary->end_checksum;
 	}
-	printf("certificate, sums over %zu workloads:\n"
-	       "  classes        %" PRIu64 " of equivalent interleavings, checksum %016" PRIx64 "\n"
-	       "  executions     %" PRIu64 "; %" PRIu64 " duplicate%s\n",
-	       count, classes, class_checksum, executions, duplicates, plural(duplicates));
+	printf("certificate, sums over %zu workloads:\n", count);
+	if (outcomes[0].summary.is_foreign)
+		printf("  runs           %" PRIu64 " of the program\n", executions);
+	else
+		printf("  classes        %" PRIu64
+		       " of equivalent interleavings, checksum %016" PRIx64 "\n"
+		       "  executions     %" PRIu64 "; %" PRIu64 " duplicate%s\n",
+		       classes, class_checksum, executions, duplicates, plural(duplicates));
 	printf("  crash images   %" PRIu64 " built, %" PRIu64 " judged, %" PRIu64
 	       " distinct, checksum %016" PRIx64 "\n"
 	       "  final states   %" PRIu64 ", checksum %016" PRIx64 "\n",
@@ -133,6 +188,19 @@ static void json_checksum(struct json *json, const char *key, uint64_t checksum)
 	char text[CHECKSUM_BYTES];
 	snprintf(text, sizeof(text), "%016" PRIx64, checksum);
 	json_text(json, key, text);
+}
+
+static void json_foreign(struct json *json, const struct sweep_summary *summary)
+{
+	json_begin_object(json, "first_found_in_run");
+	for (int rule = 0; rule < RULE_COUNT; rule++)
+		if (summary->found_in[rule])
+			json_number(json, rule_name((enum rule)rule), summary->found_in[rule]);
+	json_end_object(json);
+	json_begin_list(json, "assumed");
+	for (size_t i = 0; i < sizeof(assumptions) / sizeof(assumptions[0]); i++)
+		json_text(json, NULL, assumptions[i]);
+	json_end_list(json);
 }
 
 static void json_swap(struct json *json, const struct sweep_summary *summary)
@@ -176,7 +244,7 @@ void certificate_json(struct json *json, const struct sweep_summary *summary)
 	json_text(json, "crash_models", summary->models);
 	json_number(json, "faults", summary->faults);
 	json_bool(json, "symmetry", summary->symmetry);
-	if (summary->visited_states) {
+	if (summary->visited_states || summary->is_foreign) {
 		json_null(json, "classes");
 		json_null(json, "class_checksum");
 	} else {
@@ -202,6 +270,8 @@ void certificate_json(struct json *json, const struct sweep_summary *summary)
 	json_number(json, "final_states", summary->ends);
 	json_checksum(json, "final_state_checksum", summary->end_checksum);
 	json_recovery(json, summary);
+	if (summary->is_foreign)
+		json_foreign(json, summary);
 	json_swap(json, summary);
 	json_bool(json, "complete", summary->complete);
 	json_text(json, "why_incomplete", summary->complete ? NULL : summary->why_incomplete);

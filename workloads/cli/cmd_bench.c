@@ -7,9 +7,10 @@
  *   searches    reduction and snapshots, with and without                (bench_searches.c)
  *   skeleton    a program of locks under our search and under Spin       (bench_skeleton.c,
  *                                                                         bench_spin.c)
+ *   gate        qemu-io at the gate, and launched plainly                (bench_gate.c)
  *   recording   a million operations on a large disk, judged             (bench_recording.c)
  *
- * Everything runs on one core, and all but the last in one process. */
+ * Everything of our own runs on one core, and all but the last in one process. */
 #include "workloads/cli/bench.h"
 #include "workloads/cli/commands.h"
 #include "workloads/cli/json.h"
@@ -38,6 +39,7 @@ struct figures {
 	struct bench_searches searches;
 	struct bench_skeleton skeleton;
 	struct bench_spin spin;
+	struct bench_gate gate;
 	struct bench_recording recording;
 };
 
@@ -98,6 +100,8 @@ static enum status measure_all(struct figures *figures, const char *only,
 	if (status == STATUS_OK)
 		status = bench_spin(&figures->spin, figures->skeleton.writers,
 				    figures->skeleton.rounds, why);
+	if (status == STATUS_OK)
+		status = bench_gate(&figures->gate, options->budget.runs, why);
 	if (status == STATUS_OK)
 		status = bench_recording(&figures->recording, CRASH_PREFIX | CRASH_TORN, options,
 					 why);
@@ -329,6 +333,7 @@ static void print_json(const struct figures *figures)
 	json_pair(&json, "two_requests", &searches->requests, reduction);
 	json_skeleton(&json, &figures->skeleton);
 	json_spin(&json, &figures->spin, &figures->skeleton);
+	bench_gate_json(&json, &figures->gate);
 	json_recording(&json, &figures->recording);
 	json_end_object(&json);
 }
@@ -347,6 +352,7 @@ enum exit_code cmd_bench(const struct options *options)
 		print_suite(&figures.suite, &figures.checks);
 		print_searches(&figures.searches);
 		print_skeleton(&figures.skeleton, &figures.spin);
+		bench_gate_print(&figures.gate);
 		print_recording(&figures.recording);
 	}
 	return EXIT_CLEAN;

@@ -257,7 +257,7 @@ static void json_outcome(struct json *json, const struct sweep_outcome *outcome)
 		json_null(json, "as_expected");
 	json_number(json, "interleavings", summary->interleavings);
 	json_number(json, "pruned", summary->pruned);
-	if (summary->visited_states)
+	if (summary->visited_states || summary->is_foreign)
 		json_null(json, "classes");
 	else
 		json_number(json, "classes", summary->classes);

@@ -10,6 +10,7 @@
  *                                                        sweep.c   one of them, by any strategy
  *                                                        search.c  its slices, alone or by
  *                                                        worker.c  several processes
+ *                                                        program_search.c  on a foreign program
  *                                                        findings.c   violations once more
  *                                                        certificate.c  what was covered
  *                                                        report.c  what was found, text and JSON

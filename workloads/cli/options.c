@@ -44,6 +44,8 @@ enum option_id {
 	OPTION_OUTPUT,
 	OPTION_DIALECT,
 	OPTION_TO,
+	OPTION_PROGRAM,
+	OPTION_IMAGE_DIR,
 };
 
 enum {
@@ -63,6 +65,10 @@ struct option_spec {
 };
 
 static const struct option_spec option_specs[] = {
+	{ "program", "CMD", OPTION_PROGRAM, COMMAND_SWEEP | COMMAND_RUN,
+	  "not the engine but this: 'qemu-io ... {image}'" },
+	{ "image-dir", "DIR", OPTION_IMAGE_DIR, COMMAND_SWEEP | COMMAND_RUN | COMMAND_REPLAY,
+	  "where its images live (in memory)" },
 	{ "policy", "NAME", OPTION_POLICY, ENGINE, "eager, delayed or cancel" },
 	{ "points", "io|all", OPTION_POINTS, ENGINE, "where other tasks may get a turn (all)" },
 	{ "faults", "K", OPTION_FAULTS, ENGINE, "at most K injected errors a run" },
@@ -166,6 +172,8 @@ static const char **text_option(struct options *options, enum option_id id)
 	case OPTION_OUTPUT: return &options->output;
 	case OPTION_DIALECT: return &options->dialect;
 	case OPTION_TO: return &options->to;
+	case OPTION_PROGRAM: return &options->subject;
+	case OPTION_IMAGE_DIR: return &options->image_folder;
 	default: return NULL;
 	}
 }

@@ -57,6 +57,8 @@ struct options {
 	const char *output;
 	const char *dialect;
 	const char *to;
+	const char *subject;      /* --program: the command line of a foreign program */
+	const char *image_folder; /* --image-dir */
 	const char *bugs[OPTIONS_BUGS_MAX];
 	size_t bug_count;
 	const char *images[OPTIONS_IMAGES_MAX];

@@ -22,6 +22,8 @@ struct settings {
 	uint64_t runs;
 	uint32_t depth;      /* pct: orderings; delay: deviations; 0: not said */
 	uint64_t states_max; /* stateful: how many are kept; 0: as many as memory allows */
+	char *program;       /* owned; the command line of a foreign program; NULL: the engine */
+	char *image_folder;  /* owned; where its images live; NULL: not said */
 };
 
 /** A strategy that a search may use. */

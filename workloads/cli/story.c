@@ -209,6 +209,10 @@ static bool tell_data_write(struct teller *teller, const struct event *event,
 	if (role)
 		guest_offset = role->guest_offset + event->host_offset % cluster_bytes_of(teller);
 	const struct event *request = whose_data(teller, event, &guest_offset);
+	/* Data that landed in somebody else's cluster. */
+	uint64_t own_offset = NOWHERE;
+	if (!request && role && (request = whose_data(teller, event, &own_offset)))
+		guest_offset = own_offset;
 	enum weight weight = is_the_place(teller, guest_offset) ? WEIGHT_ALWAYS : WEIGHT_USUAL;
 	if (request)
 		say(teller, weight,

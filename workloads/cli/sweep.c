@@ -14,6 +14,7 @@
 #include "workloads/cli/findings.h"
 #include "workloads/cli/interrupt.h"
 #include "workloads/cli/output.h"
+#include "workloads/cli/program_search.h"
 #include "workloads/cli/search.h"
 #include "workloads/world_snapshot.h"
 #include "workloads/world_state.h"
@@ -56,13 +57,14 @@ struct sweeping {
 static void summarise_settings(struct sweep_summary *summary, const struct settings *settings)
 {
 	snprintf(summary->policy, sizeof(summary->policy), "%s",
-		 qcow2_policy_name(settings->world.policy));
+		 settings->program ? "foreign" : qcow2_policy_name(settings->world.policy));
 	snprintf(summary->strategy, sizeof(summary->strategy), "%s", settings->strategy);
 	snprintf(summary->points, sizeof(summary->points), "%s", settings_points_name(settings));
 	summary->symmetry = settings->world.symmetry;
 	settings_models_text(settings, summary->models, sizeof(summary->models));
 	summary->faults = settings->world.faults_max;
 	summary->prune = settings->prune;
+	summary->is_foreign = settings->program != NULL;
 }
 
 static void summarise_result(struct sweep_summary *summary, const struct explore_result *result)
@@ -86,6 +88,8 @@ static void summarise_result(struct sweep_summary *summary, const struct explore
 		 result->why_incomplete ? result->why_incomplete : "");
 	snprintf(summary->complaint, sizeof(summary->complaint), "%s",
 		 result->complaint ? result->complaint : "");
+	for (size_t i = result->violation_count; i-- > 0;)
+		summary->found_in[result->violations[i].verdict.rule] = result->violations[i].run;
 	for (int rule = 0; rule < RULE_COUNT; rule++)
 		snprintf(summary->skipped[rule], sizeof(summary->skipped[rule]), "%s",
 			 result->skipped[rule] ? result->skipped[rule] : "");
@@ -475,9 +479,30 @@ static enum status begin(struct sweeping *sweeping, const char *name)
 	return status;
 }
 
+static enum status search_program(struct sweeping *sweeping)
+{
+	struct progress *progress = sweeping->plan->progress;
+	const struct explore_options wanted = {
+		.budget = sweeping->plan->budget,
+		.stop = sweeping->stop,
+		.models = sweeping->settings.models,
+		.sector_bytes = sweeping->settings.sector_bytes,
+		.count_distinct = true,
+		.progress = progress ? show_whole : NULL,
+		.progress_context = progress,
+	};
+	enum status status = program_search(&sweeping->workload, &sweeping->settings, &wanted,
+					    &sweeping->result, &sweeping->summary->why);
+	if (progress)
+		progress_clear(progress);
+	return status;
+}
+
 static enum status search(struct sweeping *sweeping)
 {
 	const struct settings *settings = &sweeping->settings;
+	if (settings->program)
+		return search_program(sweeping);
 	settings_enable_bugs(settings);
 	if (!settings->twice && strcmp(settings->strategy, "dpor") == 0)
 		return search_in_slices(sweeping, &sweeping->plan->budget, sweeping->plan->jobs);
@@ -574,7 +599,8 @@ static enum status finish(struct sweeping *sweeping, struct sweep_outcome *outco
 	    strcmp(sweeping->summary->strategy, "dpor") == 0 && !sweeping->settings.twice)
 		status = leave_checkpoint(sweeping);
 	findings_take(&findings);
-	if (status == STATUS_OK && plan->is_alone && !sweeping->options->no_swap && !was_stopped)
+	if (status == STATUS_OK && plan->is_alone && !sweeping->options->no_swap && !was_stopped &&
+	    !sweeping->settings.program)
 		status = test_swaps(sweeping);
 	return status;
 }

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+/** What a gated program and its controller say to each other: one question, one answer, over a
+ *  socket that keeps messages whole. Both ends run on one machine, from one build. */
+#ifndef INJECTOR_GATE_WIRE_H
+#define INJECTOR_GATE_WIRE_H
+
+#include <stdint.h>
+
+/** The variables that name the descriptors of the sockets: of a gated program, and of the server
+ * that programs are forked from. */
+#define GATE_WIRE_VARIABLE "COWTIP_GATE"
+#define GATE_SERVER_VARIABLE "COWTIP_SERVER"
+#define GATE_WIRE_NUMBER "399"
+
+enum {
+	/** The descriptors: high, because low numbers are for the program. */
+	GATE_WIRE_DESCRIPTOR = 399,
+	GATE_SERVER_DESCRIPTOR = 398,
+	/** Calls that can wait at a time: the thread pools of programs are smaller. */
+	GATE_WIRE_CALLS_MAX = 128,
+	/** The program has not come to rest in so many seconds: it never will. */
+	GATE_WIRE_REST_SECONDS = 10,
+	/** Times in a row that the program may wait for its own clock with nothing to be decided.
+	 */
+	GATE_WIRE_TIMERS_MAX = 1000,
+	/** Polls in a row that find nothing and do not wait. */
+	GATE_WIRE_POLLS_MAX = 1000000,
+};
+
+enum gate_ask_kind {
+	GATE_ASK_REST = 1, /* everything sleeps: who goes on? */
+	GATE_ASK_RESTLESS, /* the program does not come to rest; it ends itself */
+	GATE_ASK_TIMERS,   /* it only waits for its own clock, again and again; likewise */
+	GATE_ASK_CROWD,    /* more calls wait than a message can hold; likewise */
+};
+
+/** A call that waits. */
+struct gate_wire_call {
+	uint32_t op; /* enum io_op */
+	uint32_t actor;
+	uint32_t id; /* as in events */
+	uint32_t file;
+	uint64_t host_offset, length; /* bytes */
+};
+
+/** From the program. The calls are in the order of their identity. */
+struct gate_ask {
+	uint32_t kind;          /* enum gate_ask_kind */
+	uint32_t takes_command; /* it would read its standard input now */
+	uint32_t count;
+	struct gate_wire_call calls[GATE_WIRE_CALLS_MAX];
+};
+
+/** The answer: call number `call` goes on, or its standard input has something to read now. */
+#define GATE_ANSWER_COMMAND UINT32_MAX
+struct gate_answer {
+	uint32_t call;
+};
+
+/** To the server: descriptors come with a byte. The program's ends of its standard input, of its
+ * standard output and error, and of its control socket, in this order. */
+enum { GATE_BIRTH_DESCRIPTORS = 3 };
+
+/** From the server: it has forked a program; and, later: that has ended. */
+struct gate_birth {
+	int32_t process; /* -1: it could not */
+};
+struct gate_death {
+	int32_t wait_status; /* as of waitpid(2) */
+};
+
+#endif

@@ -1,0 +1,417 @@
+// SPDX-License-Identifier: MIT
+/* The gate inside a foreign program.
+ *
+ *      worker thread                 main thread                         controller
+ *      pwrite() ... waits            ppoll(): nothing is ready
+ *                                    all others sleep (preload_rest.c)
+ *                                    "these wait; I would read" ------->  picks one
+ *      goes on  <------------------  lets it go  <----------------------  "number 2"
+ *      writes, tells main, sleeps    waits until all sleep, polls again
+ *
+ * So at any time one thread does something, and everything the program does between two answers
+ * follows from the answers: nothing is left to the kernel's scheduler.
+ *
+ * Waking a worker makes two threads run. So whatever wakes one on the main thread
+ * (pthread_cond_signal and its like, interposed here) returns only when all others sleep again. A
+ * thread pool that has just signalled its only idle worker would otherwise still count it as idle
+ * when the next call comes, and queue that one behind it: both orders of the two calls could not
+ * happen any more, depending on luck.
+ *
+ * Only the main thread asks, and only when its event loop would sleep. Calls of the main thread
+ * itself go straight through. A program whose main thread waits elsewhere never asks; the
+ * controller gives it up after a time. */
+#include "injector/preload_gate.h"
+
+#include "injector/digest.h"
+#include "injector/gate.h"
+#include "injector/gate_wire.h"
+#include "injector/intercept.h"
+#include "injector/preload.h"
+#include "injector/real.h"
+#include "injector/recorder.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	MAIN_ACTOR = 1,
+	EXIT_GIVEN_UP = 3,
+	OUTPUT_BUFFER_BYTES = 1 << 15,
+};
+
+/** A call that waits; on its thread's stack. */
+struct waiter {
+	struct event submitted; /* as it will be recorded */
+	uint64_t hash;          /* of what it writes */
+	uint64_t arrival;
+	uint32_t open; /* the futex: 1 when it may go on */
+	struct waiter *next;
+};
+
+static struct {
+	bool on;
+	pid_t main_thread;
+	pthread_mutex_t lock; /* for `waiting` and `arrivals` */
+	struct waiter *waiting;
+	uint64_t arrivals;
+	bool used[GATE_WIRE_CALLS_MAX + 1]; /* lanes; main thread only */
+	uint32_t polls, timers;             /* in a row */
+} gate = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+/* Of the calling thread: the call that it is about to wait with, and the names under which the last
+ * one went through. */
+static __thread struct event arriving;
+static __thread uint32_t signed_actor, signed_id;
+static __thread pid_t own_thread;
+
+static bool is_main_thread(void)
+{
+	if (own_thread == 0)
+		own_thread = (pid_t)syscall(SYS_gettid);
+	return own_thread == gate.main_thread;
+}
+
+bool preload_gate_holds(void)
+{
+	return gate.on && preload.process == getpid() && !is_main_thread();
+}
+
+bool preload_gate_owns(int descriptor)
+{
+	return gate.on && descriptor == GATE_WIRE_DESCRIPTOR;
+}
+
+bool preload_gate_sign(struct event *event)
+{
+	if (!preload_gate_holds())
+		return true;
+	if (event->kind == EVENT_IO_SUBMITTED) {
+		arriving = *event;
+		return false;
+	}
+	event->actor = signed_actor;
+	event->id = signed_id;
+	return true;
+}
+
+/* ---- the calls that wait ---- */
+
+static uint64_t content_hash(const struct io_call *call)
+{
+	return call->op == IO_WRITE ? digest_vector(call->vector, (size_t)call->length) : 0;
+}
+
+static void wait_at_gate(void *context, const struct io_call *call)
+{
+	struct waiter waiter = { .submitted = arriving, .hash = content_hash(call) };
+
+	(void)context;
+	pthread_mutex_lock(&gate.lock);
+	waiter.arrival = ++gate.arrivals;
+	waiter.next = gate.waiting;
+	gate.waiting = &waiter;
+	pthread_mutex_unlock(&gate.lock);
+	while (!__atomic_load_n(&waiter.open, __ATOMIC_ACQUIRE))
+		syscall(SYS_futex, &waiter.open, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
+	signed_actor = waiter.submitted.actor;
+	signed_id = waiter.submitted.id;
+}
+
+static void pass(void *context, const struct io_call *call)
+{
+	(void)context;
+	(void)call;
+}
+
+static uint32_t held_actor(void *context)
+{
+	(void)context;
+	return preload_gate_holds() ? MAIN_ACTOR + 1 : 0;
+}
+
+/** The order of identities: what the call is, never who makes it. The last resort is the order of
+ * arrival, which only decides between calls that do the same. */
+static int compare_waiters(const void *a, const void *b)
+{
+	const struct waiter *left = *(struct waiter *const *)a;
+	const struct waiter *right = *(struct waiter *const *)b;
+	const struct event *one = &left->submitted, *two = &right->submitted;
+
+	if (one->op != two->op)
+		return one->op < two->op ? -1 : 1;
+	if (one->file != two->file)
+		return one->file < two->file ? -1 : 1;
+	if (one->host_offset != two->host_offset)
+		return one->host_offset < two->host_offset ? -1 : 1;
+	if (one->length != two->length)
+		return one->length < two->length ? -1 : 1;
+	if (left->hash != right->hash)
+		return left->hash < right->hash ? -1 : 1;
+	return left->arrival < right->arrival ? -1 : 1;
+}
+
+/* ---- the main thread ---- */
+
+/** Say why, and end: nothing that follows would be worth anything. */
+_Noreturn static void give_up(enum gate_ask_kind kind)
+{
+	const struct gate_ask ask = { .kind = (uint32_t)kind };
+
+	(void)!send(GATE_WIRE_DESCRIPTOR, &ask, sizeof(ask), MSG_NOSIGNAL);
+	_exit(EXIT_GIVEN_UP);
+}
+
+/** Wait until all other threads sleep. The clock decides only when to give up. */
+static void settle(void)
+{
+	struct timespec begun = { 0 }, now;
+
+	while (!preload_rest_reached()) {
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		if (begun.tv_sec == 0)
+			begun = now;
+		if (now.tv_sec - begun.tv_sec > GATE_WIRE_REST_SECONDS)
+			give_up(GATE_ASK_RESTLESS);
+		sched_yield();
+	}
+}
+
+/** The lowest lane that no waiting call has. */
+static uint32_t take_lane(void)
+{
+	uint32_t lane = 0;
+
+	while (gate.used[lane])
+		lane++;
+	gate.used[lane] = true;
+	return MAIN_ACTOR + 1 + lane;
+}
+
+/** All that wait, in the order of their identity; record those that are new. */
+static size_t gather(struct waiter **waiters)
+{
+	size_t count = 0;
+
+	pthread_mutex_lock(&gate.lock);
+	for (struct waiter *at = gate.waiting; at; at = at->next) {
+		if (count == GATE_WIRE_CALLS_MAX)
+			give_up(GATE_ASK_CROWD);
+		waiters[count++] = at;
+	}
+	pthread_mutex_unlock(&gate.lock);
+	qsort(waiters, count, sizeof(struct waiter *), compare_waiters);
+	for (size_t i = 0; i < count; i++) {
+		struct event *event = &waiters[i]->submitted;
+		if (event->actor != 0)
+			continue;
+		event->id = preload_next_id();
+		event->actor = take_lane();
+		recorder_append(event, NULL, 0);
+	}
+	return count;
+}
+
+static void let_go(struct waiter *waiter)
+{
+	struct waiter **link = &gate.waiting;
+
+	pthread_mutex_lock(&gate.lock);
+	while (*link != waiter)
+		link = &(*link)->next;
+	*link = waiter->next;
+	pthread_mutex_unlock(&gate.lock);
+	gate.used[waiter->submitted.actor - MAIN_ACTOR - 1] = false;
+	__atomic_store_n(&waiter->open, 1, __ATOMIC_RELEASE);
+	syscall(SYS_futex, &waiter->open, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+	settle();
+}
+
+/** Ask, and do as we are told. A controller that is gone means the end. */
+static void ask(struct waiter *const *waiters, size_t count, bool takes_command)
+{
+	static struct gate_ask question;
+	struct gate_answer answer;
+	const struct event mark = { .kind = EVENT_SWITCH, .actor = MAIN_ACTOR };
+
+	question = (struct gate_ask){ .kind = GATE_ASK_REST,
+				      .takes_command = takes_command,
+				      .count = (uint32_t)count };
+	for (size_t i = 0; i < count; i++) {
+		const struct event *event = &waiters[i]->submitted;
+		question.calls[i] = (struct gate_wire_call){ .op = event->op,
+							     .actor = event->actor,
+							     .id = event->id,
+							     .file = event->file,
+							     .host_offset = event->host_offset,
+							     .length = event->length };
+	}
+	/* Where the controller's own events belong in the recording. */
+	recorder_append(&mark, NULL, 0);
+	fflush(stdout);
+	if (send(GATE_WIRE_DESCRIPTOR, &question, sizeof(question), MSG_NOSIGNAL) !=
+		    (ssize_t)sizeof(question) ||
+	    recv(GATE_WIRE_DESCRIPTOR, &answer, sizeof(answer), 0) != (ssize_t)sizeof(answer))
+		_exit(EXIT_GIVEN_UP);
+	if (answer.call < count)
+		let_go(waiters[answer.call]);
+}
+
+/** At rest: let the controller decide. False: there is nothing to decide, and the program may wait
+ * for its clock. */
+static bool decide(bool takes_command, bool has_timeout)
+{
+	struct waiter *waiters[GATE_WIRE_CALLS_MAX];
+	size_t count = gather(waiters);
+
+	if (count == 0 && !takes_command && has_timeout) {
+		if (++gate.timers > GATE_WIRE_TIMERS_MAX)
+			give_up(GATE_ASK_TIMERS);
+		return false;
+	}
+	gate.timers = 0;
+	ask(waiters, count, takes_command);
+	return true;
+}
+
+/** Would the program read its standard input when there were something? */
+static bool wants_input(const struct pollfd *files, nfds_t count)
+{
+	for (nfds_t i = 0; i < count; i++)
+		if (files[i].fd == STDIN_FILENO && (files[i].events & POLLIN))
+			return true;
+	return false;
+}
+
+typedef int poll_call(struct pollfd *files, nfds_t count, const struct timespec *timeout,
+		      const sigset_t *signals);
+
+static int gated_poll(poll_call *next, struct pollfd *files, nfds_t count,
+		      const struct timespec *timeout, const sigset_t *signals)
+{
+	static const struct timespec at_once = { 0 };
+	bool waits = !timeout || timeout->tv_sec != 0 || timeout->tv_nsec != 0;
+
+	for (;;) {
+		int ready = next(files, count, &at_once, signals);
+		if (ready != 0 || !waits) {
+			gate.polls = ready != 0 ? 0 : gate.polls + 1;
+			if (gate.polls > GATE_WIRE_POLLS_MAX)
+				give_up(GATE_ASK_RESTLESS);
+			return ready;
+		}
+		gate.polls = 0;
+		settle();
+		ready = next(files, count, &at_once, signals);
+		if (ready != 0)
+			return ready;
+		if (!decide(wants_input(files, count), timeout != NULL))
+			return next(files, count, timeout, signals);
+	}
+}
+
+/* ---- the calls that are interposed ---- */
+
+/** Store the address of libc's `name` in the function pointer at `pointer`, in the present version
+ * where there are several. */
+static void find(void *pointer, const char *name)
+{
+	void *address = dlvsym(RTLD_NEXT, name, "GLIBC_2.3.2");
+
+	if (!address)
+		address = dlsym(RTLD_NEXT, name);
+	memcpy(pointer, &address, sizeof(address));
+}
+
+static bool is_gated_main(void)
+{
+	return gate.on && is_main_thread() && preload.process == getpid();
+}
+
+INTERCEPT_EXPORT int ppoll(struct pollfd *files, nfds_t count, const struct timespec *timeout,
+			   const sigset_t *signals)
+{
+	static poll_call *next;
+
+	if (!next)
+		find(&next, "ppoll");
+	return is_gated_main() ? gated_poll(next, files, count, timeout, signals)
+			       : next(files, count, timeout, signals);
+}
+
+INTERCEPT_EXPORT int poll(struct pollfd *files, nfds_t count, int milliseconds)
+{
+	static int (*next)(struct pollfd *, nfds_t, int);
+	const struct timespec timeout = { .tv_sec = milliseconds / 1000,
+					  .tv_nsec = milliseconds % 1000 * 1000000L };
+
+	if (!next)
+		find(&next, "poll");
+	if (!is_gated_main())
+		return next(files, count, milliseconds);
+	return ppoll(files, count, milliseconds < 0 ? NULL : &timeout, NULL);
+}
+
+INTERCEPT_EXPORT int pthread_cond_signal(pthread_cond_t *condition)
+{
+	static int (*next)(pthread_cond_t *);
+
+	if (!next)
+		find(&next, "pthread_cond_signal");
+	int result = next(condition);
+	if (is_gated_main())
+		settle();
+	return result;
+}
+
+INTERCEPT_EXPORT int pthread_cond_broadcast(pthread_cond_t *condition)
+{
+	static int (*next)(pthread_cond_t *);
+
+	if (!next)
+		find(&next, "pthread_cond_broadcast");
+	int result = next(condition);
+	if (is_gated_main())
+		settle();
+	return result;
+}
+
+INTERCEPT_EXPORT int sem_post(sem_t *semaphore)
+{
+	static int (*next)(sem_t *);
+
+	if (!next)
+		find(&next, "sem_post");
+	int result = next(semaphore);
+	if (is_gated_main())
+		settle();
+	return result;
+}
+
+void preload_gate_init(void)
+{
+	static const struct gate closed = { .actor = held_actor,
+					    .before_effect = wait_at_gate,
+					    .before_return = pass };
+	const char *descriptor = getenv(GATE_WIRE_VARIABLE);
+
+	if (!descriptor || strtol(descriptor, NULL, 10) != GATE_WIRE_DESCRIPTOR)
+		return;
+	gate.main_thread = getpid();
+	gate.on = true;
+	/* What the program says is read at each rest, in as few pieces as possible. */
+	setvbuf(stdout, NULL, _IOFBF, OUTPUT_BUFFER_BYTES);
+	gate_install(&closed);
+}

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+/** The gate inside a foreign program: its worker threads wait in front of every watched call until
+ *  the controller lets one of them go on. See preload_gate.c. */
+#ifndef INJECTOR_PRELOAD_GATE_H
+#define INJECTOR_PRELOAD_GATE_H
+
+#include "traces/event.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/** Close the gate, if the environment says so. Called once, on the main thread. */
+void preload_gate_init(void);
+
+/** Is the calling thread one that has to wait at the gate? */
+bool preload_gate_holds(void);
+
+/** `event` is about to be recorded by the calling thread. False: not by it. The submission of a
+ * held call is recorded by the main thread, when all that arrived are known. Else the event gets
+ * the names under which the call went through the gate. */
+bool preload_gate_sign(struct event *event);
+
+/** Is `descriptor` the one that leads to the controller? */
+bool preload_gate_owns(int descriptor);
+
+/** Does every thread but the calling one sleep? When it returns true there was a moment during the
+ * call at which all of them did. See preload_rest.c. */
+bool preload_rest_reached(void);
+
+#endif

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+/* A program that behaves badly at the gate, each way under its name.
+ *
+ * usage: helper_gated MODE IMAGE      reads commands as qemu-io does; the first makes it misbehave
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void *spin(void *nothing)
+{
+	volatile unsigned turns = 0;
+	(void)nothing;
+	for (;;)
+		turns++;
+	return NULL;
+}
+
+/* Wait for a command like an event loop; false: there are no more. */
+static int next_command(void)
+{
+	char line[200];
+	struct pollfd input = { .fd = STDIN_FILENO, .events = POLLIN };
+	while (poll(&input, 1, -1) < 0)
+		;
+	return read(STDIN_FILENO, line, sizeof(line)) > 0;
+}
+
+static void misbehave(const char *mode)
+{
+	pthread_t thread;
+	struct pollfd nothing = { .fd = -1 };
+	if (strcmp(mode, "spin") == 0)
+		pthread_create(&thread, NULL, spin, NULL);
+	else if (strcmp(mode, "abort") == 0)
+		abort();
+	else if (strcmp(mode, "leave") == 0)
+		exit(7);
+	else if (strcmp(mode, "lie") == 0)
+		puts("wrote 512/512 bytes at offset 77");
+	else if (strcmp(mode, "dumb") == 0)
+		puts("I do not know that word");
+	else if (strcmp(mode, "stuck") == 0)
+		poll(&nothing, 1, -1);
+	else if (strcmp(mode, "timer") == 0)
+		for (;;)
+			poll(&nothing, 1, 1);
+	else if (strcmp(mode, "busy") == 0)
+		for (;;)
+			poll(&nothing, 1, 0);
+}
+
+int main(int argc, char **argv)
+{
+	int image = argc == 3 ? open(argv[2], O_RDWR) : -1;
+	if (image < 0)
+		return 1;
+	while (next_command())
+		misbehave(argv[1]);
+	return 0;
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT
+/* Runs of qemu-io at the gate, next to plain launches of it that do the same: each on a fresh copy
+ * of the image, two writes and a flush. Nothing is judged. */
+#include "injector/strategy.h"
+#include "workloads/cli/bench.h"
+#include "workloads/program.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { RUNS = 100, PATH_BYTES = 256 };
+
+static const char text[] = "#@ image size=64k cluster_size=4k\n"
+			   "aio_write -P 1 0 512\n"
+			   "aio_write -P 2 8k 512\n"
+			   "aio_flush\n"
+			   "flush\n";
+
+static enum status run_gated(struct bench_gate *gate, struct program *program, uint64_t runs,
+			     struct why *why)
+{
+	enum status status = STATUS_OK;
+	struct choice choice;
+	struct strategy *strategy = strategy_random_new(1, runs);
+	if (!strategy)
+		return why_set(why, STATUS_NO_MEMORY, "out of memory");
+	choice_init(&choice, strategy, NULL);
+	double started = bench_now();
+	while (status == STATUS_OK && choice_begin(&choice)) {
+		(void)program_run(program, &choice);
+		status = program_status(program, why);
+		gate->runs++;
+	}
+	gate->seconds = bench_now() - started;
+	choice_release(&choice);
+	strategy_free(strategy);
+	return status;
+}
+
+static enum status run_plain(struct bench_gate *gate, const struct program *program, uint64_t runs,
+			     struct why *why)
+{
+	static const char *const words[] = { "qemu-io",
+					     "-t",
+					     "writeback",
+					     "-d",
+					     "unmap",
+					     "-f",
+					     "qcow2",
+					     "-c",
+					     "aio_write -P 1 0 512",
+					     "-c",
+					     "aio_write -P 2 8k 512",
+					     "-c",
+					     "aio_flush",
+					     "-c",
+					     "flush",
+					     "plain.qcow2",
+					     NULL };
+	char folder[BENCH_FOLDER_BYTES];
+	char path[PATH_BYTES];
+	size_t count = 0;
+	const struct trace_file *files = program_files(program, &count);
+	enum status status = bench_make_folder(folder, why);
+	if (status != STATUS_OK)
+		return status;
+	snprintf(path, sizeof(path), "%s/plain.qcow2", folder);
+	double started = bench_now();
+	for (; status == STATUS_OK && gate->launches < runs; gate->launches++) {
+		status = content_store(files[0].initial, path, why);
+		if (status == STATUS_OK && bench_run_program(words, folder, NULL) != 0)
+			status = why_set(why, STATUS_IO, "qemu-io failed");
+	}
+	gate->launch_seconds = bench_now() - started;
+	unlink(path);
+	rmdir(folder);
+	return status;
+}
+
+enum status bench_gate(struct bench_gate *gate, uint64_t runs, struct why *why)
+{
+	static const char *const probe[] = { "qemu-io", "--version", NULL };
+	const struct program_options options = {
+		.command = "qemu-io -t writeback -d unmap -f qcow2 {image}"
+	};
+	struct workload workload;
+	struct program *program = NULL;
+	*gate = (struct bench_gate){ 0 };
+	if (bench_run_program(probe, NULL, NULL) != 0) {
+		gate->why_none = "qemu-io cannot be run";
+		return STATUS_OK;
+	}
+	if (!runs || runs > RUNS)
+		runs = RUNS;
+	enum status status = workload_parse(&workload, "gate", text, strlen(text), why);
+	if (status == STATUS_OK)
+		status = program_new(&program, &workload, &options, why);
+	if (status == STATUS_OK)
+		status = run_gated(gate, program, runs, why);
+	if (status == STATUS_OK)
+		status = run_plain(gate, program, runs, why);
+	program_free(program);
+	workload_release(&workload);
+	return status;
+}
+
+static double ratio_of(const struct bench_gate *gate)
+{
+	return bench_ratio(bench_rate(gate->runs, gate->seconds),
+			   bench_rate(gate->launches, gate->launch_seconds));
+}
+
+void bench_gate_print(const struct bench_gate *gate)
+{
+	if (gate->why_none) {
+		printf("a program at the gate: not measured: %s\n", gate->why_none);
+		return;
+	}
+	printf("qemu-io, two writes and a flush:\n"
+	       "  %.0f runs/s at the gate, %.0f plain launches/s: %.2f times\n",
+	       bench_rate(gate->runs, gate->seconds),
+	       bench_rate(gate->launches, gate->launch_seconds), ratio_of(gate));
+}
+
+void bench_gate_json(struct json *json, const struct bench_gate *gate)
+{
+	if (gate->why_none) {
+		json_null(json, "gate");
+		return;
+	}
+	json_begin_object(json, "gate");
+	json_number(json, "runs", gate->runs);
+	json_seconds(json, "runs_per_second", bench_rate(gate->runs, gate->seconds));
+	json_number(json, "launches", gate->launches);
+	json_seconds(json, "launches_per_second", bench_rate(gate->launches, gate->launch_seconds));
+	json_seconds(json, "runs_per_launch", ratio_of(gate));
+	json_end_object(json);
+}

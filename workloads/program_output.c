@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT
+/* What the program says, as qemu-io says it:
+ *
+ *      qemu-io> wrote 65536/65536 bytes at offset 0          a write of any kind completed
+ *      64 KiB, 1 ops; 00.00 sec (45.651 MiB/sec ...)         of no interest
+ *      00000200:  00 00 00 ...  ................             what a read returned, ...
+ *      read 32/32 bytes at offset 512                        ... and which
+ *      discard 65536/65536 bytes at offset 0
+ *      aio_write failed: Input/output error                  one of that kind, it does not say
+ * which
+ *
+ * Flushes and resizes say nothing when they succeed: they have completed when the program would
+ * read its next command. */
+#include "workloads/program_private.h"
+
+#include "traces/memory.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PROMPT "qemu-io> "
+
+enum { DUMP_ROW_BYTES = 16 };
+
+/** An errno whose text is `text`; EIO when there is none. */
+static int errno_of(const char *text)
+{
+	enum { ERRNO_MAX = 134 };
+
+	for (int error = 1; error < ERRNO_MAX; error++) {
+		const char *known = strerrordesc_np(error);
+		if (known && strcmp(known, text) == 0)
+			return error;
+	}
+	return EIO;
+}
+
+static int hex_digit(char c)
+{
+	return isdigit((unsigned char)c) ? c - '0' : tolower((unsigned char)c) - 'a' + 10;
+}
+
+/** Take a row of a dump: "00000200:  00 01 ...". False: it is none. */
+static bool take_row(struct program_dump *dump, const char *line)
+{
+	size_t digits = strspn(line, "0123456789abcdef");
+	const char *at = line + digits;
+
+	if (digits < 8 || strncmp(at, ":  ", 3) != 0)
+		return false;
+	at += 2;
+	for (size_t i = 0; i < DUMP_ROW_BYTES; i++, at += 3) {
+		if (at[0] != ' ' || !isxdigit((unsigned char)at[1]) ||
+		    !isxdigit((unsigned char)at[2]))
+			break;
+		dump->bytes = memory_grow(dump->bytes, &dump->capacity, dump->byte_count + 1, 1);
+		dump->bytes[dump->byte_count++] =
+			(uint8_t)(hex_digit(at[1]) << 4 | hex_digit(at[2]));
+	}
+	return true;
+}
+
+static bool has_op(const struct program_request *request, enum request_op spoken)
+{
+	enum request_op op = request->command->op;
+
+	return op == spoken || (spoken == REQUEST_WRITE && op == REQUEST_WRITE_ZEROES);
+}
+
+/** The outstanding request of which the output speaks; SIZE_MAX: none. */
+static size_t find_spoken(const struct program *program, enum request_op op, uint64_t guest_offset,
+			  uint64_t length)
+{
+	for (size_t i = 0; i < program->request_count; i++) {
+		const struct program_request *request = &program->requests[i];
+		const struct workload_command *command = request->command;
+		if (request->state == REQUEST_OUTSTANDING && has_op(request, op) &&
+		    command->guest_offset == guest_offset && command->length == length)
+			return i;
+	}
+	return SIZE_MAX;
+}
+
+static enum status complete_spoken(struct program *program, enum request_op op,
+				   const uint64_t numbers[3], struct why *why)
+{
+	uint64_t done = numbers[0], length = numbers[1];
+	size_t index = find_spoken(program, op, numbers[2], length);
+	struct program_dump *dump = &program->dump;
+
+	if (index == SIZE_MAX || done != length)
+		return why_set(why, STATUS_UNSUPPORTED,
+			       "the program says that it %s %" PRIu64 " of %" PRIu64
+			       " bytes at offset %" PRIu64 ", which it was not asked for",
+			       request_op_name(op), done, length, numbers[2]);
+	bool is_read = op == REQUEST_READ;
+	if (is_read && dump->byte_count != length)
+		return why_set(why, STATUS_UNSUPPORTED,
+			       "the program printed %zu bytes of a read of %" PRIu64,
+			       dump->byte_count, length);
+	program_completed(program, index, 0, is_read ? dump->bytes : NULL,
+			  is_read ? dump->byte_count : 0);
+	dump->byte_count = 0;
+	return STATUS_OK;
+}
+
+/** One of the outstanding requests of a kind failed: which, shows only if there is but one. */
+static enum status fail_spoken(struct program *program, enum request_op op, bool is_async,
+			       const char *text, struct why *why)
+{
+	size_t found = SIZE_MAX, count = 0;
+
+	for (size_t i = 0; i < program->request_count; i++) {
+		const struct program_request *request = &program->requests[i];
+		if (request->state != REQUEST_OUTSTANDING || !has_op(request, op) ||
+		    request->waits == is_async)
+			continue;
+		found = i;
+		count++;
+	}
+	if (count != 1)
+		return why_set(why, STATUS_UNSUPPORTED,
+			       "a %s failed (%.80s), and %zu are under way: the program does not "
+			       "say which",
+			       request_op_name(op), text, count);
+	program_completed(program, found, -errno_of(text), NULL, 0);
+	return STATUS_OK;
+}
+
+/** Read one line. */
+static enum status take_line(struct program *program, const char *line, struct why *why)
+{
+	static const struct {
+		const char *word;
+		enum request_op op;
+	} successes[] = { { "wrote", REQUEST_WRITE },
+			  { "read", REQUEST_READ },
+			  { "discard", REQUEST_DISCARD } };
+	static const struct {
+		const char *words;
+		enum request_op op;
+		bool is_async;
+	} failures[] = { { "write failed: ", REQUEST_WRITE, false },
+			 { "writev failed: ", REQUEST_WRITE, false },
+			 { "read failed: ", REQUEST_READ, false },
+			 { "readv failed: ", REQUEST_READ, false },
+			 { "discard failed: ", REQUEST_DISCARD, false },
+			 { "aio_write failed: ", REQUEST_WRITE, true },
+			 { "aio_read failed: ", REQUEST_READ, true } };
+	uint64_t numbers[3];
+	char word[16];
+
+	while (strncmp(line, PROMPT, strlen(PROMPT)) == 0)
+		line += strlen(PROMPT);
+	if (!*line || take_row(&program->dump, line))
+		return STATUS_OK;
+	if (sscanf(line, "%15s %" SCNu64 "/%" SCNu64 " bytes at offset %" SCNu64, word, &numbers[0],
+		   &numbers[1], &numbers[2]) == 4)
+		for (size_t i = 0; i < sizeof(successes) / sizeof(successes[0]); i++)
+			if (strcmp(word, successes[i].word) == 0)
+				return complete_spoken(program, successes[i].op, numbers, why);
+	for (size_t i = 0; i < sizeof(failures) / sizeof(failures[0]); i++) {
+		size_t bytes = strlen(failures[i].words);
+		if (strncmp(line, failures[i].words, bytes) == 0)
+			return fail_spoken(program, failures[i].op, failures[i].is_async,
+					   line + bytes, why);
+	}
+	if (!strstr(line, " ops; "))
+		snprintf(program->line, sizeof(program->line), "%s", line);
+	return STATUS_OK;
+}
+
+/** Whatever kept the program from reading on has ended. */
+static enum status complete_silent(struct program *program, struct why *why)
+{
+	size_t index = program->waited_for;
+	const struct program_request *request = &program->requests[index];
+	enum request_op op = request->command->op;
+
+	program->waited_for = SIZE_MAX;
+	if (request->state != REQUEST_OUTSTANDING)
+		return STATUS_OK;
+	if (op != REQUEST_FLUSH && op != REQUEST_TRUNCATE)
+		return why_set(why, STATUS_UNSUPPORTED,
+			       "the program said nothing of line %" PRIu32 ": '%.*s'%s%s",
+			       request->command->line, (int)strlen(request->text) - 1,
+			       request->text, program->line[0] ? ", but: " : "", program->line);
+	bool failed = op == REQUEST_TRUNCATE && program->line[0];
+	program_completed(program, index, failed ? -EIO : 0, NULL, 0);
+	return STATUS_OK;
+}
+
+enum status program_listen(struct program *program, bool reads_on, struct why *why)
+{
+	enum status status = STATUS_OK;
+	char *text = program->run.output_bytes ? program->run.output : NULL;
+
+	for (char *line = text; line && *line && status == STATUS_OK;) {
+		size_t bytes = strcspn(line, "\n");
+		bool is_last = !line[bytes];
+		line[bytes] = 0;
+		status = take_line(program, line, why);
+		line = is_last ? NULL : line + bytes + 1;
+	}
+	if (status == STATUS_OK && reads_on && program->waited_for != SIZE_MAX)
+		status = complete_silent(program, why);
+	return status;
+}
