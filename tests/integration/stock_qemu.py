@@ -40,13 +40,15 @@ class Workload:
         return f"{self.image} -t {self.cache} -d {self.unmap}"
 
     def _make_image(self):
-        """Images of {version, lazy refcounts, backing file, snapshot}."""
+        """Images of {version, lazy refcounts, refcount width, backing file, snapshot}."""
         rng = self.rng
         options = [f"cluster_size={self.cluster}", f"compat={rng.choice(['1.1'] * 3 + ['0.10'])}"]
-        if options[1] == "compat=1.1" and rng.random() < 0.4:
-            options.append("lazy_refcounts=on")
         backing = rng.choice(["none", "none", "raw", "qcow2"])
         snapshot = rng.random() < 0.2
+        if options[1] == "compat=1.1" and rng.random() < 0.4:
+            options.append("lazy_refcounts=on")
+        if options[1] == "compat=1.1" and rng.random() < 0.2:
+            options.append(f"refcount_bits={rng.choice([8, 64] if snapshot else [1, 4, 64])}")
         command = ["qemu-img", "create", "-q", "-f", "qcow2", "-o", ",".join(options)]
         if backing == "raw":
             with open(os.path.join(self.folder, "base"), "wb") as file:

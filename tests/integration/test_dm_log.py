@@ -22,6 +22,8 @@ import replay_log
 import stock_qemu
 
 ARGUMENTS = argparse.Namespace()
+# Sector sizes of QEMU's logs; it takes any power of two from 32 on.
+SECTORS = [512, 512, 4096, 64]
 
 
 class DmLog(unittest.TestCase):
@@ -125,7 +127,7 @@ class DmLog(unittest.TestCase):
             pass
         options = ["driver=qcow2", "file.driver=blklogwrites", "file.file.driver=file",
                    "file.file.filename=disk.qcow2", "file.log.driver=file",
-                   f"file.log.filename={log}"]
+                   f"file.log.filename={log}", f"file.log-sector-size={SECTORS[number % 4]}"]
         workload.run(*workload.qemu_io("--image-opts", ",".join(options)))
         return log
 
