@@ -137,7 +137,7 @@ class DmLog(unittest.TestCase):
             workload = stock_qemu.Workload(self.folder, ARGUMENTS.seed, number)
             log = self.log_of(workload, number)
             image = ["--image", "initial.qcow2"]
-            report, _, alarms = stock_qemu.judge(ARGUMENTS.cowtip, self.folder, log, *image)
+            report, _, alarms = stock_qemu.judge(ARGUMENTS.cowtip, workload, log, *image)
             if alarms:
                 stock_qemu.print_alarms(number, workload, alarms)
             self.assertFalse(alarms)
