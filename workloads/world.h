@@ -19,7 +19,7 @@ struct world_options {
 	bool stamps; /* written sectors carry (request, guest sector); false: plain patterns, as
 			qemu-io writes */
 	bool flushes_matter; /* crashes are judged under `reorder`: see session_options */
-	bool stacks; /* record a stack label with every I/O */
+	bool stacks;         /* record a stack label with every I/O */
 	/** Asynchronous requests in a row that are alike (same command and range) are begun at once
 	 * and take their first lock in one order only: whatever else can happen is the same with
 	 * other names. Needs stamps and SCHED_POINTS_ALL. */

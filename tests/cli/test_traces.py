@@ -91,7 +91,7 @@ class Traces(CommandLine):
         self.assertFalse([name for name in os.listdir(self.folder) if name.endswith(".tmp")])
 
     def test_a_reordered_crash_is_shown_with_its_image(self):
-        found = self.run_json("sweep", "one-cluster-a-round", "--bug", "no-rwlock", "--crash",
+        found = self.run_json("sweep", "snapshot-cow", "--bug", "l1-no-flush", "--crash",
                               "prefix,torn,reorder", "--out", "s", code=1)
         reordered = [item for item in found["violations"] if item["crash"]["model"] == "reorder"]
         self.assertTrue(reordered)

@@ -3,8 +3,8 @@
 
     false_alarms.py COWTIP [--runs N] [--seed S] [--only K] [--keep DIR]
 
-A finding must be one of stock_qemu.EXPLAINED, which are really there, and `qemu-img check` must call
-that crash state corrupt, too; anything else is a false alarm (or news), and fails. The reasons are in
+A finding must be one of stock_qemu.EXPLAINED, which are really there, and `qemu-img` must see it in that
+very crash state, too; anything else is a false alarm (or news), and fails. The reasons are in
 oracle/README.md, "What stock qemu-io really shows".
 """
 import argparse
@@ -23,7 +23,7 @@ def one_run(arguments, number, explained):
         workload = stock_qemu.Workload(folder, arguments.seed, number)
         workload.run(arguments.cowtip, "record", "--quiet", "--out", "out", "--",
                      *workload.qemu_io("-f", "qcow2", "disk.qcow2"))
-        report, reasons, alarms = stock_qemu.judge(arguments.cowtip, folder,
+        report, reasons, alarms = stock_qemu.judge(arguments.cowtip, workload,
                                                    "out/qemu-io-1.trace.zst")
         explained.update(reasons)
         if alarms:

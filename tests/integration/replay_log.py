@@ -7,21 +7,23 @@ import struct
 MAGIC = 0x6A736677736872
 FLUSH, FUA, DISCARD, MARK = 1, 2, 4, 8
 GIB, DISCARD_MAX = 1 << 30, 128 << 20
+BLOCK = 512
 
 
 class Refused(Exception):
     """replay-log would not read this."""
 
 
-def read(path):
-    """All entries of the log: (offset, length in bytes, flags, data or text)."""
+def read(path, behind=False):
+    """All entries of the log: (offset, length in bytes, flags, data or text). With `behind`, what
+    stands behind those that the super block counts, too."""
     with open(path, "rb") as file:
         log = file.read()
     magic, version, count, sector = struct.unpack_from("<QQQI", log)
     if magic != MAGIC or version != 1:
         raise Refused("super block")
-    entries, at = [], sector
-    for number in range(count):
+    entries, at, number = [], sector, 0
+    while at < len(log) if behind else number < count:
         if at + sector > len(log):
             raise Refused(f"entry {number} is cut off")
         start, sectors, flags, text_bytes = struct.unpack_from("<QQQQ", log, at)
@@ -38,9 +40,45 @@ def read(path):
                 raise Refused(f"the data of entry {number} are cut off")
             at += length
         entries.append((start * sector, length, flags, data))
-    if at != len(log):
-        raise Refused("bytes behind the last entry")
+        number += 1
+    if number < count:
+        raise Refused("fewer entries than the super block counts")
     return entries
+
+
+def is_race(entries, block, found):
+    """The block at this offset should hold what the last write there put into it, and holds `found`. Is
+    that what an earlier write put there, with no flush since? QEMU logs writes as they complete,
+    and of two that overlap and are under way together the first to complete may be the last to reach
+    the file."""
+    for offset, length, flags, data in reversed(entries):
+        if flags & FLUSH:
+            return False
+        if data and offset <= block and block + BLOCK <= offset + length and \
+                data[block - offset:block - offset + BLOCK] == found:
+            return True
+    return False
+
+
+def behind_last_write(entries, block):
+    """The entries up to the last that writes to the block, without it: FLUSH entries behind it are
+    no matter."""
+    last = max((i for i, (offset, length, _, data) in enumerate(entries)
+                if data and offset < block + BLOCK and block < offset + length), default=0)
+    return entries[:last]
+
+
+def races_only(entries, replayed, real):
+    """Do the files differ in nothing but races?"""
+    with open(replayed, "rb") as first, open(real, "rb") as second:
+        for start, length in [*data_chunks(replayed), *data_chunks(real)]:
+            for block in range(start // BLOCK * BLOCK, start + length, BLOCK):
+                ours = os.pread(first.fileno(), BLOCK, block).ljust(BLOCK, b"\0")
+                theirs = os.pread(second.fileno(), BLOCK, block).ljust(BLOCK, b"\0")
+                if ours != theirs and \
+                        not is_race(behind_last_write(entries, block), block, theirs):
+                    return False
+    return True
 
 
 def replay(entries, path):

@@ -40,13 +40,15 @@ class Workload:
         return f"{self.image} -t {self.cache} -d {self.unmap}"
 
     def _make_image(self):
-        """Images of {version, lazy refcounts, backing file, snapshot}."""
+        """Images of {version, lazy refcounts, refcount width, backing file, snapshot}."""
         rng = self.rng
         options = [f"cluster_size={self.cluster}", f"compat={rng.choice(['1.1'] * 3 + ['0.10'])}"]
-        if options[1] == "compat=1.1" and rng.random() < 0.4:
-            options.append("lazy_refcounts=on")
         backing = rng.choice(["none", "none", "raw", "qcow2"])
         snapshot = rng.random() < 0.2
+        if options[1] == "compat=1.1" and rng.random() < 0.4:
+            options.append("lazy_refcounts=on")
+        if options[1] == "compat=1.1" and rng.random() < 0.2:
+            options.append(f"refcount_bits={rng.choice([8, 64] if snapshot else [1, 4, 64])}")
         command = ["qemu-img", "create", "-q", "-f", "qcow2", "-o", ",".join(options)]
         if backing == "raw":
             with open(os.path.join(self.folder, "base"), "wb") as file:
@@ -100,40 +102,80 @@ class Workload:
         return command + list(image)
 
 
-def is_reused_compressed_cluster(violation, violations):
+def writes_compressed(workload):
+    return any(command.startswith("write -c") for command in workload.commands)
+
+
+def is_reused_compressed_cluster(violation, violations, workload):
     """A compressed write is packed behind the last one, into what is left of its cluster. qemu-io
     7.2 goes on doing so after that cluster was freed and given to somebody else: to guest data, that
     is overwritten by it. The cluster then has a second reference, and COPIED in the first."""
     aliases = [other["host_offset"] for other in violations if other["rule"] == "no-alias" and
                "guest data and compressed data" in other["message"]]
-    return violation["rule"] in ("no-alias", "copied-exact") and \
-        violation["host_offset"] in aliases
+    return writes_compressed(workload) and violation["host_offset"] in aliases and \
+        violation["rule"] in ("no-alias", "copied-exact")
 
 
-EXPLAINED = [is_reused_compressed_cluster]
+def is_reused_compressed_cluster_noticed(violation, _, workload):
+    """The same, but the cluster was given to a table: QEMU notices, fails the write, and marks the
+    image corrupt."""
+    return writes_compressed(workload) and violation["rule"] == "opens" and \
+        violation["message"].endswith("the corrupt bit is set")
 
 
-def qemu_calls_it_corrupt(cowtip, folder, arguments, violation):
-    """Does `qemu-img check` find the crash state of a violation corrupt?"""
+def is_reused_before_it_was_unlinked(violation, _, workload):
+    """With lazy refcounts nothing orders the L2 table that gives a cluster up before the L2 table
+    that uses it again: between the two a crash leaves both entries."""
+    return violation["rule"] == "no-alias" and "lazy_refcounts=on" in workload.image and \
+        violation["message"].endswith("is guest data for 2 entries at the same time")
+
+
+def check_names_the_cluster(workload, violation):
+    """Does `qemu-img check` find that very cluster wrong in the crash state?"""
+    offset = violation["host_offset"]
+    done = workload.run("qemu-img", "check", "-f", "qcow2", "crash.img", statuses=(2,))
+    found = done.stdout + done.stderr
+    return f"ERROR cluster {offset // workload.cluster} refcount=" in found or \
+        f"ERROR OFLAG_COPIED data cluster: l2_entry={1 << 63 | offset:x} " in found
+
+
+def info_says_corrupt(workload, _):
+    done = workload.run("qemu-img", "info", "--output=json", "-f", "qcow2", "crash.img")
+    return json.loads(done.stdout)["format-specific"]["data"]["corrupt"]
+
+
+# What is really there, and how the reference tools see it in that very crash state.
+EXPLAINED = [
+    (is_reused_compressed_cluster, check_names_the_cluster),
+    (is_reused_compressed_cluster_noticed, info_says_corrupt),
+    (is_reused_before_it_was_unlinked, check_names_the_cluster),
+]
+
+
+def explanation(cowtip, workload, arguments, violation, violations):
+    """The name of the reason, confirmed by the reference tools; None: there is none."""
     crash = violation["crash"]
     place = f"{crash['operation']}" + (f"+{crash['sector']}" if crash["sector"] else "")
-    run(folder, cowtip, "show", "--quiet", *arguments, "--image-at", place, "--output", "crash.img")
-    return run(folder, "qemu-img", "check", "-f", "qcow2", "crash.img",
-               statuses=(0, 2, 3)).returncode == 2
+    for reason, confirm in EXPLAINED:
+        if reason(violation, violations, workload):
+            workload.run(cowtip, "show", "--quiet", *arguments, "--image-at", place, "--output",
+                         "crash.img")
+            return reason.__name__ if confirm(workload, violation) else None
+    return None
 
 
-def judge(cowtip, folder, *arguments):
-    """Check a trace or log. Returns the report, what of it is explained (by name), and what is not."""
-    report = json.loads(run(folder, cowtip, "check", "--json", *arguments, statuses=(0, 1)).stdout)
-    explained, alarms = [], []
+def judge(cowtip, workload, *arguments):
+    """Check a trace or log. Returns the report, the reasons for what is really there, and alarms."""
+    report = json.loads(workload.run(cowtip, "check", "--json", *arguments,
+                                     statuses=(0, 1)).stdout)
+    reasons, alarms = [], []
     for violation in report["violations"]:
-        names = [reason.__name__ for reason in EXPLAINED
-                 if reason(violation, report["violations"])]
-        if names and qemu_calls_it_corrupt(cowtip, folder, arguments, violation):
-            explained.append(names[0])
+        reason = explanation(cowtip, workload, arguments, violation, report["violations"])
+        if reason:
+            reasons.append(reason)
         else:
             alarms.append(violation)
-    return report, explained, alarms
+    return report, reasons, alarms
 
 
 def print_alarms(number, workload, alarms):

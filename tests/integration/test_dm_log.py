@@ -22,6 +22,9 @@ import replay_log
 import stock_qemu
 
 ARGUMENTS = argparse.Namespace()
+# Sector sizes of QEMU's logs: it takes any power of two from 32 on, and fails an assertion of its own
+# when a discard is smaller.
+SECTORS = [512, 512, 4096, 64]
 
 
 class DmLog(unittest.TestCase):
@@ -66,6 +69,7 @@ class DmLog(unittest.TestCase):
                                          "t.dmlog").stdout)
         entries = replay_log.read(self.path("t.dmlog"))
         self.assertEqual(len(entries), written["entries"])
+        self.assertEqual(entries, replay_log.read(self.path("t.dmlog"), behind=True))
         final = self.final_image(trace)
         initial = self.image_at(trace, 0)
         self.cowtip("convert", "t.dmlog", "again.trace.zst", "--image", initial)
@@ -121,12 +125,16 @@ class DmLog(unittest.TestCase):
         """Run it through blklogwrites: log `number`.log of disk.qcow2, which was initial.qcow2."""
         shutil.copy(self.path("disk.qcow2"), self.path("initial.qcow2"))
         log = f"{number}.log"
+        sector = min(SECTORS[number % 4], workload.cluster)
         with open(self.path(log), "wb"):
             pass
         options = ["driver=qcow2", "file.driver=blklogwrites", "file.file.driver=file",
                    "file.file.filename=disk.qcow2", "file.log.driver=file",
-                   f"file.log.filename={log}"]
-        workload.run(*workload.qemu_io("--image-opts", ",".join(options)))
+                   f"file.log.filename={log}", f"file.log-sector-size={sector}"]
+        done = workload.run(*workload.qemu_io("--image-opts", ",".join(options)), statuses=(0, 1))
+        # A compressed write over what is there already is refused.
+        self.assertTrue(done.returncode == 0 or "write failed: Input/output error" in
+                        done.stdout + done.stderr, done.stderr)
         return log
 
     def test_logs_of_blklogwrites_are_judged_and_replayed(self):
@@ -135,15 +143,19 @@ class DmLog(unittest.TestCase):
             workload = stock_qemu.Workload(self.folder, ARGUMENTS.seed, number)
             log = self.log_of(workload, number)
             image = ["--image", "initial.qcow2"]
-            report, _, alarms = stock_qemu.judge(ARGUMENTS.cowtip, self.folder, log, *image)
+            report, _, alarms = stock_qemu.judge(ARGUMENTS.cowtip, workload, log, *image)
             if alarms:
                 stock_qemu.print_alarms(number, workload, alarms)
             self.assertFalse(alarms)
             states += report["crash_states"]
             self.assertIn("old-or-new", [row["rule"] for row in report["skipped"]])
             final = self.final_image(log, *image)
-            self.assertTrue(replay_log.is_same(self.path(final), self.path("disk.qcow2")))
-            self.assert_replays(replay_log.read(self.path(log)), "initial.qcow2", "disk.qcow2")
+            entries = replay_log.read(self.path(log))
+            self.assertEqual(entries, replay_log.read(self.path(log), behind=True))
+            self.assert_replays(entries, self.image_at(log, 0, *image), final)
+            replay_log.replay(entries, self.path("initial.qcow2"))
+            self.assertTrue(replay_log.races_only(entries, self.path("initial.qcow2"),
+                                                  self.path("disk.qcow2")), str(workload))
         self.assertGreater(states, 100)
 
     def test_a_log_is_judged_as_the_trace_that_it_was_made_of(self):
@@ -163,6 +175,28 @@ class DmLog(unittest.TestCase):
         of_log = findings("t.log", "--image", initial)
         self.assertEqual(of_log, findings(trace))
         self.assertIn("copied-exact", [finding[0] for finding in of_log])
+
+
+class Races(unittest.TestCase):
+    """The excuse for a difference between log and file holds for races and for nothing else."""
+
+    def verdict(self, *entries, found):
+        with tempfile.TemporaryDirectory() as folder:
+            replayed, real = os.path.join(folder, "replayed"), os.path.join(folder, "real")
+            for path in (replayed, real):
+                with open(path, "wb") as file:
+                    file.write(found if path == real else bytes(1024))
+            replay_log.replay(entries, replayed)
+            return replay_log.races_only(entries, replayed, real)
+
+    def test_overlapping_writes_may_have_changed_places_unless_a_flush_parts_them(self):
+        first, second = (0, 1024, 0, b"1" * 1024), (512, 512, 0, b"2" * 512)
+        flush = (0, 0, replay_log.FLUSH, b"")
+        self.assertTrue(self.verdict(first, second, found=b"1" * 512 + b"2" * 512))
+        self.assertTrue(self.verdict(first, second, flush, found=b"1" * 1024))
+        self.assertFalse(self.verdict(first, flush, second, found=b"1" * 1024))
+        self.assertFalse(self.verdict(first, second, found=b"1" * 512 + b"3" * 512))
+        self.assertFalse(self.verdict(first, second, found=b"2" * 1024))
 
 
 def main():

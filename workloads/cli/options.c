@@ -61,7 +61,7 @@ struct option_spec {
 	const char *argument; /* NULL: takes none */
 	enum option_id id;
 	unsigned commands;
-	const char *help;
+	const char *help; /* NULL: another option's line tells of it */
 };
 
 static const struct option_spec option_specs[] = {
@@ -79,8 +79,9 @@ static const struct option_spec option_specs[] = {
 	{ "sector", "BYTES", OPTION_SECTOR, JUDGES | COMMAND_CONVERT,
 	  "written atomically: 512 or 4096 (512)" },
 	{ "strategy", "NAME", OPTION_STRATEGY, SEARCHES, "see 'list strategies' (dpor)" },
-	{ "no-prune", NULL, OPTION_NO_PRUNE, SEARCHES, "dfs: run equivalent interleavings too" },
-	{ "twice", NULL, OPTION_TWICE, SEARCHES, "run everything twice and compare" },
+	{ "no-prune", NULL, OPTION_NO_PRUNE, SEARCHES,
+	  "dfs: run equivalent interleavings too; --twice: everything" },
+	{ "twice", NULL, OPTION_TWICE, SEARCHES, NULL },
 	{ "budget", "BOUND", OPTION_BUDGET, SEARCHES, "60s, 10000runs or 1e9states; repeatable" },
 	{ "runs", "N", OPTION_RUNS, SEARCHES, "samplers: how many runs (1000)" },
 	{ "depth", "N", OPTION_DEPTH, SEARCHES, "pct: orderings (3); delay: deviations (no end)" },
@@ -307,7 +308,7 @@ void options_print_help(enum command_bit command)
 	for (size_t i = 0; i < OPTION_COUNT; i++) {
 		const struct option_spec *spec = &option_specs[i];
 		char left[40];
-		if (!(spec->commands & command))
+		if (!(spec->commands & command) || !spec->help)
 			continue;
 		snprintf(left, sizeof(left), "--%s%s%s", spec->name, spec->argument ? " " : "",
 			 spec->argument ? spec->argument : "");
