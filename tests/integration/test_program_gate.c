@@ -144,7 +144,10 @@ START_TEST(exhaustive_search_runs_every_order_of_writes_in_place)
 			    event->length == 512 && data[0] >= 2 && data[0] <= 4 && count < 3)
 				order[count++] = data[0] - 2u;
 		}
-		ck_assert_uint_eq(count, 3);
+		const char *complaint = strategy->ops->complaint(strategy);
+		ck_assert_msg(!complaint, "%s", complaint);
+		ck_assert_msg(count == 3, "%u writes in a run that was %s", count,
+			      run_end_name(end));
 		orders += !seen[order[0]][order[1]][order[2]];
 		seen[order[0]][order[1]][order[2]] = true;
 		choice_end(&choice, end, 0);
