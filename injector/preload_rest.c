@@ -18,6 +18,10 @@
  * these spans contain the moment between the two rounds. At that moment everybody slept, and the
  * only one who could have woken anybody, the calling thread, was busy here.
  *
+ * A thread may also make another one, behind our back when the list of threads was read before, and
+ * go to sleep before its first look. The new one is in the list then: it is read once more in the
+ * end, and must be the same.
+ *
  * (The state alone is not enough: a thread calls itself sleeping shortly before it leaves the
  * processor, and may think better of it. Where a kernel is built without the file "syscall" the
  * states and counts have to do.)
@@ -133,6 +137,17 @@ static int list_threads(struct sleeper *sleepers)
 	return count < THREADS_MAX ? count : -1;
 }
 
+/** Are these all threads, still? */
+static bool is_still_all(const struct sleeper *sleepers, int count)
+{
+	struct sleeper now[THREADS_MAX];
+	bool is_equal = list_threads(now) == count;
+
+	for (int i = 0; i < count && is_equal; i++)
+		is_equal = now[i].thread == sleepers[i].thread;
+	return is_equal;
+}
+
 bool preload_rest_reached(void)
 {
 	struct sleeper sleepers[THREADS_MAX];
@@ -146,5 +161,5 @@ bool preload_rest_reached(void)
 		rests = is_off_processor(sleepers[i].thread) &&
 			look(sleepers[i].thread, &switches) && switches == sleepers[i].switches;
 	}
-	return rests;
+	return rests && is_still_all(sleepers, count);
 }
