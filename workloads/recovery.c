@@ -459,7 +459,10 @@ static enum status take_files(struct recovering *recovering, const struct world 
 {
 	size_t count = 0;
 	const struct trace_file *files = world_files(world, &count);
-	const struct judge_options options = { .models = recovering->options->models,
+	/* The joined log does not say that a crash makes what is on disk durable, so the judge is
+	 * not asked about reordering: crash_losing() loses operations of a repair itself. */
+	const unsigned models = recovering->options->models & (CRASH_PREFIX | CRASH_TORN);
+	const struct judge_options options = { .models = models,
 					       .sector_bytes = recovering->options->sector_bytes };
 	if (recovering->judge)
 		return STATUS_OK;
