@@ -12,13 +12,12 @@ void findings_init(struct findings *findings, struct journal *journal, size_t ma
 	*findings = (struct findings){ .journal = journal, .max = max };
 	/* Each may be said three times: reorder, torn, then prefix. */
 	findings->capacity = 3 * max * RULE_COUNT;
-	findings->list = heap_new(findings->capacity, sizeof(*findings->list));
-	findings->visible = heap_new(findings->capacity, sizeof(*findings->visible));
+	findings->list = heap_reserve(findings->capacity, sizeof(*findings->list));
 }
 
 void findings_release(struct findings *findings)
 {
-	free(findings->list);
+	heap_unreserve(findings->list, findings->capacity, sizeof(*findings->list));
 	free(findings->visible);
 }
 
@@ -85,6 +84,8 @@ size_t findings_visible(struct findings *findings)
 {
 	size_t count = 0;
 
+	findings->visible = heap_grow(findings->visible, &findings->visible_capacity,
+				      findings->count, sizeof(*findings->visible));
 	for (size_t i = 0; i < findings->count; i++)
 		if (findings->list[i].hidden == 0)
 			findings->visible[count++] = findings->list[i].verdict;

@@ -22,13 +22,14 @@ struct moment {
 
 struct findings {
 	struct journal *journal; /* borrowed */
-	struct finding *list;    /* owned; `capacity` of them */
+	struct finding *list;    /* owned; room for `capacity` of them, which do not move */
 	size_t capacity;
 	size_t max;              /* of each rule */
 	size_t count;            /* put back by the owner */
 	bool stay;               /* verdicts outlive stepping back */
 	uint64_t muted;          /* journaled; nothing is wanted */
 	struct verdict *visible; /* owned; what is reported */
+	size_t visible_capacity;
 	struct moment now;
 };
 

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 static void require(const void *memory)
 {
@@ -35,4 +36,20 @@ void *heap_grow(void *old, size_t *capacity, size_t needed, size_t bytes)
 	require(memory);
 	*capacity = wanted;
 	return memory;
+}
+
+void *heap_reserve(size_t count, size_t bytes)
+{
+	void *room = mmap(NULL, count * bytes, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (room == MAP_FAILED)
+		abort();
+	return room;
+}
+
+void heap_unreserve(void *room, size_t count, size_t bytes)
+{
+	if (room != NULL)
+		munmap(room, count * bytes);
 }

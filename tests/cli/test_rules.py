@@ -35,7 +35,7 @@ class Rules(CommandLine):
                 out, _ = self.run_program(*words, "--no-swap", code=1)
                 self.assertIn(f"  {found.group(2).removesuffix(' ...')}", out)
                 checked += 1
-        self.assertGreaterEqual(checked, 10)
+        self.assertGreaterEqual(checked, 11)
 
 
 if __name__ == "__main__":

@@ -116,6 +116,7 @@ struct bench_recording {
 	unsigned models; /* set of crash_model bits */
 	uint64_t operations;
 	uint64_t states;
+	double decided;        /* states under `reorder` that its decisions stand for, or inf */
 	double seconds;        /* of judging */
 	size_t verdicts;       /* none, if all is well */
 	uint64_t memory_bytes; /* most that the process had: log, disk and judge */

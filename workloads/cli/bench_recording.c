@@ -123,6 +123,7 @@ static enum status judge_recording(struct bench_recording *recording, const stru
 		recording->seconds = bench_now() - started;
 		recording->operations = report.operations;
 		recording->states = report.counts.states;
+		recording->decided = report.counts.decided;
 		recording->verdicts = report.verdict_count;
 	}
 	judge_free(judge);

@@ -40,7 +40,7 @@ struct figures {
 	struct bench_skeleton skeleton;
 	struct bench_spin spin;
 	struct bench_gate gate;
-	struct bench_recording recording;
+	struct bench_recording recording, reordered; /* judged without and with `reorder` */
 };
 
 static enum status measure_sweep(struct suite *suite, const char *name,
@@ -105,6 +105,9 @@ static enum status measure_all(struct figures *figures, const char *only,
 	if (status == STATUS_OK)
 		status = bench_recording(&figures->recording, CRASH_PREFIX | CRASH_TORN, options,
 					 why);
+	if (status == STATUS_OK)
+		status = bench_recording(&figures->reordered,
+					 CRASH_PREFIX | CRASH_TORN | CRASH_REORDER, options, why);
 	return status;
 }
 
@@ -236,18 +239,27 @@ static void json_suite(struct json *json, const struct suite *suite,
 	json_seconds(json, "judged_states_per_qemu_img_check", bench_ratio(judged, rate));
 }
 
-static void print_recording(const struct bench_recording *recording)
+static void print_recording(const char *models, const struct bench_recording *recording)
 {
-	printf("a recording of %" PRIu64 " operations on a disk of 10 GiB:\n"
-	       "  judged in %.1f s, %.0f crash states/s, %.0f MiB of memory, %zu violations\n",
-	       recording->operations, recording->seconds,
-	       bench_rate(recording->states, recording->seconds),
+	printf("  %-20s judged in %.1f s, %.0f crash states/s, %.0f MiB of memory, %zu "
+	       "violations\n",
+	       models, recording->seconds, bench_rate(recording->states, recording->seconds),
 	       (double)recording->memory_bytes / (1 << 20), recording->verdicts);
 }
 
-static void json_recording(struct json *json, const struct bench_recording *recording)
+static void print_recordings(const struct figures *figures)
 {
-	json_begin_object(json, "recording");
+	printf("a recording of %" PRIu64 " operations on a disk of 10 GiB:\n",
+	       figures->recording.operations);
+	print_recording("prefix,torn", &figures->recording);
+	print_recording("prefix,torn,reorder", &figures->reordered);
+	printf("  %-20s the decisions stand for %.3g states\n", "", figures->reordered.decided);
+}
+
+static void json_recording(struct json *json, const char *key,
+			   const struct bench_recording *recording)
+{
+	json_begin_object(json, key);
 	json_number(json, "operations", recording->operations);
 	json_number(json, "crash_states", recording->states);
 	json_real(json, "seconds", recording->seconds);
@@ -334,7 +346,8 @@ static void print_json(const struct figures *figures)
 	json_skeleton(&json, &figures->skeleton);
 	json_spin(&json, &figures->spin, &figures->skeleton);
 	bench_gate_json(&json, &figures->gate);
-	json_recording(&json, &figures->recording);
+	json_recording(&json, "recording", &figures->recording);
+	json_recording(&json, "recording_reordered", &figures->reordered);
 	json_end_object(&json);
 }
 
@@ -353,7 +366,7 @@ enum exit_code cmd_bench(const struct options *options)
 		print_searches(&figures.searches);
 		print_skeleton(&figures.skeleton, &figures.spin);
 		bench_gate_print(&figures.gate);
-		print_recording(&figures.recording);
+		print_recordings(&figures);
 	}
 	return EXIT_CLEAN;
 }
