@@ -318,7 +318,8 @@ static void report_progress(struct search *search)
 {
 	const struct explore_options *options = search->options;
 	struct explore_result *result = search->result;
-	if (!options->progress || search->runs % PROGRESS_EVERY_RUNS)
+	uint64_t every = options->progress_every ? options->progress_every : PROGRESS_EVERY_RUNS;
+	if (!options->progress || search->runs % every)
 		return;
 	if (options->measure_tree)
 		result->done = tree_estimate_fraction(&search->tree);
@@ -469,17 +470,22 @@ static uint64_t subject_end_hash(const void *world)
 	return world_end_hash(world);
 }
 
-enum status explore(struct world *world, struct strategy *strategy,
-		    const struct explore_options *options, struct explore_result *result,
-		    struct why *why)
+struct subject explore_world_subject(struct world *world)
 {
-	const struct subject subject = {
+	return (struct subject){
 		.context = world,
 		.files = subject_files,
 		.run = subject_run,
 		.log = subject_log,
 		.end_hash = subject_end_hash,
 	};
+}
+
+enum status explore(struct world *world, struct strategy *strategy,
+		    const struct explore_options *options, struct explore_result *result,
+		    struct why *why)
+{
+	const struct subject subject = explore_world_subject(world);
 	return explore_subject(&subject, strategy, options, result, why);
 }
 

@@ -61,7 +61,8 @@ struct explore_options {
 	bool estimate_classes;
 	/** Say which part of a depth-first search is done. */
 	bool measure_tree;
-	/** Called now and then; NULL: never. */
+	/** Called now and then, or every `progress_every` runs unless that is 0; NULL: never. */
+	uint64_t progress_every;
 	void (*progress)(void *context, const struct explore_result *so_far);
 	void *progress_context;
 };
@@ -112,6 +113,9 @@ struct subject {
 	 * nothing can go wrong. Without it two runs with equal picks are known to be equal. */
 	enum status (*status)(const void *context, struct why *why);
 };
+
+/** `world` (borrowed) as a subject. */
+struct subject explore_world_subject(struct world *world);
 
 /** As explore(), of anything. */
 MUST_USE enum status explore_subject(const struct subject *subject, struct strategy *strategy,

@@ -27,6 +27,8 @@ enum exit_code cmd_record(const struct options *options);
 enum exit_code cmd_check(const struct options *options);
 /** Run a trace's schedule again, compare event by event, judge again. */
 enum exit_code cmd_replay(const struct options *options);
+/** Make a trace that breaks a rule as small as it goes. */
+enum exit_code cmd_shrink(const struct options *options);
 /** Print the story of a trace, its events, or write a crash image. */
 enum exit_code cmd_show(const struct options *options);
 /** Write a trace as a dm-log-writes log, or a log as a trace. */

@@ -18,6 +18,8 @@
  *   cmd_replay.c        a trace executed again
  *   cmd_check.c         a trace or log judged         -> input.c   files of any kind as traces
  *   cmd_show.c          a trace explained             -> story.c   what happened, in qcow2 words
+ *   cmd_shrink.c        a trace made small            -> shrink.c  its workload, by shrink_search.c
+ *                                                        shrink_schedule.c  its run
  *   cmd_record.c        a foreign program observed                 (roles.c: what a cluster is)
  *   cmd_convert.c       traces to dm-log-writes logs and back
  *   cmd_list.c          rules, bugs, workloads, ...
@@ -55,12 +57,13 @@ static const struct command commands[] = {
 	  "run it again, compare, judge again" },
 	{ "show", COMMAND_SHOW, cmd_show, 1, 1, "TRACE",
 	  "the story of a trace; its events; a crash image" },
+	{ "shrink", COMMAND_SHRINK, cmd_shrink, 1, 1, "TRACE",
+	  "the smallest run that breaks the same rule" },
 	{ "convert", COMMAND_CONVERT, cmd_convert, 2, 2, "IN OUT",
 	  "between traces and dm-log-writes logs" },
 	{ "list", COMMAND_LIST, cmd_list, 1, 1, "rules|bugs|strategies|workloads|faults",
 	  "what there is, one line each" },
 	{ "bench", COMMAND_BENCH, cmd_bench, 0, 1, "[WORKLOAD]", "the figures, on this machine" },
-	{ "shrink", 0, NULL, 0, 0, "TRACE", NULL },
 	{ "generate", 0, NULL, 0, 0, "", NULL },
 	{ "campaign", 0, NULL, 0, 0, "", NULL },
 	{ "worker", 0, NULL, 0, 0, "", NULL },

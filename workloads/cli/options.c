@@ -52,7 +52,7 @@ enum {
 	SEARCHES = COMMAND_SWEEP | COMMAND_BENCH,
 	ENGINE = COMMAND_SWEEP | COMMAND_RUN | COMMAND_BENCH,
 	JUDGES = COMMAND_SWEEP | COMMAND_RUN | COMMAND_CHECK | COMMAND_REPLAY | COMMAND_BENCH,
-	EVERY = 0x1ff,
+	EVERY = 0x5ff,
 	LOGS = COMMAND_CHECK | COMMAND_SHOW | COMMAND_CONVERT,
 };
 
@@ -67,7 +67,8 @@ struct option_spec {
 static const struct option_spec option_specs[] = {
 	{ "program", "CMD", OPTION_PROGRAM, COMMAND_SWEEP | COMMAND_RUN,
 	  "not the engine but this: 'qemu-io ... {image}'" },
-	{ "image-dir", "DIR", OPTION_IMAGE_DIR, COMMAND_SWEEP | COMMAND_RUN | COMMAND_REPLAY,
+	{ "image-dir", "DIR", OPTION_IMAGE_DIR,
+	  COMMAND_SWEEP | COMMAND_RUN | COMMAND_REPLAY | COMMAND_SHRINK,
 	  "where its images live (in memory)" },
 	{ "policy", "NAME", OPTION_POLICY, ENGINE, "eager, delayed or cancel" },
 	{ "points", "io|all", OPTION_POINTS, ENGINE, "where other tasks may get a turn (all)" },
@@ -82,7 +83,8 @@ static const struct option_spec option_specs[] = {
 	{ "no-prune", NULL, OPTION_NO_PRUNE, SEARCHES,
 	  "dfs: run equivalent interleavings too; --twice: everything" },
 	{ "twice", NULL, OPTION_TWICE, SEARCHES, NULL },
-	{ "budget", "BOUND", OPTION_BUDGET, SEARCHES, "60s, 10000runs or 1e9states; repeatable" },
+	{ "budget", "BOUND", OPTION_BUDGET, SEARCHES | COMMAND_SHRINK,
+	  "60s, 10000runs or 1e9states; repeatable" },
 	{ "runs", "N", OPTION_RUNS, SEARCHES, "samplers: how many runs (1000)" },
 	{ "depth", "N", OPTION_DEPTH, SEARCHES, "pct: orderings (3); delay: deviations (no end)" },
 	{ "seed", "N", OPTION_SEED, SEARCHES | COMMAND_RUN, "of the random picks" },
@@ -106,7 +108,7 @@ static const struct option_spec option_specs[] = {
 	{ "persist", "LIST", OPTION_PERSIST, COMMAND_SHOW,
 	  "of these operations, as a reorder verdict says" },
 	{ "output", "FILE", OPTION_OUTPUT, COMMAND_SHOW, "where --image-at writes it" },
-	{ "out", "DIR", OPTION_OUT, COMMAND_SWEEP | COMMAND_RUN | COMMAND_RECORD,
+	{ "out", "DIR", OPTION_OUT, COMMAND_SWEEP | COMMAND_RUN | COMMAND_RECORD | COMMAND_SHRINK,
 	  "where traces go (created)" },
 	{ "junit", "FILE", OPTION_JUNIT, COMMAND_SWEEP | COMMAND_CHECK | COMMAND_REPLAY,
 	  "write a JUnit report" },

@@ -28,6 +28,7 @@ enum command_bit {
 	COMMAND_LIST = 64,
 	COMMAND_BENCH = 128,
 	COMMAND_CONVERT = 256,
+	COMMAND_SHRINK = 1024,
 };
 
 /** What the command line said. Strings are borrowed from argv; NULL: not said. */

@@ -3,8 +3,6 @@
  * other is not known, so no run stands for another. */
 #include "workloads/cli/program_search.h"
 
-#include "workloads/program.h"
-
 static const struct trace_file *subject_files(const void *program, size_t *file_count)
 {
 	return program_files(program, file_count);
@@ -30,6 +28,18 @@ static enum status subject_status(const void *program, struct why *why)
 	return program_status(program, why);
 }
 
+struct subject program_subject(struct program *program)
+{
+	return (struct subject){
+		.context = program,
+		.files = subject_files,
+		.run = subject_run,
+		.log = subject_log,
+		.end_hash = subject_end_hash,
+		.status = subject_status,
+	};
+}
+
 enum status program_search(const struct workload *workload, const struct settings *settings,
 			   const struct explore_options *options, struct explore_result *result,
 			   struct why *why)
@@ -42,14 +52,7 @@ enum status program_search(const struct workload *workload, const struct setting
 	enum status status = program_new(&program, workload, &program_options, why);
 	if (status != STATUS_OK)
 		return status;
-	const struct subject subject = {
-		.context = program,
-		.files = subject_files,
-		.run = subject_run,
-		.log = subject_log,
-		.end_hash = subject_end_hash,
-		.status = subject_status,
-	};
+	const struct subject subject = program_subject(program);
 	struct strategy *strategy = settings_strategy(settings, NULL, NULL);
 	status = strategy ? explore_subject(&subject, strategy, options, result, why)
 			  : why_set(why, STATUS_NO_MEMORY, "out of memory");

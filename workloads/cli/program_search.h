@@ -5,6 +5,10 @@
 
 #include "workloads/cli/settings.h"
 #include "workloads/explore.h"
+#include "workloads/program.h"
+
+/** `program` (borrowed) as a subject. */
+struct subject program_subject(struct program *program);
 
 /** Explore as `settings` (with a program) and `options` say. Gives what `result` owns. */
 MUST_USE enum status program_search(const struct workload *workload,

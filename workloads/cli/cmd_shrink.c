@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: MIT
+/* cowtip shrink: a trace that breaks a rule, made small; its story, and the step that decides. */
+#include "workloads/cli/commands.h"
+#include "workloads/cli/interrupt.h"
+#include "workloads/cli/output.h"
+#include "workloads/cli/progress.h"
+#include "workloads/cli/report.h"
+#include "workloads/cli/shrink.h"
+#include "workloads/cli/story.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* Without a budget: minutes at worst, whatever the trace is; counted, so that the result is always
+ * the same. */
+enum { DEFAULT_RUNS = 400000, DEFAULT_RUNS_PROGRAM = 6000, NAME_BYTES = 256 };
+
+/* One line of the table. */
+struct figure {
+	const char *name; /* for people */
+	const char *key;  /* in JSON */
+	uint64_t before, after;
+};
+
+enum { FIGURES = 13 };
+
+static double seconds_since(const struct timespec *begun)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)(now.tv_sec - begun->tv_sec) + (double)(now.tv_nsec - begun->tv_nsec) * 1e-9;
+}
+
+static void list_figures(struct figure *figures, const struct shrink *shrink)
+{
+	const struct shrink_size *size = &shrink->size_before, *small = &shrink->best.size;
+	const struct shrink_run *run = &shrink->run_before, *quick = &shrink->best.run;
+	const struct figure all[FIGURES] = {
+		{ "requests", "requests", size->requests, small->requests },
+		{ "waits for all", "waits", size->waits, small->waits },
+		{ "prepared", "prepared", size->prepared, small->prepared },
+		{ "bytes", "bytes", size->bytes, small->bytes },
+		{ "disk, bytes", "disk_bytes", size->disk_bytes, small->disk_bytes },
+		{ "unaligned ends", "unaligned", size->unaligned, small->unaligned },
+		{ "options", "options", size->options, small->options },
+		{ "places, bytes", "places", size->places, small->places },
+		{ "switches", "switches", run->switches, quick->switches },
+		{ "faults", "faults", run->faults, quick->faults },
+		{ "crash model", "crash_model", run->model, quick->model },
+		{ "sectors of it", "crash_sectors", run->missing, quick->missing },
+		{ "events", "events", run->events, quick->events },
+	};
+	memcpy(figures, all, sizeof(all));
+}
+
+static void print_figures(const struct shrink *shrink)
+{
+	struct figure figures[FIGURES];
+	list_figures(figures, shrink);
+	printf("%-16s %12s %12s\n", "", "before", "after");
+	for (size_t i = 0; i < FIGURES; i++)
+		if (figures[i].before || figures[i].after)
+			printf("%-16s %12" PRIu64 " %12" PRIu64 "\n", figures[i].name,
+			       figures[i].before, figures[i].after);
+}
+
+static void print_critical(const struct shrink *shrink)
+{
+	const struct critical *critical = &shrink->critical;
+	if (!shrink->has_critical) {
+		printf("critical step: not decided: %s\n", shrink->why_no_critical);
+		return;
+	}
+	if (critical->step == 0) {
+		puts("critical step: none: every run of this workload ends like this");
+		return;
+	}
+	printf("critical step: %s%zu of %zu, task %" PRIu32 ": %s\n",
+	       critical->is_decided ? "" : "at the latest ", critical->step, critical->step_count,
+	       critical->actor, critical->event);
+	if (critical->is_decided)
+		puts("  before it some way on keeps the rule, after it none does");
+	else
+		puts("  after it no way on keeps the rule; of the steps right before it nothing is "
+		     "known");
+}
+
+static void print_indented(const char *text)
+{
+	while (*text) {
+		size_t bytes = strcspn(text, "\n");
+		printf("  %.*s\n", (int)bytes, text);
+		text += bytes + (text[bytes] == '\n');
+	}
+}
+
+static void print_text(const struct shrink *shrink, const char *path, const char *schedule)
+{
+	const struct trace *trace = &shrink->best.again.trace;
+	struct report_item item = { .finding = trace->findings[0] };
+	report_print(&item);
+	if (shrink->options->quiet)
+		return;
+	putchar('\n');
+	print_figures(shrink);
+	puts("\nThe workload:");
+	print_indented(shrink->best.workload.text);
+	char *story = story_tell(trace, &trace->findings[0]);
+	printf("\nStep by step:\n%s\n", story);
+	free(story);
+	print_critical(shrink);
+	printf("%" PRIu64 " executions; %s%s\n  schedule %s\n  repeat: cowtip replay %s\n",
+	       shrink->budget.runs,
+	       shrink->budget.why_ended ? "not complete: " : "nothing that was tried is smaller",
+	       shrink->budget.why_ended ? shrink->budget.why_ended : "", schedule, path);
+}
+
+static void json_side(struct json *json, const char *key, const struct figure *figures,
+		      bool is_after)
+{
+	json_begin_object(json, key);
+	for (size_t i = 0; i < FIGURES; i++)
+		json_number(json, figures[i].key, is_after ? figures[i].after : figures[i].before);
+	json_end_object(json);
+}
+
+static void json_critical(struct json *json, const struct shrink *shrink)
+{
+	const struct critical *critical = &shrink->critical;
+	json_begin_object(json, "critical_step");
+	json_bool(json, "decided", shrink->has_critical && critical->is_decided);
+	json_text(json, "why_not", shrink->has_critical ? NULL : shrink->why_no_critical);
+	if (shrink->has_critical) {
+		json_number(json, "step", critical->step);
+		json_number(json, "steps", critical->step_count);
+		json_number(json, "task", critical->actor);
+		json_text(json, "event", critical->event);
+		json_number(json, "executions", critical->runs);
+	}
+	json_end_object(json);
+}
+
+static void print_json(const struct shrink *shrink, const char *path, const char *schedule,
+		       double seconds)
+{
+	struct json json = { .file = stdout };
+	struct figure figures[FIGURES];
+	struct report_item item = { .finding = shrink->best.again.trace.findings[0],
+				    .schedule = schedule,
+				    .trace_path = path };
+	list_figures(figures, shrink);
+	json_begin_object(&json, NULL);
+	json_text(&json, "command", "shrink");
+	json_text(&json, "workload", shrink->best.workload.text);
+	json_bool(&json, "complete", !shrink->budget.why_ended);
+	json_text(&json, "why_incomplete", shrink->budget.why_ended);
+	json_number(&json, "executions", shrink->budget.runs);
+	json_side(&json, "before", figures, false);
+	json_side(&json, "after", figures, true);
+	json_critical(&json, shrink);
+	json_begin_list(&json, "violations");
+	report_json(&json, &item);
+	json_end_list(&json);
+	json_seconds(&json, "elapsed_seconds", seconds);
+	json_text(&json, "schedule", schedule);
+	json_text(&json, "trace", path);
+	json_end_object(&json);
+}
+
+/* "dir/some.trace.zst" is called "some". */
+static void name_of(char *name, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	const char *base = slash ? slash + 1 : path;
+	size_t bytes = strcspn(base, ".");
+	snprintf(name, NAME_BYTES, "%.*s", (int)(bytes < NAME_BYTES ? bytes : NAME_BYTES - 1),
+		 base);
+}
+
+static enum status store(struct shrink *shrink, char *path, const char *name, struct why *why)
+{
+	const char *folder = options_folder(shrink->options);
+	snprintf(path, OUTPUT_PATH_BYTES, "%.3700s/%s.min.trace.zst", folder, name);
+	enum status status = output_make_folder(folder, why);
+	return status == STATUS_OK ? trace_write(&shrink->best.again.trace, path, why) : status;
+}
+
+static void print_result(const struct shrink *shrink, const char *path, double seconds)
+{
+	char *schedule = schedule_print(&shrink->best.again.trace.schedule);
+	if (!schedule)
+		abort();
+	if (shrink->options->json)
+		print_json(shrink, path, schedule, seconds);
+	else
+		print_text(shrink, path, schedule);
+	free(schedule);
+}
+
+enum exit_code cmd_shrink(const struct options *options)
+{
+	char path[OUTPUT_PATH_BYTES], name[NAME_BYTES];
+	struct trace trace;
+	struct why why = { "" };
+	struct timespec begun;
+	struct progress progress = { .name = name,
+				     .is_shown = output_shows_progress(options->quiet) };
+	struct shrink shrink = { .trace = &trace,
+				 .options = options,
+				 .budget = { .limit = options->budget,
+					     .stop = interrupt_catch(),
+					     .progress = &progress } };
+	clock_gettime(CLOCK_MONOTONIC, &begun);
+	name_of(name, options->positional[0]);
+	trace_init(&trace);
+	enum status status = trace_read(&trace, options->positional[0], &why);
+	if (!shrink.budget.limit.runs && shrink.budget.limit.seconds <= 0)
+		shrink.budget.limit.runs =
+			trace_setting(&trace, "program") ? DEFAULT_RUNS_PROGRAM : DEFAULT_RUNS;
+	if (status == STATUS_OK)
+		status = shrink_all(&shrink, &why);
+	progress_clear(&progress);
+	if (status == STATUS_OK)
+		status = store(&shrink, path, name, &why);
+	if (status == STATUS_OK)
+		print_result(&shrink, path, seconds_since(&begun));
+	enum exit_code code = status == STATUS_OK ? EXIT_VIOLATED : exit_with(status, &why);
+	shrink_release(&shrink);
+	trace_release(&trace);
+	return code;
+}
