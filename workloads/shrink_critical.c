@@ -29,7 +29,8 @@
 /* A step of the recorded run. */
 struct known_step {
 	uint32_t actor;
-	size_t events_begin; /* in its log */
+	size_t events_begin; /* in its log; a foreign program's is written at the end only */
+	size_t choice;       /* number of its choice in the log, from 0; SIZE_MAX: it had none */
 };
 
 /* Follows the recorded run for some steps, then `inner`; looks at the state after each step. */
@@ -83,7 +84,7 @@ static bool is_recorded(const struct continuation *run)
 	return !run->inner || run->steps < run->steps_kept;
 }
 
-static void note_step(struct continuation *run, uint32_t actor)
+static void note_step(struct continuation *run, uint32_t actor, size_t choice)
 {
 	if (run->inner)
 		return;
@@ -92,6 +93,7 @@ static void note_step(struct continuation *run, uint32_t actor)
 	run->known[run->known_count++] = (struct known_step){
 		.actor = actor,
 		.events_begin = run->subject->log(run->subject->context)->count,
+		.choice = choice,
 	};
 }
 
@@ -129,7 +131,7 @@ static uint32_t continuation_pick(struct strategy *strategy, const struct choice
 		follows ? recorded_pick(run, point) : run->inner->ops->pick(run->inner, point);
 	if (pick == CHOICE_ABANDON)
 		return pick;
-	note_step(run, point->actors[pick]);
+	note_step(run, point->actors[pick], run->picks - 1);
 	run->steps++;
 	return pick;
 }
@@ -142,7 +144,7 @@ static bool continuation_forced(struct strategy *strategy, uint32_t actor)
 		return false;
 	if (!follows && run->inner->ops->forced && !run->inner->ops->forced(run->inner, actor))
 		return false;
-	note_step(run, actor);
+	note_step(run, actor, SIZE_MAX);
 	run->steps++;
 	return true;
 }
@@ -270,7 +272,34 @@ static unsigned telling(const struct event *event)
 	return 0;
 }
 
-/* Say what happens in the critical step; the log is that of the recorded run. */
+/* The first event at or behind that of choice number `choice`. */
+static size_t find_choice(const struct event_log *log, size_t choice)
+{
+	for (size_t i = 0; i < log->count && choice != SIZE_MAX; i++)
+		if (log->events[i].kind == EVENT_CHOICE && choice-- == 0)
+			return i;
+	return log->count;
+}
+
+/* The events of step number `index`, from 0; the log is that of the recorded run. */
+static void find_step(const struct critical_search *search, size_t index, size_t *begin,
+		      size_t *end)
+{
+	const struct continuation *recorded = &search->recorded;
+	const struct event_log *log = search->subject->log(search->subject->context);
+	const struct known_step *step = &recorded->known[index];
+	bool is_last = index + 1 == recorded->known_count;
+	*begin = step->events_begin;
+	*end = is_last ? log->count : step[1].events_begin;
+	if (!search->subject->status)
+		return;
+	*begin = find_choice(log, step->choice);
+	*end = *begin;
+	while (*end < log->count && (*end == *begin || log->events[*end].kind != EVENT_CHOICE))
+		++*end;
+}
+
+/* Say what happens in the critical step. */
 static void describe(struct critical_search *search)
 {
 	struct critical *critical = search->critical;
@@ -279,14 +308,12 @@ static void describe(struct critical_search *search)
 	const struct event *best = NULL;
 	if (critical->step == 0)
 		return;
-	const struct known_step *step = &recorded->known[critical->step - 1];
-	size_t end = critical->step < recorded->known_count
-			     ? recorded->known[critical->step].events_begin
-			     : log->count;
-	for (size_t i = step->events_begin; i < end && i < log->count; i++)
+	size_t begin, end;
+	find_step(search, critical->step - 1, &begin, &end);
+	for (size_t i = begin; i < end; i++)
 		if (telling(&log->events[i]) > (best ? telling(best) : 0))
 			best = &log->events[i];
-	critical->actor = step->actor;
+	critical->actor = recorded->known[critical->step - 1].actor;
 	if (best)
 		event_format(critical->event, sizeof(critical->event), log, best);
 }

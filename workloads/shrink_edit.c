@@ -256,12 +256,21 @@ static void list_command(struct shrink_edits *edits, const struct workload *work
 			add(edits, SHRINK_LENGTH, index, 0, rounded_up(bytes, SECTOR_BYTES));
 }
 
+/* May it as well run before the recording? */
+static bool can_prepare(const struct workload_command *command)
+{
+	return !command->is_async && !command->waits_for_all && command->op != REQUEST_READ &&
+	       command->op != REQUEST_FLUSH && command->op != REQUEST_TRUNCATE;
+}
+
 void shrink_list(struct shrink_edits *edits, const struct workload *workload, bool keeps_image)
 {
 	size_t items = item_count(workload);
 	size_t from = keeps_image ? workload->prepare_count : 0;
 	edits->count = 0;
 	list_removals(edits, from, items);
+	if (!keeps_image && workload->command_count && can_prepare(&workload->commands[0]))
+		add(edits, SHRINK_PREPARE, 0, 0, 0);
 	add(edits, SHRINK_SHORTEN_ALL, from, 0, 0);
 	if (!keeps_image)
 		list_image(edits, workload);
@@ -292,6 +301,17 @@ static void remove_item(struct workload *workload, size_t index)
 	else
 		remove_from(workload->commands, &workload->command_count,
 			    index - workload->prepare_count);
+}
+
+static void prepare_first(struct workload *workload)
+{
+	size_t count = workload->prepare_count;
+	workload->prepare = realloc(workload->prepare, (count + 1) * sizeof(*workload->prepare));
+	if (!workload->prepare)
+		abort();
+	workload->prepare[workload->prepare_count++] = workload->commands[0];
+	workload->commands[0] = (struct workload_command){ 0 };
+	remove_from(workload->commands, &workload->command_count, 0);
 }
 
 static void join_pieces(struct workload_command *command)
@@ -427,6 +447,7 @@ static bool change(struct workload *workload, const struct shrink_edit *edit)
 		remove_item(workload, edit->count);
 		remove_item(workload, edit->first);
 		break;
+	case SHRINK_PREPARE: prepare_first(workload); break;
 	case SHRINK_FAULTS:
 		workload->faults = (uint32_t)edit->value;
 		workload->has_faults = edit->value != 0;

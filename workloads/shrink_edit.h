@@ -30,6 +30,7 @@ int shrink_compare(const struct shrink_size *a, const struct shrink_size *b);
 enum shrink_kind {
 	SHRINK_REMOVE,      /* commands first .. first + count - 1, those to prepare come first */
 	SHRINK_REMOVE_PAIR, /* commands first and count */
+	SHRINK_PREPARE,     /* the first command of the script runs before the recording */
 	SHRINK_FAULTS,      /* at most `value` faults */
 	SHRINK_CRASH,       /* crash models: `value` is a set of crash_model bits */
 	SHRINK_POLICY,      /* `value`: an enum qcow2_policy */

@@ -24,7 +24,7 @@ struct figure {
 	uint64_t before, after;
 };
 
-enum { FIGURES = 13 };
+enum { FIGURES = 12 };
 
 static double seconds_since(const struct timespec *begun)
 {
@@ -48,11 +48,11 @@ static void list_figures(struct figure *figures, const struct shrink *shrink)
 		{ "places, bytes", "places", size->places, small->places },
 		{ "switches", "switches", run->switches, quick->switches },
 		{ "faults", "faults", run->faults, quick->faults },
-		{ "crash model", "crash_model", run->model, quick->model },
-		{ "sectors of it", "crash_sectors", run->missing, quick->missing },
+		{ "crash, sectors", "crash_sectors", run->missing, quick->missing },
 		{ "events", "events", run->events, quick->events },
 	};
-	memcpy(figures, all, sizeof(all));
+	for (size_t i = 0; i < FIGURES; i++)
+		figures[i] = all[i];
 }
 
 static void print_figures(const struct shrink *shrink)
@@ -64,6 +64,8 @@ static void print_figures(const struct shrink *shrink)
 		if (figures[i].before || figures[i].after)
 			printf("%-16s %12" PRIu64 " %12" PRIu64 "\n", figures[i].name,
 			       figures[i].before, figures[i].after);
+	printf("%-16s %12s %12s\n", "crash model", shrink_model_name(&shrink->run_before),
+	       shrink_model_name(&shrink->best.run));
 }
 
 static void print_critical(const struct shrink *shrink)
@@ -77,9 +79,9 @@ static void print_critical(const struct shrink *shrink)
 		puts("critical step: none: every run of this workload ends like this");
 		return;
 	}
-	printf("critical step: %s%zu of %zu, task %" PRIu32 ": %s\n",
+	printf("critical step: %s%zu of %zu, task %" PRIu32 "%s%s\n",
 	       critical->is_decided ? "" : "at the latest ", critical->step, critical->step_count,
-	       critical->actor, critical->event);
+	       critical->actor, critical->event[0] ? ": " : "", critical->event);
 	if (critical->is_decided)
 		puts("  before it some way on keeps the rule, after it none does");
 	else
@@ -117,12 +119,15 @@ static void print_text(const struct shrink *shrink, const char *path, const char
 	       shrink->budget.why_ended ? shrink->budget.why_ended : "", schedule, path);
 }
 
-static void json_side(struct json *json, const char *key, const struct figure *figures,
-		      bool is_after)
+static void json_side(struct json *json, const struct shrink *shrink, bool is_after)
 {
-	json_begin_object(json, key);
+	struct figure figures[FIGURES];
+	const char *model = shrink_model_name(is_after ? &shrink->best.run : &shrink->run_before);
+	list_figures(figures, shrink);
+	json_begin_object(json, is_after ? "after" : "before");
 	for (size_t i = 0; i < FIGURES; i++)
 		json_number(json, figures[i].key, is_after ? figures[i].after : figures[i].before);
+	json_text(json, "crash_model", model);
 	json_end_object(json);
 }
 
@@ -146,19 +151,17 @@ static void print_json(const struct shrink *shrink, const char *path, const char
 		       double seconds)
 {
 	struct json json = { .file = stdout };
-	struct figure figures[FIGURES];
 	struct report_item item = { .finding = shrink->best.again.trace.findings[0],
 				    .schedule = schedule,
 				    .trace_path = path };
-	list_figures(figures, shrink);
 	json_begin_object(&json, NULL);
 	json_text(&json, "command", "shrink");
 	json_text(&json, "workload", shrink->best.workload.text);
 	json_bool(&json, "complete", !shrink->budget.why_ended);
 	json_text(&json, "why_incomplete", shrink->budget.why_ended);
 	json_number(&json, "executions", shrink->budget.runs);
-	json_side(&json, "before", figures, false);
-	json_side(&json, "after", figures, true);
+	json_side(&json, shrink, false);
+	json_side(&json, shrink, true);
 	json_critical(&json, shrink);
 	json_begin_list(&json, "violations");
 	report_json(&json, &item);

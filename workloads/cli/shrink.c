@@ -67,13 +67,23 @@ static uint64_t count_missing(const struct trace_finding *finding)
 	return count;
 }
 
+/* By weight. */
+static const enum crash_model model_order[] = { CRASH_NONE, CRASH_PREFIX, CRASH_TORN,
+						CRASH_REORDER };
+
+enum { HEAVIEST_MODEL = sizeof(model_order) / sizeof(model_order[0]) - 1 };
+
 static uint64_t model_weight(const char *model)
 {
-	static const enum crash_model models[] = { CRASH_NONE, CRASH_PREFIX, CRASH_TORN };
 	uint64_t weight = 0;
-	while (weight < 3 && strcmp(model, crash_model_name(models[weight])) != 0)
+	while (weight < HEAVIEST_MODEL && strcmp(model, crash_model_name(model_order[weight])) != 0)
 		weight++;
 	return weight;
+}
+
+const char *shrink_model_name(const struct shrink_run *run)
+{
+	return crash_model_name(model_order[run->model]);
 }
 
 size_t shrink_finding_end(const struct event_log *log, const struct trace_finding *finding)
@@ -434,6 +444,18 @@ static void find_critical(struct shrink *shrink)
 
 /* ---- all of it ---- */
 
+/* The trace that is kept has the stack of each step. */
+static void add_stacks(struct shrink *shrink)
+{
+	struct schedule schedule;
+	schedule_init(&schedule);
+	schedule_copy(&schedule, &shrink->best.again.trace.schedule);
+	shrink->best.settings.world.stacks = true;
+	(void)shrink_run_schedule(shrink, &shrink->best, &schedule);
+	shrink->best.settings.world.stacks = false;
+	schedule_release(&schedule);
+}
+
 enum status shrink_all(struct shrink *shrink, struct why *why)
 {
 	shrink_budget_begin(&shrink->budget);
@@ -448,6 +470,7 @@ enum status shrink_all(struct shrink *shrink, struct why *why)
 		shrink_workload(shrink);
 	shrink_schedule(shrink);
 	find_critical(shrink);
+	add_stacks(shrink);
 	return STATUS_OK;
 }
 

@@ -22,6 +22,9 @@ struct shrink_run {
 /** As memcmp(): below 0 when `a` is smaller. */
 int shrink_run_compare(const struct shrink_run *a, const struct shrink_run *b);
 
+/** The crash model as printed. */
+const char *shrink_model_name(const struct shrink_run *run);
+
 /** A workload with a run that breaks the rule. Zero-initialised: empty. */
 struct shrink_case {
 	struct workload workload; /* owned, like all below */
