@@ -245,6 +245,7 @@ static enum status ask(struct critical_search *search, size_t steps, enum answer
 static enum status follow(struct critical_search *search, struct why *why)
 {
 	enum answer answer = ANSWER_UNKNOWN;
+	free(search->recorded.known);
 	search->recorded = continuation_new(search, NULL, 0);
 	enum status status = find_clean(search, &search->recorded, &answer, why);
 	if (status == STATUS_OK && !search->recorded.is_broken)
@@ -310,10 +311,15 @@ static void describe(struct critical_search *search)
 		return;
 	size_t begin, end;
 	find_step(search, critical->step - 1, &begin, &end);
-	for (size_t i = begin; i < end; i++)
-		if (telling(&log->events[i]) > (best ? telling(best) : 0))
-			best = &log->events[i];
 	critical->actor = recorded->known[critical->step - 1].actor;
+	for (size_t i = begin; i < end; i++) {
+		const struct event *event = &log->events[i];
+		/* A program's other threads do not stand still; its requests are nobody's. */
+		if (event->actor && event->actor != critical->actor)
+			continue;
+		if (telling(event) > (best ? telling(best) : 0))
+			best = event;
+	}
 	if (best)
 		event_format(critical->event, sizeof(critical->event), log, best);
 }
@@ -364,7 +370,6 @@ enum status critical_find(struct critical *critical, const struct subject *subje
 	if (status == STATUS_OK)
 		status = halve(&search, why);
 	/* The log is that of the last continuation by now. */
-	free(search.recorded.known);
 	if (status == STATUS_OK)
 		status = follow(&search, why);
 	if (status == STATUS_OK)

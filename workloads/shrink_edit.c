@@ -8,12 +8,13 @@
  *
  *      policy    eager 0, delayed 1, cancel 2        crash     prefix 0, torn 1, reorder 2
  *      backing, backing_size, lazy_refcounts, compat, allocate_from, allocations_max    1 each
- *      faults    their number                        command   aio_, -z, -u, several pieces: 1 each
+ *      faults    their number and that of the kinds  command   aio_, -z, -u, several pieces: 1 each
  *
  * Known bugs are not counted and stay. */
 #include "workloads/shrink_edit.h"
 
 #include "engine/qcow2/qcow2.h"
+#include "injector/fault_menu.h"
 #include "oracle/verdict.h"
 #include "traces/memory.h"
 #include "workloads/language_print.h"
@@ -75,11 +76,25 @@ static uint64_t models_weight(unsigned models)
 	return (models & CRASH_TORN ? 1U : 0U) + (models & CRASH_REORDER ? 2U : 0U);
 }
 
+/* All kinds have no need to be said, but are more to think of. */
+static unsigned kinds_of(const struct workload *workload)
+{
+	return workload->fault_kinds ? workload->fault_kinds : FAULT_KINDS_ALL;
+}
+
+static uint64_t faults_weight(const struct workload *workload)
+{
+	uint64_t weight = workload->faults;
+	for (unsigned kinds = workload->faults ? kinds_of(workload) : 0; kinds; kinds &= kinds - 1)
+		weight++;
+	return weight;
+}
+
 static uint64_t count_options(const struct workload *workload)
 {
 	const struct workload_image *image = &workload->image;
 	uint64_t count = policy_weight(policy_of(workload)) + models_weight(models_of(workload)) +
-			 workload->faults + (image->backing != WORKLOAD_BACKING_NONE) +
+			 faults_weight(workload) + (image->backing != WORKLOAD_BACKING_NONE) +
 			 (image->backing == WORKLOAD_BACKING_PATTERN &&
 			  image->backing_bytes != image->size_bytes) +
 			 image->lazy_refcounts + (image->version != 3) +
@@ -205,6 +220,9 @@ static void list_settings(struct shrink_edits *edits, const struct workload *wor
 	unsigned models = models_of(workload);
 	for (uint64_t faults = 0; faults < workload->faults; faults++)
 		add(edits, SHRINK_FAULTS, 0, 0, faults);
+	for (unsigned kind = 1; workload->faults && kind <= FAULT_KINDS_ALL; kind *= 2)
+		if (kinds_of(workload) & kind && kinds_of(workload) != kind)
+			add(edits, SHRINK_KINDS, 0, 0, kind);
 	for (size_t i = 0; i < sizeof(weaker) / sizeof(weaker[0]); i++)
 		if (models_weight(weaker[i]) < models_weight(models) && !(weaker[i] & ~models))
 			add(edits, SHRINK_CRASH, 0, 0, weaker[i]);
@@ -452,6 +470,7 @@ static bool change(struct workload *workload, const struct shrink_edit *edit)
 		workload->faults = (uint32_t)edit->value;
 		workload->has_faults = edit->value != 0;
 		break;
+	case SHRINK_KINDS: workload->fault_kinds = (unsigned)edit->value; break;
 	case SHRINK_CRASH: set_models(workload, (unsigned)edit->value); break;
 	case SHRINK_POLICY:
 		free(workload->policy);

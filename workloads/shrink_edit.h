@@ -32,6 +32,7 @@ enum shrink_kind {
 	SHRINK_REMOVE_PAIR, /* commands first and count */
 	SHRINK_PREPARE,     /* the first command of the script runs before the recording */
 	SHRINK_FAULTS,      /* at most `value` faults */
+	SHRINK_KINDS,       /* `value`: a set of fault_kind bits */
 	SHRINK_CRASH,       /* crash models: `value` is a set of crash_model bits */
 	SHRINK_POLICY,      /* `value`: an enum qcow2_policy */
 	SHRINK_NO_BACKING,

@@ -14,6 +14,8 @@ cli_test(traces)
 cli_test(convert)
 cli_test(program ${PROJECT_SOURCE_DIR}/workloads/qemu)
 set_tests_properties(cli.program PROPERTIES TIMEOUT 600)
+cli_test(shrink ${PROJECT_SOURCE_DIR}/workloads/qemu)
+set_tests_properties(cli.shrink PROPERTIES TIMEOUT 600)
 cli_test(large ${PROJECT_SOURCE_DIR}/workloads/large three-overlapping)
 
 # Minutes and more; COWTIP_LONG_SECONDS bounds each sweep.

@@ -6,7 +6,7 @@ from program import CommandLine, main
 class Usage(CommandLine):
     def test_help_fits_a_screen(self):
         commands = ["sweep", "run", "check", "replay", "show", "list", "bench", "record",
-                    "convert"]
+                    "convert", "shrink"]
         for arguments in [["--help"]] + [[command, "--help"] for command in commands]:
             out, err = self.run_program(*arguments)
             self.assertEqual(err, "")
@@ -22,7 +22,7 @@ class Usage(CommandLine):
         for arguments, message in [
                 ([], "no command (see 'cowtip --help')"),
                 (["swep"], "unknown command 'swep' (see 'cowtip --help')"),
-                (["shrink", "x"], "'shrink' is not available in this version"),
+                (["shrink"], "usage: cowtip shrink [OPTION]... TRACE"),
                 (["worker"], "'worker' is not available in this version"),
                 (["sweep", "--colour"],
                  "sweep: no such option: '--colour' (see 'cowtip sweep --help')"),

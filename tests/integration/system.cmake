@@ -1,11 +1,18 @@
 # SPDX-License-Identifier: MIT
 # Tests of the whole: the shipped workloads through engine, injector and oracle, and next to QEMU.
-add_library(suite_support STATIC integration/shipped.c)
+add_library(suite_support STATIC integration/shipped.c integration/page.c)
 target_link_libraries(suite_support PRIVATE build_flags PkgConfig::check PUBLIC workloads)
 
 integration_test(known_bugs LINKS suite_support workloads engine oracle injector traces)
 integration_test(bug_table LINKS suite_support workloads engine oracle injector traces)
 target_compile_definitions(test_bug_table PRIVATE TESTS_README="${PROJECT_SOURCE_DIR}/tests/README.md")
+# A handful of known bugs, and (`ctest -L long`) all of them.
+integration_test(shrink_table LINKS suite_support cli workloads engine oracle injector traces)
+target_compile_definitions(test_shrink_table PRIVATE TESTS_README="${PROJECT_SOURCE_DIR}/tests/README.md")
+if(NOT COWTIP_SANITIZE)
+  add_test(NAME long.shrink_table COMMAND test_shrink_table all)
+  set_tests_properties(long.shrink_table PROPERTIES LABELS long TIMEOUT 3600)
+endif()
 integration_test(faults LINKS suite_support workloads engine oracle injector traces LIBS PkgConfig::fiu)
 integration_test(standstill LINKS suite_support workloads engine oracle injector traces)
 integration_test(recovery LINKS suite_support workloads engine oracle injector traces)

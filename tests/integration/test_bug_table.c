@@ -3,6 +3,7 @@
  * reduction finds it, and in how many classes. `test_bug_table --print` prints it; without
  * arguments the committed one must be equal.
  */
+#include "tests/integration/page.h"
 #include "tests/integration/shipped.h"
 
 #include "engine/qcow2/known_bugs.h"
@@ -135,17 +136,6 @@ static void compare_table(const char *page)
 	}
 }
 
-static char *read_page(const char *path)
-{
-	FILE *file = fopen(path, "r");
-	ck_assert_ptr_nonnull(file);
-	char *text = calloc(1, 1 << 20);
-	ck_assert_ptr_nonnull(text);
-	ck_assert_uint_lt(fread(text, 1, (1 << 20) - 1, file), (1 << 20) - 1);
-	fclose(file);
-	return text;
-}
-
 /* Asked to print instead of to compare. */
 static bool prints;
 
@@ -156,7 +146,7 @@ START_TEST(the_committed_table_is_what_the_reduction_does)
 		print_table();
 		return;
 	}
-	char *page = read_page(TESTS_README);
+	char *page = page_read(TESTS_README);
 	compare_table(page);
 	free(page);
 }

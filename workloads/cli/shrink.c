@@ -18,6 +18,7 @@
  * far is as good an answer as any. Nothing depends on the clock unless the budget does. */
 #include "workloads/cli/shrink.h"
 
+#include "injector/fault_menu.h"
 #include "workloads/cli/program_search.h"
 #include "workloads/language_private.h"
 #include "workloads/program.h"
@@ -236,7 +237,8 @@ static void say_settings(struct workload *workload, const struct settings *setti
 	trace_set_text(&workload->policy, qcow2_policy_name(settings->world.policy));
 	workload->faults = settings->world.faults_max;
 	workload->has_faults = workload->faults != 0;
-	workload->fault_kinds = settings->world.fault_kinds;
+	workload->fault_kinds =
+		settings->world.fault_kinds == FAULT_KINDS_ALL ? 0 : settings->world.fault_kinds;
 	free(workload->fault_points);
 	workload->fault_points = settings->fault_points ? text_copy(settings->fault_points) : NULL;
 	for (size_t i = 0; i < workload->bug_count; i++)
@@ -330,6 +332,25 @@ static bool is_broken(struct shrink *shrink, struct shrink_case *one)
 	return shows;
 }
 
+/* Does its image break a rule before anything happens? Then what went wrong went wrong in the
+ * preparation, which nobody sees. */
+static bool begins_broken(const struct shrink_case *one)
+{
+	struct judge *judge = NULL;
+	struct judge_report report;
+	struct event_log nothing;
+	struct why why;
+	const struct trace *trace = &one->again.trace;
+	const struct judge_options options = { .sector_bytes = one->settings.sector_bytes };
+	event_log_init(&nothing);
+	if (judge_new(&judge, trace->files, trace->file_count, &options, &why) != STATUS_OK)
+		return true;
+	judge_run(judge, &nothing, 0, &report);
+	bool is_broken = report.verdict_count > 0;
+	judge_free(judge);
+	return is_broken;
+}
+
 /* Try one edit of the best workload. */
 static bool try_edit(struct shrink *shrink, const struct shrink_edit *edit)
 {
@@ -339,7 +360,8 @@ static bool try_edit(struct shrink *shrink, const struct shrink_edit *edit)
 			       STATUS_OK &&
 		       shrink_apply(&smaller.workload, edit) &&
 		       settings_of(shrink, &smaller, &why) == STATUS_OK &&
-		       is_broken(shrink, &smaller);
+		       is_broken(shrink, &smaller) &&
+		       (shrink->begins_broken || !begins_broken(&smaller));
 	if (!is_good) {
 		shrink_case_release(&smaller);
 		return false;
@@ -463,6 +485,7 @@ enum status shrink_all(struct shrink *shrink, struct why *why)
 	if (status != STATUS_OK)
 		return status;
 	shrink->run_before = shrink->best.run;
+	shrink->begins_broken = begins_broken(&shrink->best);
 	bool is_normal = normalise(shrink);
 	shrink_measure(&shrink->size_before, &shrink->best.workload);
 	shrink->best.size = shrink->size_before;

@@ -53,7 +53,8 @@ struct shrink {
 	struct critical critical;
 	bool has_critical; /* else `why_no_critical` (a literal) says why */
 	const char *why_no_critical;
-	bool keeps_image; /* it has a backing file of its own */
+	bool keeps_image;   /* it has a backing file of its own */
+	bool begins_broken; /* its initial image breaks a rule */
 };
 
 /** Shrink as far as the budget goes: workload, then schedule, then find the critical step. `shrink`

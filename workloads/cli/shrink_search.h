@@ -6,6 +6,8 @@
 #include "workloads/cli/settings.h"
 #include "workloads/explore.h"
 
+#include <time.h>
+
 /** What all searches of one shrinking may take together, and have taken. */
 struct shrink_budget {
 	struct budget limit;               /* 0: no bound */

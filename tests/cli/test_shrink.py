@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: MIT
+"""`shrink`: what comes out is small, is the same each time, and is there whatever ends the search.
+
+usage: test_shrink.py PROGRAM FOLDER-OF-WORKLOADS
+"""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import unittest
+
+from program import BROKEN, OVERLAP, PROGRAM, CommandLine, main
+
+FOLDER = os.path.abspath(sys.argv[2])
+QEMU_IO = "qemu-io -t writeback -d unmap -f qcow2 {image}"
+SIZES = ["requests", "waits", "prepared", "bytes", "disk_bytes", "unaligned", "options", "places"]
+# Three bystanders, a wait, larger ranges than needed.
+LARGE = """\
+# The second write takes over the tail of the first one's copy, and fails
+#@ image size=64k cluster_size=4k backing=pattern
+#@ policy cancel
+#@ faults 1 posix/io/rw/pwrite*
+#@ bug no-restore
+#@ prepare write -P 0x99 40k 4k
+write -P 0x11 0 1k
+write -P 0x44 20k 2k
+aio_write -P 0x22 1k 1k
+aio_flush
+read 0 4k
+flush
+"""
+
+
+class Shrink(CommandLine):
+    def find(self, *arguments, rule="cow-complete"):
+        """Sweep; the trace of the first violation of the rule."""
+        found = self.run_json("sweep", *arguments, "--no-swap", "--out", "found", code=1)
+        return next(row["trace"] for row in found["violations"] if row["rule"] == rule)
+
+    def find_large(self):
+        return self.find(self.write("large.qio", LARGE), "--budget", "2000runs")
+
+    def test_the_least_is_left_and_breaks_the_same_rule(self):
+        trace = self.find_large()
+        shrunk = self.run_json("shrink", trace, "--out", "min", code=1)
+        self.assertEqual(shrunk["trace"], f"min/{os.path.basename(trace)[:-10]}.min.trace.zst")
+        self.assertEqual(os.listdir(self.path("min")), [os.path.basename(shrunk["trace"])])
+        self.assertTrue(shrunk["complete"])
+        self.assertEqual(shrunk["before"]["requests"], 5)
+        self.assertEqual(shrunk["after"]["requests"], 2)
+        self.assertEqual(shrunk["after"]["prepared"], 0)
+        self.assertEqual(shrunk["after"]["faults"], 1)
+        self.assertLessEqual(shrunk["after"]["switches"], 2)
+        self.assertIn("#@ bug no-restore\n", shrunk["workload"])
+        found = shrunk["violations"][0]
+        self.assertEqual((found["rule"], found["severity"]), ("cow-complete", "corruption"))
+        again = self.run_json("replay", shrunk["trace"], code=1)
+        self.assertIn("cow-complete", [row["rule"] for row in again["violations"]])
+        # What is left is a workload like any other.
+        self.write("least.qio", shrunk["workload"])
+        self.run_program("run", "least.qio", "--schedule", shrunk["schedule"], code=1)
+
+    def test_the_critical_step_is_the_injected_error(self):
+        trace = self.find(self.write("broken.qio", BROKEN))
+        critical = self.run_json("shrink", trace, code=1)["critical_step"]
+        self.assertTrue(critical["decided"] or critical["executions"] >= 1000, critical)
+        self.assertLessEqual(critical["step"], critical["steps"])
+        if critical["decided"]:
+            self.assertRegex(critical["event"], r"write fault posix/io/rw/pwritev = -E")
+
+    def test_people_get_a_table_a_workload_and_a_story(self):
+        trace = self.find_large()
+        out, err = self.run_program("shrink", trace, code=1)
+        self.assertEqual(err, "")
+        for line in [r"^requests +5 +2$", r"^crash model +prefix +prefix$", r"^  #@ bug no-restore$",
+                     r"^  => cow-complete \(corruption\): ", r"^critical step: ",
+                     r"^  repeat: cowtip replay cowtip-out/.*\.min\.trace\.zst$"]:
+            self.assertRegex(out, "(?m)" + line)
+        self.assertLessEqual(len(out.splitlines()), 60)
+        short, _ = self.run_program("shrink", trace, "--quiet", code=1)
+        self.assertLessEqual(len(short.splitlines()), 3)
+
+    def test_the_same_comes_out_each_time(self):
+        trace = self.find_large()
+        results = []
+        for folder in ["one", "two"]:
+            shrunk = self.run_json("shrink", trace, "--out", folder, code=1)
+            with open(self.path(shrunk.pop("trace")), "rb") as file:
+                results.append(file.read())
+            shrunk.pop("elapsed_seconds")
+            shrunk["violations"][0].pop("trace")
+            results.append(shrunk)
+        self.assertEqual(results[:2], results[2:])
+
+    def test_whatever_the_budget_nothing_becomes_larger(self):
+        trace = self.find_large()
+        last = None
+        for budget in ["1runs", "20runs", "100runs", "100000runs", "1states", "60s"]:
+            shrunk = self.run_json("shrink", trace, "--budget", budget, code=1)
+            before, after = ([side[key] for key in SIZES]
+                             for side in (shrunk["before"], shrunk["after"]))
+            self.assertLessEqual(after, before, budget)
+            if budget in ("1runs", "20runs", "1states"):
+                self.assertFalse(shrunk["complete"])
+                self.assertRegex(shrunk["why_incomplete"], r"^the budget of .* ended$")
+            if budget.endswith("runs"):
+                self.assertLessEqual(after, last or after)
+                last = after
+            self.run_program("replay", shrunk["trace"], code=1)
+
+    def test_what_was_shrunk_cannot_be_shrunk(self):
+        first = self.run_json("shrink", self.find_large(), "--out", "one", code=1)
+        second = self.run_json("shrink", first["trace"], "--out", "two", code=1)
+        self.assertEqual(second["workload"], first["workload"])
+        self.assertEqual(second["after"], first["after"])
+
+    def test_ctrl_c_gives_the_best_so_far(self):
+        trace = self.find("linked-then-discarded", "--bug", "zombie", rule="read-linearizable")
+        running = subprocess.Popen([PROGRAM, "shrink", trace, "--json"], cwd=self.folder, text=True,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        try:
+            running.wait(timeout=0.05)
+        except subprocess.TimeoutExpired:
+            running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=120)
+        self.assertEqual(running.returncode, 1, err)
+        shrunk = json.loads(out)
+        if not shrunk["complete"]:
+            self.assertEqual(shrunk["why_incomplete"], "interrupted")
+        self.run_program("replay", shrunk["trace"], code=1)
+
+    def test_only_what_breaks_a_rule_can_be_shrunk(self):
+        clean = self.run_json("run", self.write("clean.qio", OVERLAP))["trace"]
+        _, err = self.run_program("shrink", clean, code=2)
+        self.assertEqual(err, "cowtip: the trace violates no rule: replay it to make sure, or sweep "
+                              "its workload\n")
+        self.run_program("shrink", "nothing.trace.zst", code=2)
+
+    @unittest.skipUnless(shutil.which("qemu-io"), "qemu-io is not installed")
+    def test_a_trace_of_a_program_becomes_small_too(self):
+        workload = os.path.join(FOLDER, "zeroes-during-allocation.qio")
+        found = self.run_json("sweep", "--program", QEMU_IO, workload, "--budget", "60runs",
+                              code=(0, 1, 3))
+        traces = [row["trace"] for row in found["violations"]
+                  if row["rule"] == "read-linearizable"]
+        if not traces:
+            self.skipTest("the qemu-io of this machine does not have the bug")
+        shrunk = self.run_json("shrink", traces[0], "--budget", "400runs", code=1)
+        self.assertEqual(shrunk["before"]["requests"], 4)
+        self.assertLessEqual(shrunk["after"]["requests"], 2)
+        again = self.run_json("replay", shrunk["trace"], code=1)
+        self.assertIn("read-linearizable", [row["rule"] for row in again["violations"]])
+
+
+if __name__ == "__main__":
+    main()
