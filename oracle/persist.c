@@ -9,6 +9,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { PERSIST_CELL_BYTES_MAX = 4096 };
 
@@ -18,6 +19,18 @@ struct persist_item {
 	uint64_t bytes;
 	uint64_t operation;
 };
+
+char *persist_list_of(const char *message)
+{
+	const char *lead = strstr(message, PERSIST_LEAD);
+	if (!lead)
+		return NULL;
+	const char *list = lead + strlen(PERSIST_LEAD);
+	char *copy = strndup(list, strcspn(list, ")"));
+	if (!copy)
+		abort();
+	return copy;
+}
 
 static enum status apply_operations(struct content *content, const struct event_log *log,
 				    uint64_t operations, struct why *why)

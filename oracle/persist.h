@@ -14,6 +14,12 @@
 
 #include <stdint.h>
 
+/** The list stands at the end of a verdict's message, between this and a closing bracket. */
+#define PERSIST_LEAD " (persisted: "
+
+/** The list in a verdict's message; NULL: it has none. Gives; free(). */
+char *persist_list_of(const char *message);
+
 /** The image after the first `operations` operations of the log, of which `list` persisted. Gives
  * `*content`. STATUS_USAGE: the list does not parse, or names an operation that comes later. */
 MUST_USE enum status persist_image(struct content **content, const struct content *initial,

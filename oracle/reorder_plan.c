@@ -6,6 +6,7 @@
  * Then it is made small: each sector that holds an older version is given its newest one, for as
  * long as the same verdict shows without it. */
 #include "oracle/heap.h"
+#include "oracle/persist.h"
 #include "oracle/reorder.h"
 
 #include <inttypes.h>
@@ -161,7 +162,7 @@ static void write_persist(const struct judge *judge, const struct plan *plan, ui
 			  struct verdict *verdict)
 {
 	const struct window *window = &judge->window;
-	const char *lead = " (persisted: ";
+	const char *lead = PERSIST_LEAD;
 	size_t room = sizeof(verdict->message);
 	size_t used = strlen(verdict->message);
 	size_t said = used;

@@ -90,6 +90,23 @@ class Traces(CommandLine):
         self.assertRegex(err, r"the trace has only \d+ operations")
         self.assertFalse([name for name in os.listdir(self.folder) if name.endswith(".tmp")])
 
+    def test_a_write_is_torn_where_the_files_sectors_end(self):
+        self.write("odd.qio", "#@ image size=8k cluster_size=4k\nwrite -P 0x11 100 1000\n")
+        trace = self.run_json("run", "odd.qio")["trace"]
+        operations = [event for event in self.run_json("show", trace)["events"]
+                      if event["kind"] == "io-effect" and event["op"] not in (1, 3)]
+        number, torn = [(i, event) for i, event in enumerate(operations)
+                        if event["offset"] % 512 and event["length"] > 512][0]
+        images = []
+        for place in (f"{number}", f"{number}+1", f"{number + 1}"):
+            self.run_program("show", trace, "--image-at", place, "--output", "i.qcow2")
+            with open(self.path("i.qcow2"), "rb") as image:
+                images.append(image.read())
+        end = torn["offset"] // 512 * 512 + 512
+        self.assertEqual(images[1][:end], images[2][:end])
+        self.assertNotEqual(images[0][:end].rstrip(b"\0"), images[2][:end])
+        self.assertEqual(images[1][end:].rstrip(b"\0"), images[0][end:].rstrip(b"\0"))
+
     def test_a_reordered_crash_is_shown_with_its_image(self):
         found = self.run_json("sweep", "snapshot-cow", "--bug", "l1-no-flush", "--crash",
                               "prefix,torn,reorder", "--out", "s", code=1)

@@ -1,26 +1,22 @@
 // SPDX-License-Identifier: MIT
-/* cowtip show: a trace for a person; or the image that a crash leaves, for other tools. */
+/* cowtip show: a trace for a person, told or drawn; or the image that a crash leaves, for other
+ * tools. */
 #include "injector/backtrace.h"
-#include "oracle/persist.h"
 #include "workloads/cli/again.h"
 #include "workloads/cli/commands.h"
+#include "workloads/cli/crash_image.h"
 #include "workloads/cli/input.h"
+#include "workloads/cli/output.h"
+#include "workloads/cli/picture.h"
 #include "workloads/cli/report.h"
 #include "workloads/cli/story.h"
-#include "workloads/language_words.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { EVENT_TEXT_BYTES = 200, FRAME_TEXT_BYTES = 256, SECTOR_BYTES = 512 };
-
-/* A crash: after this many operations, and this many sectors of the next. */
-struct crash_place {
-	uint64_t operation;
-	uint64_t sectors;
-};
+enum { EVENT_TEXT_BYTES = 200, FRAME_TEXT_BYTES = 256 };
 
 static void print_header(const struct trace *trace)
 {
@@ -134,64 +130,10 @@ static void print_json(const struct trace *trace)
 	free(schedule);
 }
 
-/* "12" or "12+3". */
-static enum status parse_place(struct crash_place *place, const char *text, struct why *why)
+/* Where the user wants it; NULL: not said. */
+static const char *output_path(const struct options *options)
 {
-	char *plus = strchr(text, '+');
-	char *first = plus ? strndup(text, (size_t)(plus - text)) : strdup(text);
-	if (!first)
-		abort();
-	*place = (struct crash_place){ 0 };
-	bool is_good = count_parse(first, UINT64_MAX, &place->operation) &&
-		       (!plus || count_parse(plus + 1, UINT32_MAX, &place->sectors));
-	free(first);
-	if (is_good)
-		return STATUS_OK;
-	return why_set(why, STATUS_USAGE, "--image-at '%s': K or K+J is wanted", text);
-}
-
-/* The first `sectors` sectors of a write. */
-static enum status apply_part(struct content *content, const struct event_log *log,
-			      const struct event *event, uint64_t sectors, struct why *why)
-{
-	uint64_t bytes = sectors * SECTOR_BYTES;
-	if (event->op != IO_WRITE)
-		return why_set(why, STATUS_USAGE,
-			       "--image-at: the next operation is no write, it has no sectors");
-	if (bytes > event->data_bytes)
-		bytes = event->data_bytes;
-	enum status status =
-		content_write(content, event_data(log, event), (size_t)bytes, event->host_offset);
-	return status == STATUS_OK ? status : why_set(why, status, "out of memory");
-}
-
-static enum status crash_content(struct content **content, const struct trace *trace,
-				 const struct crash_place *place, struct why *why)
-{
-	uint64_t operations = 0;
-	enum status status = STATUS_OK;
-	*content = content_clone(trace->files[0].initial);
-	if (!*content)
-		return why_set(why, STATUS_NO_MEMORY, "out of memory");
-	for (size_t i = 0; i < trace->log.count && status == STATUS_OK; i++) {
-		const struct event *event = &trace->log.events[i];
-		if (!judge_is_operation(event))
-			continue;
-		if (operations == place->operation && !place->sectors)
-			return STATUS_OK;
-		if (operations == place->operation)
-			return apply_part(*content, &trace->log, event, place->sectors, why);
-		status = trace_apply(*content, &trace->log, event);
-		if (status != STATUS_OK)
-			why_set(why, status, "operation %" PRIu64 " cannot be applied",
-				operations + 1);
-		operations++;
-	}
-	if (status == STATUS_OK && (operations < place->operation || place->sectors))
-		status = why_set(why, STATUS_USAGE,
-				 "--image-at: the trace has only %" PRIu64 " operations",
-				 operations);
-	return status;
+	return options->output ? options->output : options->positional[1];
 }
 
 /* An image from the engine names its backing file without a folder: put it beside. */
@@ -217,23 +159,14 @@ static enum status store_backing(const struct trace *trace, const char *output, 
 static enum status write_image(const struct trace *trace, const struct options *options,
 			       struct why *why)
 {
-	struct crash_place place;
+	struct crash_place place = { .persist = options->persist };
 	struct content *content = NULL;
 	char name[64];
-	enum status status = parse_place(&place, options->image_at, why);
-	if (status == STATUS_OK && !trace->file_count)
-		status = why_set(why, STATUS_BAD_INPUT, "the trace has no files");
-	if (status != STATUS_OK)
-		return status;
 	snprintf(name, sizeof(name), "crash-%s.qcow2", options->image_at);
-	const char *output = options->output ? options->output : name;
-	if (options->persist && place.sectors)
-		return why_set(why, STATUS_USAGE, "--persist wants whole operations in --image-at");
-	if (options->persist)
-		status = persist_image(&content, trace->files[0].initial, &trace->log,
-				       place.operation, options->persist, why);
-	else
-		status = crash_content(&content, trace, &place, why);
+	const char *output = output_path(options) ? output_path(options) : name;
+	enum status status = crash_place_parse(&place, options->image_at, why);
+	if (status == STATUS_OK)
+		status = crash_image(&content, trace, &place, why);
 	if (status == STATUS_OK)
 		status = content_store(content, output, why);
 	if (status == STATUS_OK)
@@ -244,20 +177,70 @@ static enum status write_image(const struct trace *trace, const struct options *
 	return status;
 }
 
+static enum status write_picture(FILE *file, const struct trace *trace,
+				 const struct options *options, struct why *why)
+{
+	struct picture picture;
+	enum status status = STATUS_OK;
+	picture_read(&picture, trace);
+	if (options->html)
+		status = picture_html(file, &picture, why);
+	else if (options->svg)
+		picture_svg(file, &picture, true);
+	else
+		picture_perfetto(file, &picture);
+	picture_release(&picture);
+	return status;
+}
+
+static enum status draw(const struct trace *trace, const struct options *options, struct why *why)
+{
+	struct output output;
+	const char *path = output_path(options);
+	if (!path)
+		return write_picture(stdout, trace, options, why);
+	enum status status = output_begin(&output, path, why);
+	if (status != STATUS_OK)
+		return status;
+	status = write_picture(output.file, trace, options, why);
+	if (status == STATUS_OK)
+		return output_finish(&output, why);
+	output_cancel(&output);
+	return status;
+}
+
+static enum status check_options(const struct options *options, struct why *why)
+{
+	unsigned forms = (unsigned)(options->json + options->html + options->svg +
+				    options->perfetto + (options->image_at != NULL));
+	bool writes_file = forms == 1 && !options->json;
+	if (forms > 1)
+		return why_set(why, STATUS_USAGE,
+			       "show: one of --json, --html, --svg, --perfetto and --image-at");
+	if (output_path(options) && !writes_file)
+		return why_set(why, STATUS_USAGE,
+			       "show: '%s': --html, --svg, --perfetto or --image-at is wanted, "
+			       "to write there",
+			       output_path(options));
+	if (options->persist && !options->image_at)
+		return why_set(why, STATUS_USAGE, "show: --persist needs --image-at");
+	return STATUS_OK;
+}
+
 enum exit_code cmd_show(const struct options *options)
 {
 	struct trace trace;
 	struct why why = { "" };
 	trace_init(&trace);
-	enum status status = input_read(&trace, options, "showing", &why);
-	if (status == STATUS_OK && options->output && !options->image_at)
-		status = why_set(&why, STATUS_USAGE, "show: --output needs --image-at");
-	if (status == STATUS_OK && options->persist && !options->image_at)
-		status = why_set(&why, STATUS_USAGE, "show: --persist needs --image-at");
+	enum status status = check_options(options, &why);
+	if (status == STATUS_OK)
+		status = input_read(&trace, options, "showing", &why);
 	if (status == STATUS_OK && options->image_at)
 		status = write_image(&trace, options, &why);
 	else if (status == STATUS_OK && options->json)
 		print_json(&trace);
+	else if (status == STATUS_OK && (options->html || options->svg || options->perfetto))
+		status = draw(&trace, options, &why);
 	else if (status == STATUS_OK)
 		print_text(&trace, options);
 	enum exit_code code = status == STATUS_OK ? EXIT_CLEAN : exit_with(status, &why);

@@ -18,9 +18,14 @@
  *   cmd_replay.c        a trace executed again
  *   cmd_check.c         a trace or log judged         -> input.c   files of any kind as traces
  *   cmd_show.c          a trace explained             -> story.c   what happened, in qcow2 words
+ *                                                                  (roles.c: what a cluster is)
+ *                                                        picture_*.c  drawn, from
+ *                                                        chart.c   who did what when, and
+ *                                                        damage.c  the cluster that is wrong
+ *                                                        crash_image.c  for other tools
  *   cmd_shrink.c        a trace made small            -> shrink.c  its workload, by shrink_search.c
  *                                                        shrink_schedule.c  its run
- *   cmd_record.c        a foreign program observed                 (roles.c: what a cluster is)
+ *   cmd_record.c        a foreign program observed
  *   cmd_convert.c       traces to dm-log-writes logs and back
  *   cmd_list.c          rules, bugs, workloads, ...
  *   cmd_bench.c         the figures                   -> bench_*.c  a part of them each
@@ -55,8 +60,8 @@ static const struct command commands[] = {
 	  "judge every crash state of a trace or log" },
 	{ "replay", COMMAND_REPLAY, cmd_replay, 1, 1, "TRACE",
 	  "run it again, compare, judge again" },
-	{ "show", COMMAND_SHOW, cmd_show, 1, 1, "TRACE",
-	  "the story of a trace; its events; a crash image" },
+	{ "show", COMMAND_SHOW, cmd_show, 1, 2, "TRACE [OUT]",
+	  "its story, events, pictures; a crash image" },
 	{ "shrink", COMMAND_SHRINK, cmd_shrink, 1, 1, "TRACE",
 	  "the smallest run that breaks the same rule" },
 	{ "convert", COMMAND_CONVERT, cmd_convert, 2, 2, "IN OUT",

@@ -39,6 +39,9 @@ enum option_id {
 	OPTION_IMAGE,
 	OPTION_EVENTS,
 	OPTION_STACKS,
+	OPTION_HTML,
+	OPTION_SVG,
+	OPTION_PERFETTO,
 	OPTION_IMAGE_AT,
 	OPTION_PERSIST,
 	OPTION_OUTPUT,
@@ -103,11 +106,14 @@ static const struct option_spec option_specs[] = {
 	{ "to", "FORMAT", OPTION_TO, COMMAND_CONVERT, "trace or dm-log-writes (OUT's name tells)" },
 	{ "events", NULL, OPTION_EVENTS, COMMAND_SHOW, "print every event" },
 	{ "stacks", NULL, OPTION_STACKS, COMMAND_SHOW, "print every event with its stack" },
+	{ "html", NULL, OPTION_HTML, COMMAND_SHOW, "one page: story, diagram, image, stacks" },
+	{ "svg", NULL, OPTION_SVG, COMMAND_SHOW, "the space-time diagram" },
+	{ "perfetto", NULL, OPTION_PERFETTO, COMMAND_SHOW, "a trace for ui.perfetto.dev" },
 	{ "image-at", "K[+J]", OPTION_IMAGE_AT, COMMAND_SHOW,
 	  "write the image after K operations (and J sectors)" },
 	{ "persist", "LIST", OPTION_PERSIST, COMMAND_SHOW,
 	  "of these operations, as a reorder verdict says" },
-	{ "output", "FILE", OPTION_OUTPUT, COMMAND_SHOW, "where --image-at writes it" },
+	{ "output", "FILE", OPTION_OUTPUT, COMMAND_SHOW, "where that goes (pictures: stdout)" },
 	{ "out", "DIR", OPTION_OUT, COMMAND_SWEEP | COMMAND_RUN | COMMAND_RECORD | COMMAND_SHRINK,
 	  "where traces go (created)" },
 	{ "junit", "FILE", OPTION_JUNIT, COMMAND_SWEEP | COMMAND_CHECK | COMMAND_REPLAY,
@@ -194,6 +200,9 @@ static bool *flag_option(struct options *options, enum option_id id)
 	case OPTION_SYMMETRY: return &options->symmetry;
 	case OPTION_EVENTS: return &options->events;
 	case OPTION_STACKS: return &options->stacks;
+	case OPTION_HTML: return &options->html;
+	case OPTION_SVG: return &options->svg;
+	case OPTION_PERFETTO: return &options->perfetto;
 	default: return NULL;
 	}
 }

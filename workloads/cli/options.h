@@ -44,6 +44,9 @@ struct options {
 	bool no_prune;
 	bool events;
 	bool stacks;
+	bool html;
+	bool svg;
+	bool perfetto;
 	const char *junit;
 	const char *out;
 	const char *policy;

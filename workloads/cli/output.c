@@ -33,6 +33,13 @@ enum status output_finish(struct output *output, struct why *why)
 	return why_set(why, STATUS_IO, "cannot write '%.300s': %s", output->path, strerror(error));
 }
 
+void output_cancel(struct output *output)
+{
+	fclose(output->file);
+	output->file = NULL;
+	unlink(output->temporary);
+}
+
 enum status output_make_folder(const char *path, struct why *why)
 {
 	char part[OUTPUT_PATH_BYTES];

@@ -23,6 +23,9 @@ MUST_USE enum status output_begin(struct output *output, const char *path, struc
 /** Close; rename when everything was written, else remove. STATUS_IO. */
 MUST_USE enum status output_finish(struct output *output, struct why *why);
 
+/** Close and remove: nothing is left. Instead of output_finish(). */
+void output_cancel(struct output *output);
+
 /** Create directory `path` and the missing ones above it. STATUS_IO. */
 MUST_USE enum status output_make_folder(const char *path, struct why *why);
 

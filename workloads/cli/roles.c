@@ -155,3 +155,17 @@ const char *role_name(enum role role)
 	}
 	return "?";
 }
+
+const char *role_class_name(enum role role)
+{
+	switch (role) {
+	case ROLE_UNKNOWN: return "unknown";
+	case ROLE_HEADER: return "header";
+	case ROLE_L1: return "l1";
+	case ROLE_L2: return "l2";
+	case ROLE_REFTABLE:
+	case ROLE_REFBLOCK: return "refs";
+	case ROLE_DATA: return "data";
+	}
+	return "?";
+}

@@ -45,4 +45,7 @@ const struct role_entry *roles_find(const struct roles *roles, uint64_t host_off
 /** "L2 table", "refcount block", ... */
 const char *role_name(enum role role);
 
+/** The class of style sheets: "l2", "refs", ... */
+const char *role_class_name(enum role role);
+
 #endif

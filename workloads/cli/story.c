@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Telling a run. Events are turned into lines one by one; a line is kept with a weight, and when
- * there are more lines than a reader wants, the lightest and earliest go first.
+ * there are more lines than a reader wants, the lightest and earliest are marked as smaller steps.
  *
  * What a write is for is told from two moments of the image: a cluster that is an L2 table at the
  * end of the run was meant to be one when it was first written, although nothing referred to it
@@ -9,6 +9,7 @@
 #include "workloads/cli/story.h"
 
 #include "oracle/judge.h"
+#include "workloads/cli/actors.h"
 #include "workloads/cli/roles.h"
 
 #include <inttypes.h>
@@ -17,14 +18,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LINES_MAX = 16, LINE_BYTES = 400, NAME_BYTES = 48 };
+enum { LINES_MAX = 16 };
 
 /* How much a reader misses a line. */
 enum weight { WEIGHT_WAIT, WEIGHT_FLUSH, WEIGHT_LITTLE, WEIGHT_USUAL, WEIGHT_ALWAYS };
 
 struct line {
 	enum weight weight;
-	char text[LINE_BYTES];
+	struct story_line line;
 };
 
 struct teller {
@@ -32,6 +33,7 @@ struct teller {
 	struct roles before, after; /* of the image, at the two ends of the run */
 	struct line *lines;         /* owned */
 	size_t count, capacity;
+	size_t event;          /* being told */
 	bool has_requests;     /* the recording knows what the guest asked for */
 	uint64_t operations;   /* that changed the image so far */
 	uint64_t guest_offset; /* what is wrong is wrong there; NOWHERE: unknown */
@@ -40,7 +42,7 @@ struct teller {
 static void say(struct teller *teller, enum weight weight, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-static struct line *add_line(struct teller *teller, enum weight weight)
+static struct story_line *add_line(struct teller *teller, enum weight weight)
 {
 	if (teller->count == teller->capacity) {
 		teller->capacity = teller->capacity ? 2 * teller->capacity : 64;
@@ -50,42 +52,17 @@ static struct line *add_line(struct teller *teller, enum weight weight)
 	}
 	struct line *line = &teller->lines[teller->count++];
 	line->weight = weight;
-	return line;
+	line->line = (struct story_line){ .event = teller->event, .is_main = true };
+	return &line->line;
 }
 
 static void say(struct teller *teller, enum weight weight, const char *format, ...)
 {
-	struct line *line = add_line(teller, weight);
+	struct story_line *line = add_line(teller, weight);
 	va_list arguments;
 	va_start(arguments, format);
 	vsnprintf(line->text, sizeof(line->text), format, arguments);
 	va_end(arguments);
-}
-
-/* The text that an event holds, cut when too long; unprintable bytes become spaces. */
-static void copy_text(char *text, size_t text_bytes, const struct event_log *log,
-		      const struct event *event)
-{
-	size_t bytes = event->data_bytes < text_bytes ? event->data_bytes : text_bytes - 1;
-	if (bytes)
-		memcpy(text, event_data(log, event), bytes);
-	text[bytes] = 0;
-	for (size_t i = 0; i < bytes; i++)
-		if (text[i] < ' ' || text[i] > '~')
-			text[i] = ' ';
-}
-
-/* The name that an actor had when it first ran. */
-static void task_name_of(const struct event_log *log, uint32_t actor, char *name)
-{
-	snprintf(name, NAME_BYTES, "task %" PRIu32, actor);
-	for (size_t i = 0; i < log->count; i++) {
-		const struct event *event = &log->events[i];
-		if (event->kind != EVENT_SWITCH || event->actor != actor || !event->data_bytes)
-			continue;
-		copy_text(name, NAME_BYTES, log, event);
-		return;
-	}
 }
 
 /* Who did it: "request 3" while its actor is inside that request, else the task's name. */
@@ -100,11 +77,10 @@ static const char *who(const struct teller *teller, const struct event *event, c
 			break;
 		if (before->kind != EVENT_REQUEST_INVOKED)
 			continue;
-		snprintf(name, NAME_BYTES, "request %" PRIu32, before->id);
+		snprintf(name, ACTOR_NAME_BYTES, "request %" PRIu32, before->id);
 		return name;
 	}
-	task_name_of(log, event->actor, name);
-	return name;
+	return actor_name(name, log, event->actor);
 }
 
 static void tell_request(struct teller *teller, const struct event *event)
@@ -204,7 +180,7 @@ static bool is_the_place(const struct teller *teller, uint64_t guest_offset)
 static bool tell_data_write(struct teller *teller, const struct event *event,
 			    const struct role_entry *role)
 {
-	char name[NAME_BYTES];
+	char name[ACTOR_NAME_BYTES];
 	uint64_t guest_offset = NOWHERE;
 	if (role)
 		guest_offset = role->guest_offset + event->host_offset % cluster_bytes_of(teller);
@@ -238,7 +214,7 @@ static bool tell_data_write(struct teller *teller, const struct event *event,
 static void tell_write(struct teller *teller, const struct event *event)
 {
 	const struct role_entry *role = find_role(teller, event->host_offset);
-	char name[NAME_BYTES];
+	char name[ACTOR_NAME_BYTES];
 	bool may_be_data = !role || role->role == ROLE_DATA;
 	if (may_be_data && tell_data_write(teller, event, role))
 		return;
@@ -257,7 +233,7 @@ static void tell_write(struct teller *teller, const struct event *event)
 
 static void tell_operation(struct teller *teller, const struct event *event)
 {
-	char name[NAME_BYTES];
+	char name[ACTOR_NAME_BYTES];
 	teller->operations++;
 	if (event->op == IO_WRITE)
 		tell_write(teller, event);
@@ -272,15 +248,15 @@ static void tell_operation(struct teller *teller, const struct event *event)
 
 static void tell_text(struct teller *teller, const char *head, const struct event *event)
 {
-	char text[LINE_BYTES - 64];
-	copy_text(text, sizeof(text), &teller->trace->log, event);
+	char text[STORY_LINE_BYTES - 64];
+	event_text(text, sizeof(text), &teller->trace->log, event);
 	say(teller, WEIGHT_ALWAYS, "%s%s%s", head, text[0] ? ": " : "", text);
 }
 
 static void tell_wait(struct teller *teller, const struct event *event)
 {
-	char name[NAME_BYTES], object[NAME_BYTES];
-	copy_text(object, sizeof(object), &teller->trace->log, event);
+	char name[ACTOR_NAME_BYTES], object[ACTOR_NAME_BYTES];
+	event_text(object, sizeof(object), &teller->trace->log, event);
 	if (event->op == WAIT_PARKED)
 		say(teller, WEIGHT_WAIT, "%s goes to sleep (%s %" PRIu32 ")",
 		    who(teller, event, name), object, event->id);
@@ -291,7 +267,7 @@ static void tell_wait(struct teller *teller, const struct event *event)
 
 static void tell_event(struct teller *teller, const struct event *event)
 {
-	char name[NAME_BYTES], text[NAME_BYTES + 32];
+	char name[ACTOR_NAME_BYTES], text[ACTOR_NAME_BYTES + 32];
 	switch ((enum event_kind)event->kind) {
 	case EVENT_REQUEST_INVOKED:
 	case EVENT_REQUEST_COMPLETED: tell_request(teller, event); break;
@@ -324,81 +300,116 @@ static void tell_event(struct teller *teller, const struct event *event)
 	}
 }
 
-/* Leave out lines, lightest first and among these the earliest, until LINES_MAX are left. Returns
- * how many went. */
-static size_t thin_out(struct teller *teller)
+/* Mark lines as smaller steps, lightest first and among these the earliest, until LINES_MAX are
+ * left. */
+static void thin_out(struct teller *teller)
 {
-	size_t left_out = 0;
-	for (unsigned weight = WEIGHT_WAIT; weight <= WEIGHT_ALWAYS; weight++) {
-		size_t kept = 0;
-		for (size_t i = 0; i < teller->count; i++) {
-			size_t remaining = teller->count - i + kept;
-			bool goes = remaining > LINES_MAX && teller->lines[i].weight <= weight;
-			if (goes)
-				left_out++;
-			else
-				teller->lines[kept++] = teller->lines[i];
+	size_t remaining = teller->count;
+	for (unsigned weight = WEIGHT_WAIT; weight <= WEIGHT_ALWAYS; weight++)
+		for (size_t i = 0; i < teller->count && remaining > LINES_MAX; i++) {
+			struct line *line = &teller->lines[i];
+			if (!line->line.is_main || line->weight > weight)
+				continue;
+			line->line.is_main = false;
+			remaining--;
 		}
-		teller->count = kept;
-	}
-	return left_out;
 }
 
-static bool falls_in_crash(const struct trace_finding *finding)
+bool finding_has_crash(const struct trace_finding *finding)
 {
 	return finding && strcmp(finding->model, "none") != 0;
 }
 
-static void tell_end(FILE *file, const struct trace_finding *finding)
+static void tell_run(struct teller *teller, const struct trace_finding *finding)
 {
-	if (!finding)
-		return;
-	if (falls_in_crash(finding) && finding->sector)
-		fprintf(file,
-			"  -- crash: operations 1 to %" PRIu64 " and the first %" PRIu32
-			" sectors of the next are on disk\n",
-			finding->operation, finding->sector);
-	else if (falls_in_crash(finding))
-		fprintf(file, "  -- crash: operations 1 to %" PRIu64 " are on disk\n",
-			finding->operation);
-	fprintf(file, "  => %s (%s): %s\n", finding->rule, finding->severity, finding->message);
+	const struct event_log *log = &teller->trace->log;
+	for (size_t i = 0; i < log->count; i++) {
+		const struct event *event = &log->events[i];
+		if (finding_has_crash(finding) && judge_is_operation(event) &&
+		    teller->operations == finding->operation)
+			break;
+		teller->event = i;
+		teller->has_requests |= event->kind == EVENT_REQUEST_INVOKED;
+		tell_event(teller, event);
+	}
+	thin_out(teller);
 }
 
-char *story_tell(const struct trace *trace, const struct trace_finding *finding)
+void story_read(struct story *story, const struct trace *trace, const struct trace_finding *finding)
 {
 	struct teller teller = {
 		.trace = trace,
 		.guest_offset = finding ? finding->guest_offset : NOWHERE,
 	};
-	char *text = NULL;
-	size_t text_bytes = 0;
-	FILE *file = open_memstream(&text, &text_bytes);
 	struct content *final = trace->file_count ? trace_final_content(trace, 0) : NULL;
-	if (!file || (trace->file_count && !final))
+	if (trace->file_count && !final)
 		abort();
 	if (final) {
 		roles_read(&teller.before, trace->files[0].initial);
 		roles_read(&teller.after, final);
 	}
-	for (size_t i = 0; i < trace->log.count; i++) {
-		const struct event *event = &trace->log.events[i];
-		if (falls_in_crash(finding) && judge_is_operation(event) &&
-		    teller.operations == finding->operation)
-			break;
-		teller.has_requests |= event->kind == EVENT_REQUEST_INVOKED;
-		tell_event(&teller, event);
-	}
-	size_t left_out = thin_out(&teller);
-	if (left_out)
-		fprintf(file, "  (%zu smaller steps left out)\n", left_out);
-	for (size_t i = 0; i < teller.count; i++)
-		fprintf(file, "  %s\n", teller.lines[i].text);
-	tell_end(file, finding);
-	if (fclose(file) != 0)
+	tell_run(&teller, finding);
+	*story = (struct story){ .lines = calloc(teller.count + 1, sizeof(*story->lines)),
+				 .count = teller.count };
+	if (!story->lines)
 		abort();
+	for (size_t i = 0; i < teller.count; i++)
+		story->lines[i] = teller.lines[i].line;
 	roles_release(&teller.before);
 	roles_release(&teller.after);
 	content_free(final);
 	free(teller.lines);
+}
+
+void story_release(struct story *story)
+{
+	free(story->lines);
+	*story = (struct story){ 0 };
+}
+
+const char *story_crash(char *line, const struct trace_finding *finding)
+{
+	if (!finding_has_crash(finding))
+		return NULL;
+	int length = snprintf(line, STORY_LINE_BYTES, "crash: operations 1 to %" PRIu64,
+			      finding->operation);
+	if (finding->sector)
+		length +=
+			snprintf(line + length, STORY_LINE_BYTES - (size_t)length,
+				 " and the first %" PRIu32 " sectors of the next", finding->sector);
+	snprintf(line + length, STORY_LINE_BYTES - (size_t)length, " are on disk");
+	return line;
+}
+
+static void tell_end(FILE *file, const struct trace_finding *finding)
+{
+	char line[STORY_LINE_BYTES];
+	if (!finding)
+		return;
+	if (story_crash(line, finding))
+		fprintf(file, "  -- %s\n", line);
+	fprintf(file, "  => %s (%s): %s\n", finding->rule, finding->severity, finding->message);
+}
+
+char *story_tell(const struct trace *trace, const struct trace_finding *finding)
+{
+	struct story story;
+	char *text = NULL;
+	size_t text_bytes = 0, left_out = 0;
+	FILE *file = open_memstream(&text, &text_bytes);
+	if (!file)
+		abort();
+	story_read(&story, trace, finding);
+	for (size_t i = 0; i < story.count; i++)
+		left_out += !story.lines[i].is_main;
+	if (left_out)
+		fprintf(file, "  (%zu smaller steps left out)\n", left_out);
+	for (size_t i = 0; i < story.count; i++)
+		if (story.lines[i].is_main)
+			fprintf(file, "  %s\n", story.lines[i].text);
+	tell_end(file, finding);
+	if (fclose(file) != 0)
+		abort();
+	story_release(&story);
 	return text;
 }

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+#include "workloads/cli/picture.h"
+
+#include <stdlib.h>
+
+void picture_read(struct picture *picture, const struct trace *trace)
+{
+	*picture = (struct picture){
+		.trace = trace,
+		.finding = trace->finding_count ? &trace->findings[0] : NULL,
+	};
+	chart_read(&picture->chart, trace, picture->finding);
+	story_read(&picture->story, trace, picture->finding);
+	if (trace->file_count) {
+		struct content *final = trace_final_content(trace, 0);
+		if (!final)
+			abort();
+		roles_read(&picture->before, trace->files[0].initial);
+		roles_read(&picture->after, final);
+		content_free(final);
+	}
+	picture->sentences = calloc(trace->log.count + 1, sizeof(*picture->sentences));
+	if (!picture->sentences)
+		abort();
+	for (size_t i = 0; i < picture->story.count; i++)
+		picture->sentences[picture->story.lines[i].event] = picture->story.lines[i].text;
+}
+
+void picture_release(struct picture *picture)
+{
+	chart_release(&picture->chart);
+	story_release(&picture->story);
+	roles_release(&picture->before);
+	roles_release(&picture->after);
+	free(picture->sentences);
+	*picture = (struct picture){ 0 };
+}
