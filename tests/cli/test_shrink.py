@@ -138,6 +138,99 @@ class Shrink(CommandLine):
                               "its workload\n")
         self.run_program("shrink", "nothing.trace.zst", code=2)
 
+    def bundle(self, *arguments, rule, budget="100000runs"):
+        """Shrink what a sweep finds into bug.tar.zst, and unpack that."""
+        trace = self.find(*arguments, rule=rule)
+        self.run_json("shrink", trace, "--bundle", "bug.tar.zst", "--budget", budget, code=1)
+        os.makedirs(self.path("unpacked"), exist_ok=True)
+        subprocess.run(["tar", "xf", self.path("bug.tar.zst"), "-C", self.path("unpacked")],
+                       check=True)
+        (name,) = os.listdir(self.path("unpacked"))
+        return name, os.path.join(self.path("unpacked"), name)
+
+    def test_a_bundle_has_all_that_another_needs(self):
+        name, folder = self.bundle("snapshot-cow", "--bug", "l1-no-flush", "--crash", "reorder",
+                                   rule="refcount-covers")
+        self.assertEqual(sorted(os.listdir(folder)),
+                         sorted([f"{name}.trace.zst", "crash.qcow2", "reproduce.sh", "schedule.txt",
+                                 "story.txt", "versions.txt", "workload.qio"]))
+        done = subprocess.run([os.path.join(folder, "reproduce.sh"), "--quiet"], check=False,
+                              env={**os.environ, "COWTIP": PROGRAM}, capture_output=True, text=True)
+        self.assertEqual(done.returncode, 1, done)
+        self.assertIn("refcount-covers", done.stdout)
+        with open(os.path.join(folder, "story.txt"), encoding="utf-8") as file:
+            self.assertIn("=> refcount-covers (corruption)", file.read())
+        with open(os.path.join(folder, "schedule.txt"), encoding="utf-8") as file:
+            self.run_program("run", os.path.join(folder, "workload.qio"), "--schedule",
+                             file.read().strip(), code=1)
+        if shutil.which("qemu-img"):
+            done = subprocess.run(["qemu-img", "check", os.path.join(folder, "crash.qcow2")],
+                                  check=False, capture_output=True, text=True)
+            self.assertEqual(done.returncode, 2, done)
+            self.assertIn("refcount=1 reference=2", done.stdout + done.stderr)
+
+    def test_a_bundle_can_be_replayed_and_is_the_same_each_time(self):
+        self.bundle("late-child", "--bug", "no-rwlock", rule="cow-complete")
+        with open(self.path("bug.tar.zst"), "rb") as file:
+            first = file.read()
+        again = self.run_json("replay", "bug.tar.zst", code=1)
+        self.assertIn("cow-complete", [row["rule"] for row in again["violations"]])
+        self.bundle("late-child", "--bug", "no-rwlock", rule="cow-complete")
+        with open(self.path("bug.tar.zst"), "rb") as file:
+            self.assertEqual(file.read(), first)
+
+    def test_a_damaged_bundle_is_refused(self):
+        self.bundle("late-child", "--bug", "no-rwlock", rule="cow-complete")
+        with open(self.path("bug.tar.zst"), "rb") as file:
+            whole = file.read()
+        for count in [0, 1, 100, len(whole) // 2]:
+            with open(self.path("cut.tar.zst"), "wb") as file:
+                file.write(whole[:count])
+            _, err = self.run_program("replay", "cut.tar.zst", code=2)
+            self.assertEqual(err.count("\n"), 1, err)
+        subprocess.run(["tar", "cf", self.path("other.tar"), "found"], cwd=self.folder, check=True)
+        shutil.rmtree(self.path("found"))
+        os.makedirs(self.path("found"))
+        subprocess.run(["tar", "cf", self.path("none.tar"), "found"], cwd=self.folder, check=True)
+        self.run_program("replay", "other.tar", code=1)
+        _, err = self.run_program("replay", "none.tar", code=2)
+        self.assertEqual(err, "cowtip: 'none.tar' is no bundle of cowtip: no trace is in it\n")
+
+    def test_a_large_image_is_small_in_a_bundle(self):
+        _, folder = self.bundle("beyond-4g", "--bug", "int32-host-offset", rule="cow-complete",
+                                budget="1runs")
+        image = os.stat(os.path.join(folder, "crash.qcow2"))
+        self.assertGreater(image.st_size, 4 << 30)
+        self.assertLess(image.st_blocks * 512, 1 << 20)
+        self.assertLess(os.path.getsize(self.path("bug.tar.zst")), 1 << 16)
+
+    def changed(self, trace, before, after):
+        """The trace as a bare stream with something of the same length in another's place."""
+        stream = subprocess.run(["zstd", "-dcq", self.path(trace)], check=True,
+                                capture_output=True).stdout
+        self.assertIn(before, stream)
+        with open(self.path("changed.trace.zst"), "wb") as file:
+            file.write(stream.replace(before, after))
+        return "changed.trace.zst"
+
+    def test_bisecting_skips_what_says_nothing(self):
+        trace = self.find(self.write("broken.qio", BROKEN))
+        self.run_program("replay", trace, "--bisect", code=1)
+        # Another pattern: other events, and the rule is broken all the same.
+        _, err = self.run_program("replay", self.changed(trace, b"0x22 1k", b"0x23 1k"), "--bisect",
+                                  code=1)
+        self.assertIn("cow-complete shows under another schedule, s1:", err)
+        # As if the bug had been mended: another one that this workload does not show.
+        mended = self.changed(trace, b"no-restore", b"late-child")
+        _, err = self.run_program("replay", mended, "--bisect", code=0)
+        self.assertIn("no schedule of the workload shows cow-complete", err)
+        self.run_program("replay", mended, code=4)
+        # A bug that this version does not know.
+        unknown = self.changed(trace, b"no-restore", b"no-bananas")
+        self.run_program("replay", unknown, "--bisect", code=125)
+        self.run_program("replay", unknown, code=2)
+        self.run_program("replay", "nothing.trace.zst", "--bisect", code=125)
+
     @unittest.skipUnless(shutil.which("qemu-io"), "qemu-io is not installed")
     def test_a_trace_of_a_program_becomes_small_too(self):
         workload = os.path.join(FOLDER, "zeroes-during-allocation.qio")

@@ -3,16 +3,26 @@
  * judged, and the findings compared too.
  *
  * A trace of a foreign program holds no workload: its operations are applied to its initial files
- * again, and judged again, which shows that they are read the same. */
+ * again, and judged again, which shows that they are read the same.
+ *
+ * With --bisect the question is another one: does this version of the program break the rule? A run
+ * that goes as recorded answers it. One that does not may have left its recording for any reason,
+ * so the workload is searched anew; and when that comes to no end, there is no answer. */
 #include "workloads/cli/again.h"
+#include "workloads/cli/bundle.h"
 #include "workloads/cli/commands.h"
 #include "workloads/cli/report.h"
+#include "workloads/cli/shrink.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum { EVENT_TEXT_BYTES = 160 };
+enum {
+	EVENT_TEXT_BYTES = 160,
+	BISECT_RUNS = 20000,
+	BISECT_RUNS_PROGRAM = 300,
+};
 
 static double now_seconds(void)
 {
@@ -118,6 +128,59 @@ static enum status replay(struct trace *recorded, struct settings *settings,
 	return status;
 }
 
+/* Does any run of the recorded workload break the rule that the trace broke? */
+static enum exit_code search_anew(const struct trace *recorded, const struct settings *settings)
+{
+	struct workload workload;
+	struct settings searching = *settings;
+	struct schedule schedule;
+	struct why why = { "" };
+	bool is_complete = false;
+	struct shrink_budget budget = { 0 };
+	struct shrink_question question = {
+		.workload = &workload,
+		.settings = &searching,
+		.runs = settings->program ? BISECT_RUNS_PROGRAM : BISECT_RUNS,
+	};
+	searching.strategy = settings->program ? "dfs" : "dpor";
+	if (!recorded->finding_count || !*recorded->workload ||
+	    !shrink_parse_finding(&recorded->findings[0], &question.rule, &question.severity) ||
+	    workload_parse(&workload, "trace", recorded->workload, strlen(recorded->workload),
+			   &why) != STATUS_OK)
+		return EXIT_SKIP;
+	shrink_budget_begin(&budget);
+	schedule_init(&schedule);
+	enum status status = shrink_search(&question, &budget, &schedule, &is_complete, &why);
+	char *text = status == STATUS_OK ? schedule_print(&schedule) : NULL;
+	if (text)
+		fprintf(stderr, "cowtip: %s shows under another schedule, %s\n",
+			recorded->findings[0].rule, text);
+	else if (is_complete)
+		fprintf(stderr, "cowtip: no schedule of the workload shows %s\n",
+			recorded->findings[0].rule);
+	free(text);
+	schedule_release(&schedule);
+	workload_release(&workload);
+	return status == STATUS_OK ? EXIT_VIOLATED : is_complete ? EXIT_CLEAN : EXIT_SKIP;
+}
+
+/* What went wrong with the replay, as an exit status. */
+static enum exit_code exit_after(enum status status, const struct why *why,
+				 const struct options *options, const struct trace *recorded,
+				 const struct settings *settings)
+{
+	enum exit_code code = exit_with(status, why);
+	if (!options->bisect)
+		return code;
+	return status == STATUS_DIVERGED ? search_anew(recorded, settings) : EXIT_SKIP;
+}
+
+static enum status read_any(struct trace *trace, const char *path, struct why *why)
+{
+	return bundle_is_named(path) ? bundle_read_trace(trace, path, why)
+				     : trace_read(trace, path, why);
+}
+
 enum exit_code cmd_replay(const struct options *options)
 {
 	struct trace recorded;
@@ -127,11 +190,11 @@ enum exit_code cmd_replay(const struct options *options)
 	enum exit_code code = EXIT_BAD;
 	double started = now_seconds();
 	trace_init(&recorded);
-	enum status status = trace_read(&recorded, options->positional[0], &why);
+	enum status status = read_any(&recorded, options->positional[0], &why);
 	if (status == STATUS_OK)
 		status = replay(&recorded, &settings, options, &again, &why);
 	if (status != STATUS_OK) {
-		code = exit_with(status, &why);
+		code = exit_after(status, &why, options, &recorded, &settings);
 		goto out;
 	}
 	struct report_findings findings = {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* cowtip shrink: a trace that breaks a rule, made small; its story, and the step that decides. */
+#include "workloads/cli/bundle.h"
 #include "workloads/cli/commands.h"
 #include "workloads/cli/interrupt.h"
 #include "workloads/cli/output.h"
@@ -55,68 +56,76 @@ static void list_figures(struct figure *figures, const struct shrink *shrink)
 		figures[i] = all[i];
 }
 
-static void print_figures(const struct shrink *shrink)
+static void print_figures(FILE *to, const struct shrink *shrink)
 {
 	struct figure figures[FIGURES];
 	list_figures(figures, shrink);
-	printf("%-16s %12s %12s\n", "", "before", "after");
+	fprintf(to, "%-16s %12s %12s\n", "", "before", "after");
 	for (size_t i = 0; i < FIGURES; i++)
 		if (figures[i].before || figures[i].after)
-			printf("%-16s %12" PRIu64 " %12" PRIu64 "\n", figures[i].name,
-			       figures[i].before, figures[i].after);
-	printf("%-16s %12s %12s\n", "crash model", shrink_model_name(&shrink->run_before),
-	       shrink_model_name(&shrink->best.run));
+			fprintf(to, "%-16s %12" PRIu64 " %12" PRIu64 "\n", figures[i].name,
+				figures[i].before, figures[i].after);
+	fprintf(to, "%-16s %12s %12s\n", "crash model", shrink_model_name(&shrink->run_before),
+		shrink_model_name(&shrink->best.run));
 }
 
-static void print_critical(const struct shrink *shrink)
+static void print_critical(FILE *to, const struct shrink *shrink)
 {
 	const struct critical *critical = &shrink->critical;
 	if (!shrink->has_critical) {
-		printf("critical step: not decided: %s\n", shrink->why_no_critical);
+		fprintf(to, "critical step: not decided: %s\n", shrink->why_no_critical);
 		return;
 	}
 	if (critical->step == 0) {
-		puts("critical step: none: every run of this workload ends like this");
+		fputs("critical step: none: every run of this workload ends like this\n", to);
 		return;
 	}
-	printf("critical step: %s%zu of %zu, task %" PRIu32 "%s%s\n",
-	       critical->is_decided ? "" : "at the latest ", critical->step, critical->step_count,
-	       critical->actor, critical->event[0] ? ": " : "", critical->event);
+	fprintf(to, "critical step: %s%zu of %zu, task %" PRIu32 "%s%s\n",
+		critical->is_decided ? "" : "at the latest ", critical->step, critical->step_count,
+		critical->actor, critical->event[0] ? ": " : "", critical->event);
 	if (critical->is_decided)
-		puts("  before it some way on keeps the rule, after it none does");
+		fputs("  before it some way on keeps the rule, after it none does\n", to);
 	else
-		puts("  after it no way on keeps the rule; of the steps right before it nothing is "
-		     "known");
+		fputs("  after it no way on keeps the rule; of the steps right before it nothing "
+		      "is known\n",
+		      to);
 }
 
-static void print_indented(const char *text)
+static void print_indented(FILE *to, const char *text)
 {
 	while (*text) {
 		size_t bytes = strcspn(text, "\n");
-		printf("  %.*s\n", (int)bytes, text);
+		fprintf(to, "  %.*s\n", (int)bytes, text);
 		text += bytes + (text[bytes] == '\n');
 	}
 }
 
-static void print_text(const struct shrink *shrink, const char *path, const char *schedule)
+/* All that a person wants to know. */
+static void tell(FILE *to, const struct shrink *shrink, const char *schedule)
 {
 	const struct trace *trace = &shrink->best.again.trace;
-	struct report_item item = { .finding = trace->findings[0] };
+	print_figures(to, shrink);
+	fputs("\nThe workload:\n", to);
+	print_indented(to, shrink->best.workload.text);
+	char *story = story_tell(trace, &trace->findings[0]);
+	fprintf(to, "\nStep by step:\n%s\n", story);
+	free(story);
+	print_critical(to, shrink);
+	fprintf(to, "%" PRIu64 " executions; %s%s\n  schedule %s\n", shrink->budget.runs,
+		shrink->budget.why_ended ? "not complete: " : "nothing that was tried is smaller",
+		shrink->budget.why_ended ? shrink->budget.why_ended : "", schedule);
+}
+
+static void print_text(const struct shrink *shrink, const char *path, const char *schedule)
+{
+	struct report_item item = { .finding = shrink->best.again.trace.findings[0] };
+	const char *bundle = shrink->options->bundle;
 	report_print(&item);
 	if (shrink->options->quiet)
 		return;
 	putchar('\n');
-	print_figures(shrink);
-	puts("\nThe workload:");
-	print_indented(shrink->best.workload.text);
-	char *story = story_tell(trace, &trace->findings[0]);
-	printf("\nStep by step:\n%s\n", story);
-	free(story);
-	print_critical(shrink);
-	printf("%" PRIu64 " executions; %s%s\n  schedule %s\n  repeat: cowtip replay %s\n",
-	       shrink->budget.runs,
-	       shrink->budget.why_ended ? "not complete: " : "nothing that was tried is smaller",
-	       shrink->budget.why_ended ? shrink->budget.why_ended : "", schedule, path);
+	tell(stdout, shrink, schedule);
+	printf("  repeat: cowtip replay %s\n", bundle ? bundle : path);
 }
 
 static void json_side(struct json *json, const struct shrink *shrink, bool is_after)
@@ -169,17 +178,28 @@ static void print_json(const struct shrink *shrink, const char *path, const char
 	json_seconds(&json, "elapsed_seconds", seconds);
 	json_text(&json, "schedule", schedule);
 	json_text(&json, "trace", path);
+	json_text(&json, "bundle", shrink->options->bundle);
 	json_end_object(&json);
 }
 
-/* "dir/some.trace.zst" is called "some". */
+/* "dir/some.trace.zst" is called "some". What a shell would not take as it is becomes '_'. */
 static void name_of(char *name, const char *path)
 {
 	const char *slash = strrchr(path, '/');
 	const char *base = slash ? slash + 1 : path;
-	size_t bytes = strcspn(base, ".");
-	snprintf(name, NAME_BYTES, "%.*s", (int)(bytes < NAME_BYTES ? bytes : NAME_BYTES - 1),
-		 base);
+	size_t bytes = 0;
+	for (; base[bytes] && base[bytes] != '.' && bytes < NAME_BYTES - 1; bytes++) {
+		char letter = base[bytes];
+		bool is_plain = (letter >= 'a' && letter <= 'z') ||
+				(letter >= 'A' && letter <= 'Z') ||
+				(letter >= '0' && letter <= '9') || (letter == '-' && bytes);
+		name[bytes] = '_';
+		if (is_plain)
+			name[bytes] = letter;
+	}
+	name[bytes] = 0;
+	if (!bytes)
+		snprintf(name, NAME_BYTES, "trace");
 }
 
 static enum status store(struct shrink *shrink, char *path, const char *name, struct why *why)
@@ -190,21 +210,55 @@ static enum status store(struct shrink *shrink, char *path, const char *name, st
 	return status == STATUS_OK ? trace_write(&shrink->best.again.trace, path, why) : status;
 }
 
-static void print_result(const struct shrink *shrink, const char *path, double seconds)
+/* The same in one file, for others. */
+static enum status store_bundle(const struct shrink *shrink, const char *path, const char *name,
+				const char *schedule, struct why *why)
 {
+	char *story = NULL;
+	size_t bytes = 0;
+	bool has_image = false;
+	if (!shrink->options->bundle)
+		return STATUS_OK;
+	FILE *to = open_memstream(&story, &bytes);
+	if (!to)
+		return why_set(why, STATUS_NO_MEMORY, "out of memory");
+	const struct trace_finding *finding = &shrink->best.again.trace.findings[0];
+	fprintf(to, "%s (%s): %s\n\n", finding->rule, finding->severity, finding->message);
+	tell(to, shrink, schedule);
+	if (fclose(to) != 0)
+		abort();
+	const struct bundle bundle = {
+		.name = name, .trace = &shrink->best.again.trace, .trace_path = path, .story = story
+	};
+	enum status status = bundle_write(&bundle, shrink->options->bundle, &has_image, why);
+	free(story);
+	if (status == STATUS_OK && !has_image)
+		fputs("cowtip: the crash image is too large for a bundle and left out\n", stderr);
+	return status;
+}
+
+static enum status give_result(struct shrink *shrink, const char *name, double seconds,
+			       struct why *why)
+{
+	char path[OUTPUT_PATH_BYTES];
+	enum status status = store(shrink, path, name, why);
+	if (status != STATUS_OK)
+		return status;
 	char *schedule = schedule_print(&shrink->best.again.trace.schedule);
 	if (!schedule)
 		abort();
-	if (shrink->options->json)
+	status = store_bundle(shrink, path, name, schedule, why);
+	if (status == STATUS_OK && shrink->options->json)
 		print_json(shrink, path, schedule, seconds);
-	else
+	else if (status == STATUS_OK)
 		print_text(shrink, path, schedule);
 	free(schedule);
+	return status;
 }
 
 enum exit_code cmd_shrink(const struct options *options)
 {
-	char path[OUTPUT_PATH_BYTES], name[NAME_BYTES];
+	char name[NAME_BYTES];
 	struct trace trace;
 	struct why why = { "" };
 	struct timespec begun;
@@ -226,9 +280,7 @@ enum exit_code cmd_shrink(const struct options *options)
 		status = shrink_all(&shrink, &why);
 	progress_clear(&progress);
 	if (status == STATUS_OK)
-		status = store(&shrink, path, name, &why);
-	if (status == STATUS_OK)
-		print_result(&shrink, path, seconds_since(&begun));
+		status = give_result(&shrink, name, seconds_since(&begun), &why);
 	enum exit_code code = status == STATUS_OK ? EXIT_VIOLATED : exit_with(status, &why);
 	shrink_release(&shrink);
 	trace_release(&trace);

@@ -12,6 +12,7 @@ enum exit_code {
 	EXIT_BAD = 2,      /* usage or bad input */
 	EXIT_BUDGET = 3,   /* the budget ended before the search did, and nothing wrong was seen */
 	EXIT_DIVERGED = 4, /* a replay left its recording */
+	EXIT_SKIP = 125,   /* replay --bisect: the trace says nothing about this version */
 };
 
 /** Print "cowtip: <why>" on stderr; returns EXIT_DIVERGED for STATUS_DIVERGED, else EXIT_BAD. */

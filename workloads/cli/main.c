@@ -25,6 +25,7 @@
  *                                                        crash_image.c  for other tools
  *   cmd_shrink.c        a trace made small            -> shrink.c  its workload, by shrink_search.c
  *                                                        shrink_schedule.c  its run
+ *                                                        bundle.c  all of it in one file
  *   cmd_record.c        a foreign program observed
  *   cmd_convert.c       traces to dm-log-writes logs and back
  *   cmd_list.c          rules, bugs, workloads, ...

@@ -44,6 +44,8 @@ enum option_id {
 	OPTION_PERFETTO,
 	OPTION_IMAGE_AT,
 	OPTION_PERSIST,
+	OPTION_BUNDLE,
+	OPTION_BISECT,
 	OPTION_OUTPUT,
 	OPTION_DIALECT,
 	OPTION_TO,
@@ -116,6 +118,10 @@ static const struct option_spec option_specs[] = {
 	{ "output", "FILE", OPTION_OUTPUT, COMMAND_SHOW, "where that goes (pictures: stdout)" },
 	{ "out", "DIR", OPTION_OUT, COMMAND_SWEEP | COMMAND_RUN | COMMAND_RECORD | COMMAND_SHRINK,
 	  "where traces go (created)" },
+	{ "bundle", "FILE", OPTION_BUNDLE, COMMAND_SHRINK,
+	  "bug.tar.zst: all that another needs to see it" },
+	{ "bisect", NULL, OPTION_BISECT, COMMAND_REPLAY,
+	  "for 'git bisect run': 125 when the trace does not apply" },
 	{ "junit", "FILE", OPTION_JUNIT, COMMAND_SWEEP | COMMAND_CHECK | COMMAND_REPLAY,
 	  "write a JUnit report" },
 	{ "json", NULL, OPTION_JSON, EVERY & ~(unsigned)COMMAND_RECORD, "one object on stdout" },
@@ -178,6 +184,7 @@ static const char **text_option(struct options *options, enum option_id id)
 	case OPTION_RESUME: return &options->resume;
 	case OPTION_IMAGE_AT: return &options->image_at;
 	case OPTION_PERSIST: return &options->persist;
+	case OPTION_BUNDLE: return &options->bundle;
 	case OPTION_OUTPUT: return &options->output;
 	case OPTION_DIALECT: return &options->dialect;
 	case OPTION_TO: return &options->to;
@@ -200,6 +207,7 @@ static bool *flag_option(struct options *options, enum option_id id)
 	case OPTION_SYMMETRY: return &options->symmetry;
 	case OPTION_EVENTS: return &options->events;
 	case OPTION_STACKS: return &options->stacks;
+	case OPTION_BISECT: return &options->bisect;
 	case OPTION_HTML: return &options->html;
 	case OPTION_SVG: return &options->svg;
 	case OPTION_PERFETTO: return &options->perfetto;

@@ -44,6 +44,7 @@ struct options {
 	bool no_prune;
 	bool events;
 	bool stacks;
+	bool bisect;
 	bool html;
 	bool svg;
 	bool perfetto;
@@ -58,6 +59,7 @@ struct options {
 	const char *fault_kinds;
 	const char *image_at;
 	const char *persist;
+	const char *bundle;
 	const char *output;
 	const char *dialect;
 	const char *to;

@@ -126,12 +126,15 @@ static void measure_run(struct shrink_run *run, const struct trace *trace,
 		run->faults += trace->log.events[i].kind == EVENT_FAULT;
 }
 
-static bool parse_severity(const char *text, enum severity *severity)
+bool shrink_parse_finding(const struct trace_finding *finding, enum rule *rule,
+			  enum severity *severity)
 {
 	*severity = SEVERITY_LEAK;
-	while (*severity < SEVERITY_CORRUPTION && strcmp(text, severity_name(*severity)) != 0)
+	while (*severity < SEVERITY_CORRUPTION &&
+	       strcmp(finding->severity, severity_name(*severity)) != 0)
 		++*severity;
-	return strcmp(text, severity_name(*severity)) == 0;
+	return rule_parse(finding->rule, rule) &&
+	       strcmp(finding->severity, severity_name(*severity)) == 0;
 }
 
 static bool is_wanted(const struct shrink *shrink, const struct trace_finding *finding)
@@ -271,8 +274,7 @@ static enum status take_trace(struct shrink *shrink, struct why *why)
 			       "the trace violates no rule: replay it to "
 			       "make sure, or sweep its workload");
 	const struct trace_finding *finding = &trace->findings[0];
-	if (!rule_parse(finding->rule, &shrink->rule) ||
-	    !parse_severity(finding->severity, &shrink->severity))
+	if (!shrink_parse_finding(finding, &shrink->rule, &shrink->severity))
 		return why_set(why, STATUS_BAD_INPUT, "the trace's finding is of no known rule");
 	enum status status = parse_as(&best->workload, "trace", trace->workload, why);
 	if (status == STATUS_OK)
@@ -326,8 +328,9 @@ static bool is_broken(struct shrink *shrink, struct shrink_case *one)
 		.runs = is_foreign ? SEARCH_RUNS_PROGRAM : SEARCH_RUNS,
 	};
 	schedule_init(&schedule);
-	bool shows = shrink_search(&question, &shrink->budget, &schedule, &why) == STATUS_OK &&
-		     shrink_run_schedule(shrink, one, &schedule);
+	bool shows =
+		shrink_search(&question, &shrink->budget, &schedule, NULL, &why) == STATUS_OK &&
+		shrink_run_schedule(shrink, one, &schedule);
 	schedule_release(&schedule);
 	return shows;
 }

@@ -64,6 +64,10 @@ struct shrink {
 MUST_USE enum status shrink_all(struct shrink *shrink, struct why *why);
 void shrink_release(struct shrink *shrink);
 
+/** Rule and severity of a finding. False: they are none that we know. */
+bool shrink_parse_finding(const struct trace_finding *finding, enum rule *rule,
+			  enum severity *severity);
+
 /** Execute `one`'s workload once under `strategy` (borrowed; its first run). True: the rule is
  * broken: `again` (gives) has the finding first, `run` its measure. False: nothing was given. */
 bool shrink_execute(struct shrink *shrink, const struct shrink_case *one, struct strategy *strategy,

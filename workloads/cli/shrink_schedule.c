@@ -55,7 +55,7 @@ static void search_by_delays(struct shrink *shrink)
 	settings.strategy = "delay";
 	settings.depth = 0;
 	schedule_init(&schedule);
-	if (shrink_search(&question, &shrink->budget, &schedule, &why) == STATUS_OK)
+	if (shrink_search(&question, &shrink->budget, &schedule, NULL, &why) == STATUS_OK)
 		(void)try_strategy(shrink, strategy_replay_new(&schedule), false);
 	schedule_release(&schedule);
 }

@@ -143,7 +143,7 @@ static enum status search_repairs(const struct shrink_question *question,
 }
 
 enum status shrink_search(const struct shrink_question *question, struct shrink_budget *budget,
-			  struct schedule *schedule, struct why *why)
+			  struct schedule *schedule, bool *is_complete, struct why *why)
 {
 	const struct settings *settings = question->settings;
 	bool is_repair = question->rule == RULE_REPAIR_CONVERGES;
@@ -176,6 +176,8 @@ enum status shrink_search(const struct shrink_question *question, struct shrink_
 		status = search_repairs(question, &sets.dirty, schedule, why);
 	else if (status == STATUS_OK)
 		status = why_set(why, STATUS_BAD_INPUT, "no run that was tried breaks the rule");
+	if (is_complete)
+		*is_complete = result.complete && status == STATUS_BAD_INPUT;
 	explore_sets_release(&sets);
 	explore_result_release(&result);
 	return status;

@@ -36,10 +36,11 @@ struct shrink_question {
 };
 
 /** Search until the rule is broken: `schedule` (initialised) becomes that of a run in which it is.
- * Known bugs are switched as the settings say. STATUS_BAD_INPUT: no such run was found; any other
- * failure says that the workload cannot be run. */
+ * Known bugs are switched as the settings say. STATUS_BAD_INPUT: no such run was found (or the
+ * workload makes no sense); `*is_complete` (may be NULL): there is none. Any other failure says
+ * that the workload cannot be run. */
 MUST_USE enum status shrink_search(const struct shrink_question *question,
 				   struct shrink_budget *budget, struct schedule *schedule,
-				   struct why *why);
+				   bool *is_complete, struct why *why);
 
 #endif
