@@ -61,7 +61,6 @@ static void print_range(FILE *to, const struct workload_command *command)
 		print_size(to, " ", command->pieces[i]);
 	if (!command->piece_count)
 		print_size(to, " ", command->length);
-	fputc('\n', to);
 }
 
 /* What begins with a word of qemu-io and ends with a range. */
@@ -89,21 +88,23 @@ static void print_command(FILE *to, const struct workload_command *command, cons
 	case REQUEST_WRITE:
 	case REQUEST_WRITE_ZEROES: print_transfer(to, command, "write"); break;
 	case REQUEST_DISCARD: print_transfer(to, command, "discard"); break;
-	case REQUEST_FLUSH: fputs(command->waits_for_all ? "aio_flush\n" : "flush\n", to); break;
-	case REQUEST_TRUNCATE:
-		print_size(to, "truncate ", command->guest_offset);
-		fputc('\n', to);
-		break;
-	case REQUEST_SNAPSHOT: fprintf(to, "%ssnapshot %s\n", before, command->name); break;
+	case REQUEST_FLUSH: fputs(command->waits_for_all ? "aio_flush" : "flush", to); break;
+	case REQUEST_TRUNCATE: print_size(to, "truncate ", command->guest_offset); break;
+	case REQUEST_SNAPSHOT: fprintf(to, "%ssnapshot %s", before, command->name); break;
 	case REQUEST_SNAPSHOT_APPLY:
-		fprintf(to, "%ssnapshot-apply %s\n", before, command->name);
+		fprintf(to, "%ssnapshot-apply %s", before, command->name);
 		break;
 	case REQUEST_SNAPSHOT_DELETE:
-		fprintf(to, "%ssnapshot-delete %s\n", before, command->name);
+		fprintf(to, "%ssnapshot-delete %s", before, command->name);
 		break;
 	case REQUEST_OPEN:
 	case REQUEST_CLOSE: break;
 	}
+}
+
+void workload_print_command(FILE *to, const struct workload_command *command)
+{
+	print_command(to, command, "#@ ");
 }
 
 static void print_all(FILE *to, const struct workload *workload)
@@ -114,6 +115,7 @@ static void print_all(FILE *to, const struct workload *workload)
 	for (size_t i = 0; i < workload->prepare_count; i++) {
 		fputs("#@ prepare ", to);
 		print_command(to, &workload->prepare[i], "");
+		fputc('\n', to);
 	}
 	if (workload->policy)
 		fprintf(to, "#@ policy %s\n", workload->policy);
@@ -127,8 +129,10 @@ static void print_all(FILE *to, const struct workload *workload)
 		fputs("#@ expect clean\n", to);
 	for (size_t i = 0; i < workload->expect_count; i++)
 		fprintf(to, "#@ expect %s\n", workload->expects[i]);
-	for (size_t i = 0; i < workload->command_count; i++)
-		print_command(to, &workload->commands[i], "#@ ");
+	for (size_t i = 0; i < workload->command_count; i++) {
+		workload_print_command(to, &workload->commands[i]);
+		fputc('\n', to);
+	}
 }
 
 char *workload_print(const struct workload *workload)

@@ -7,6 +7,8 @@
  *      schedule.txt     in which order
  *      crash.qcow2      the image that the crash leaves, sparse; its backing file beside it
  *      story.txt        what happened, and which step decided it
+ *      plain.sh         of stock qemu-io, where it can be: shows it without cowtip (plain.c);
+ *      initial.qcow2    the image that it begins with
  *      versions.txt     of cowtip, the settings, and the build of each program and library in it
  *
  * Nothing in it tells when or by whom it was made. Images come first: whatever their names are,
@@ -198,6 +200,8 @@ static enum status put_texts(const struct packing *packing)
 		abort();
 	free(schedule);
 	enum status status = put_given(packing, "reproduce.sh", print_script(bundle), SCRIPT_MODE);
+	if (status == STATUS_OK && bundle->plain)
+		status = put_text(packing, "plain.sh", bundle->plain, SCRIPT_MODE);
 	if (status == STATUS_OK)
 		status = put_text(packing, "story.txt", bundle->story, FILE_MODE);
 	if (status == STATUS_OK)
@@ -224,6 +228,8 @@ static enum status put_images(const struct packing *packing, bool *has_image)
 		*has_image &= content_size(trace->files[i].initial) <= IMAGE_BYTES_MAX;
 	if (*has_image)
 		status = put_content(packing, "crash.qcow2", image);
+	if (*has_image && status == STATUS_OK && packing->bundle->plain)
+		status = put_content(packing, "initial.qcow2", trace->files[0].initial);
 	for (size_t i = 1; *has_image && i < trace->file_count && status == STATUS_OK; i++)
 		if (!strchr(trace->files[i].path, '/') && trace->files[i].path[0] != '.')
 			status =

@@ -14,6 +14,7 @@ struct bundle {
 	const struct trace *trace; /* with a finding */
 	const char *trace_path;    /* the file that holds it */
 	const char *story;         /* for people */
+	const char *plain;         /* a script that does without cowtip; NULL: none */
 };
 
 /** Write `path`: a tar archive, compressed with zstd; equal bundles give equal files. The crash

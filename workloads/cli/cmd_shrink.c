@@ -4,6 +4,7 @@
 #include "workloads/cli/commands.h"
 #include "workloads/cli/interrupt.h"
 #include "workloads/cli/output.h"
+#include "workloads/cli/plain.h"
 #include "workloads/cli/progress.h"
 #include "workloads/cli/report.h"
 #include "workloads/cli/shrink.h"
@@ -227,11 +228,18 @@ static enum status store_bundle(const struct shrink *shrink, const char *path, c
 	tell(to, shrink, schedule);
 	if (fclose(to) != 0)
 		abort();
-	const struct bundle bundle = {
-		.name = name, .trace = &shrink->best.again.trace, .trace_path = path, .story = story
-	};
-	enum status status = bundle_write(&bundle, shrink->options->bundle, &has_image, why);
+	char *plain = NULL;
+	enum status status =
+		plain_script(&plain, &shrink->best.again.trace, &shrink->best.workload, why);
+	const struct bundle bundle = { .name = name,
+				       .trace = &shrink->best.again.trace,
+				       .trace_path = path,
+				       .story = story,
+				       .plain = plain };
+	if (status == STATUS_OK)
+		status = bundle_write(&bundle, shrink->options->bundle, &has_image, why);
 	free(story);
+	free(plain);
 	if (status == STATUS_OK && !has_image)
 		fputs("cowtip: the crash image is too large for a bundle and left out\n", stderr);
 	return status;
