@@ -18,12 +18,12 @@ from program import BROKEN, OVERLAP, PROGRAM, CommandLine, main
 FOLDER = os.path.abspath(sys.argv[2])
 QEMU_IO = "qemu-io -t writeback -d unmap -f qcow2 {image}"
 SIZES = ["requests", "waits", "prepared", "bytes", "disk_bytes", "unaligned", "options", "places"]
-# Three bystanders, a wait, larger ranges than needed.
+# Bystanders, a wait, and larger ranges than needed.
 LARGE = """\
 # The second write takes over the tail of the first one's copy, and fails
 #@ image size=64k cluster_size=4k backing=pattern
 #@ policy cancel
-#@ faults 1 posix/io/rw/pwrite*
+#@ faults 1 posix/io/rw/pwritev eio
 #@ bug no-restore
 #@ prepare write -P 0x99 40k 4k
 write -P 0x11 0 1k
@@ -42,7 +42,7 @@ class Shrink(CommandLine):
         return next(row["trace"] for row in found["violations"] if row["rule"] == rule)
 
     def find_large(self):
-        return self.find(self.write("large.qio", LARGE), "--budget", "300runs")
+        return self.find(self.write("large.qio", LARGE), "--budget", "2000runs")
 
     def test_the_least_is_left_and_breaks_the_same_rule(self):
         trace = self.find_large()
