@@ -39,6 +39,7 @@ enum option_id {
 	OPTION_IMAGE,
 	OPTION_EVENTS,
 	OPTION_STACKS,
+	OPTION_LONG,
 	OPTION_HTML,
 	OPTION_SVG,
 	OPTION_PERFETTO,
@@ -83,7 +84,7 @@ static const struct option_spec option_specs[] = {
 	  "written atomically: 512 or 4096 (512)" },
 	{ "strategy", "NAME", OPTION_STRATEGY, SEARCHES, "see 'list strategies' (dpor)" },
 	{ "no-prune", NULL, OPTION_NO_PRUNE, SEARCHES,
-	  "dfs: run equivalent interleavings too; --twice: everything" },
+	  "dfs: run equivalent runs too; --twice: everything" },
 	{ "twice", NULL, OPTION_TWICE, SEARCHES, NULL },
 	{ "budget", "BOUND", OPTION_BUDGET, SEARCHES, "60s, 10000runs or 1e9states; repeatable" },
 	{ "runs", "N", OPTION_RUNS, SEARCHES, "samplers: how many runs (1000)" },
@@ -91,7 +92,7 @@ static const struct option_spec option_specs[] = {
 	{ "seed", "N", OPTION_SEED, SEARCHES | COMMAND_RUN, "of the random picks" },
 	{ "schedule", "S", OPTION_SCHEDULE, COMMAND_RUN, "the picks to follow, as printed" },
 	{ "recovery", "DEPTH", OPTION_RECOVERY, COMMAND_SWEEP | COMMAND_RUN,
-	  "lazy refcounts: crashes that repair must survive, 0..2 (2)" },
+	  "lazy refcounts: crashes of repair, too: 0..2 (2)" },
 	{ "no-swap", NULL, OPTION_NO_SWAP, COMMAND_SWEEP, "leave the swap test out" },
 	{ "symmetry", NULL, OPTION_SYMMETRY, COMMAND_SWEEP | COMMAND_RUN,
 	  "requests that are alike begin in one order only" },
@@ -104,6 +105,7 @@ static const struct option_spec option_specs[] = {
 	{ "to", "FORMAT", OPTION_TO, COMMAND_CONVERT, "trace or dm-log-writes (OUT's name tells)" },
 	{ "events", NULL, OPTION_EVENTS, COMMAND_SHOW, "print every event" },
 	{ "stacks", NULL, OPTION_STACKS, COMMAND_SHOW, "print every event with its stack" },
+	{ "long", NULL, OPTION_LONG, COMMAND_LIST, "rules: all that is to be said of each" },
 	{ "html", NULL, OPTION_HTML, COMMAND_SHOW, "one page: story, diagram, image, stacks" },
 	{ "svg", NULL, OPTION_SVG, COMMAND_SHOW, "the space-time diagram" },
 	{ "perfetto", NULL, OPTION_PERFETTO, COMMAND_SHOW, "a trace for ui.perfetto.dev" },
@@ -118,7 +120,7 @@ static const struct option_spec option_specs[] = {
 	  "write a JUnit report" },
 	{ "json", NULL, OPTION_JSON, EVERY & ~(unsigned)COMMAND_RECORD, "one object on stdout" },
 	{ "quiet", NULL, OPTION_QUIET, EVERY, "only findings and errors" },
-	{ "help", NULL, OPTION_HELP, EVERY, "this page" },
+	{ "help", NULL, OPTION_HELP, EVERY | COMMAND_MANUAL | COMMAND_COMPLETION, "this page" },
 };
 
 enum { OPTION_COUNT = sizeof(option_specs) / sizeof(option_specs[0]) };
@@ -198,6 +200,7 @@ static bool *flag_option(struct options *options, enum option_id id)
 	case OPTION_SYMMETRY: return &options->symmetry;
 	case OPTION_EVENTS: return &options->events;
 	case OPTION_STACKS: return &options->stacks;
+	case OPTION_LONG: return &options->list_long;
 	case OPTION_HTML: return &options->html;
 	case OPTION_SVG: return &options->svg;
 	case OPTION_PERFETTO: return &options->perfetto;
@@ -323,4 +326,16 @@ void options_print_help(enum command_bit command)
 			 spec->argument ? spec->argument : "");
 		printf("  %-24s %s\n", left, spec->help);
 	}
+}
+
+bool option_about(size_t index, struct option_about *about)
+{
+	if (index >= OPTION_COUNT)
+		return false;
+	const struct option_spec *spec = &option_specs[index];
+	*about = (struct option_about){ .name = spec->name,
+					.argument = spec->argument,
+					.help = spec->help,
+					.commands = spec->commands };
+	return true;
 }
