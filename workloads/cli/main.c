@@ -28,7 +28,7 @@
  *   cmd_list.c          rules, bugs, workloads, ...
  *   cmd_bench.c         the figures                   -> bench_*.c  a part of them each
  *   manual.c completion.c                             manual pages, completions of shells
- *   json.c junit.c output.c progress.c interrupt.c       how results are written, and Ctrl-C
+ *   json.c junit.c results.c output.c progress.c interrupt.c  how results are written, and Ctrl-C
  *
  * Below it: workloads/ (language, world, explore), then engine/ and oracle/, which share no code,
  * then injector/ (every decision, every I/O) and traces/ (events, schedules, the file format). */

@@ -12,6 +12,7 @@ enum option_id {
 	OPTION_HELP = 256,
 	OPTION_JSON,
 	OPTION_JUNIT,
+	OPTION_TAP,
 	OPTION_QUIET,
 	OPTION_OUT,
 	OPTION_BUDGET,
@@ -118,6 +119,8 @@ static const struct option_spec option_specs[] = {
 	  "where traces go (created)" },
 	{ "junit", "FILE", OPTION_JUNIT, COMMAND_SWEEP | COMMAND_CHECK | COMMAND_REPLAY,
 	  "write a JUnit report" },
+	{ "tap", NULL, OPTION_TAP, COMMAND_SWEEP | COMMAND_CHECK | COMMAND_REPLAY,
+	  "results as TAP on stdout" },
 	{ "json", NULL, OPTION_JSON, EVERY & ~(unsigned)COMMAND_RECORD, "one object on stdout" },
 	{ "quiet", NULL, OPTION_QUIET, EVERY, "only findings and errors" },
 	{ "help", NULL, OPTION_HELP, EVERY | COMMAND_MANUAL | COMMAND_COMPLETION, "this page" },
@@ -193,6 +196,7 @@ static bool *flag_option(struct options *options, enum option_id id)
 	switch ((unsigned)id) {
 	case OPTION_HELP: return &options->help;
 	case OPTION_JSON: return &options->json;
+	case OPTION_TAP: return &options->tap;
 	case OPTION_QUIET: return &options->quiet;
 	case OPTION_NO_PRUNE: return &options->no_prune;
 	case OPTION_TWICE: return &options->twice;
@@ -265,6 +269,14 @@ static void fill_long_options(struct option *long_options, enum command_bit comm
 	long_options[count] = (struct option){ 0 };
 }
 
+static enum status check_forms(const struct options *options, struct why *why)
+{
+	if (options->json && options->tap)
+		return why_set(why, STATUS_USAGE, "%s: --json and --tap both want stdout",
+			       options->command);
+	return STATUS_OK;
+}
+
 static enum status take_positional(struct options *options, enum command_bit command, int argc,
 				   char **argv, struct why *why)
 {
@@ -312,6 +324,9 @@ enum status options_parse(struct options *options, enum command_bit command, int
 		if (status != STATUS_OK)
 			return status;
 	}
+	enum status status = check_forms(options, why);
+	if (status != STATUS_OK)
+		return status;
 	return take_positional(options, command, argc - optind, argv + optind, why);
 }
 

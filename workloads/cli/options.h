@@ -40,6 +40,7 @@ struct options {
 	char **program; /* record: what follows `--`, NULL-terminated */
 	bool help;
 	bool json;
+	bool tap;
 	bool quiet;
 	bool twice;
 	bool no_prune;

@@ -2,7 +2,7 @@
 #include "workloads/cli/report.h"
 
 #include "workloads/cli/again.h"
-#include "workloads/cli/junit.h"
+#include "workloads/cli/results.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -186,10 +186,10 @@ static void print_text(const struct report_findings *findings, bool quiet)
 		report_print_skipped(findings->judgement->skipped);
 }
 
-static enum status write_junit(const struct report_findings *findings, const char *path,
-			       struct why *why)
+static enum status write_results(const struct report_findings *findings,
+				 const struct options *options, struct why *why)
 {
-	struct junit_failure *failures =
+	struct result_failure *failures =
 		calloc(findings->judgement->verdict_count + 1, sizeof(*failures));
 	if (!failures)
 		abort();
@@ -197,15 +197,16 @@ static enum status write_junit(const struct report_findings *findings, const cha
 		failures[i].type = rule_name(findings->judgement->verdicts[i].rule);
 		failures[i].message = findings->judgement->verdicts[i].message;
 	}
-	struct junit_case test = {
+	struct result_case test = {
 		.name = findings->trace_path,
+		.file = findings->trace_path,
 		.seconds = findings->elapsed_seconds,
 		.failures = failures,
 		.failure_count = findings->judgement->verdict_count,
 	};
 	char suite[32];
 	snprintf(suite, sizeof(suite), "cowtip.%s", findings->command);
-	enum status status = junit_write(path, suite, &test, 1, why);
+	enum status status = results_write(options, suite, &test, 1, why);
 	free(failures);
 	return status;
 }
@@ -218,12 +219,10 @@ enum exit_code report_findings(const struct report_findings *findings,
 		*findings->trace->workload ? schedule_print(&findings->trace->schedule) : NULL;
 	if (options->json)
 		print_json(findings, schedule);
-	else
+	else if (!options->tap)
 		print_text(findings, options->quiet);
 	free(schedule);
-	enum status status = STATUS_OK;
-	if (options->junit)
-		status = write_junit(findings, options->junit, &why);
+	enum status status = write_results(findings, options, &why);
 	if (status != STATUS_OK)
 		return exit_with(status, &why);
 	return findings->judgement->verdict_count ? EXIT_VIOLATED : EXIT_CLEAN;
