@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """`sweep`: what it says, what it writes, and its exit status."""
+import json
 import os
+import re
 import xml.etree.ElementTree as xml
 
 from program import BROKEN, OVERLAP, CommandLine, main
@@ -95,6 +97,34 @@ class Sweep(CommandLine):
         _, err = self.run_program("sweep", "overlap.qio", "--quiet", "--junit", "no/j.xml", code=2)
         self.assertIn("cannot create 'no/j.xml.tmp'", err)
         self.assertEqual(os.listdir(self.folder), ["overlap.qio"])
+
+    def test_tap_has_a_line_a_workload_and_what_is_wrong(self):
+        self.write("broken.qio", BROKEN)
+        out, _ = self.run_program("sweep", "broken.qio", "--tap", code=1)
+        lines = out.splitlines()
+        self.assertEqual(lines[:3], ["TAP version 13", "1..1", "not ok 1 - broken"])
+        self.assertIn('    - rule: "cow-complete"', lines)
+        self.assertEqual(lines[-1], "  ...")
+        out, _ = self.run_program("sweep", "--tap", "--budget", "20runs", code=3)
+        lines = out.splitlines()
+        self.assertEqual(lines[1], f"1..{len(lines) - 2}")
+        self.assertTrue(all(re.match(r"ok \d+ - [a-z0-9-]+( # SKIP .*)?$", line)
+                            for line in lines[2:]), out)
+        self.assertTrue(any("# SKIP" in line for line in lines))
+        self.run_program("sweep", "broken.qio", "--tap", "--json", code=2)
+
+    def test_github_gets_annotations_and_nobody_else(self):
+        self.write("broken.qio", BROKEN)
+        os.environ["GITHUB_ACTIONS"] = "true"
+        try:
+            out, err = self.run_program("sweep", "broken.qio", "--json", code=1)
+        finally:
+            del os.environ["GITHUB_ACTIONS"]
+        found = json.loads(out)["violations"]
+        self.assertEqual(err.count("::error file=broken.qio,title="), len(found))
+        self.assertIn(f"::broken: {found[0]['message']}".replace("%", "%25"), err)
+        _, err = self.run_program("sweep", "broken.qio", "--json", code=1)
+        self.assertNotIn("::", err)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ struct judgement {
 	struct verdict *verdicts; /* owned */
 	size_t verdict_count;
 	struct judge_counts counts;
+	uint64_t leaked;                 /* clusters, in the last state of all images */
 	const char *skipped[RULE_COUNT]; /* literals: why a rule was not judged; NULL: it was */
 };
 

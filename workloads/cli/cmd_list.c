@@ -5,6 +5,7 @@
 #include "oracle/verdict.h"
 #include "workloads/cli/commands.h"
 #include "workloads/cli/json.h"
+#include "workloads/cli/manual.h"
 #include "workloads/cli/settings.h"
 #include "workloads/language.h"
 
@@ -20,6 +21,7 @@ struct listing {
 	const char *const *keys; /* of the columns; the first is printed without its key */
 	size_t column_count;
 	int width; /* of the first column */
+	bool is_long;
 };
 
 /* One row; columns beyond the listing's are NULL. */
@@ -47,13 +49,20 @@ static void list_row(struct listing *listing, const struct row *row)
 
 static void list_rules(struct listing *listing)
 {
-	static const char *const keys[] = { "rule", "statement" };
+	static const char *const keys[] = { "rule", "statement", "page" };
 	listing->keys = keys;
-	listing->column_count = 2;
+	listing->column_count = listing->is_long ? 3 : 2;
 	listing->width = 18;
-	for (int rule = 0; rule < RULE_COUNT; rule++)
-		list_row(listing, &(struct row){ { rule_name((enum rule)rule),
-						   rule_statement((enum rule)rule) } });
+	for (int rule = 0; rule < RULE_COUNT; rule++) {
+		const char *name = rule_name((enum rule)rule);
+		char page[64];
+		snprintf(page, sizeof(page), "rules/%s", name);
+		if (listing->is_long && !listing->as_json)
+			printf("%s%s", rule ? "\n" : "", manual_text(page));
+		else
+			list_row(listing, &(struct row){ { name, rule_statement((enum rule)rule),
+							   manual_text(page) } });
+	}
 }
 
 static void list_bugs(struct listing *listing)
@@ -149,7 +158,9 @@ enum exit_code cmd_list(const struct options *options)
 		{ "faults", list_faults },
 	};
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
-		struct listing listing = { .as_json = options->json, .json = { .file = stdout } };
+		struct listing listing = { .as_json = options->json,
+					   .json = { .file = stdout },
+					   .is_long = options->list_long };
 		if (strcmp(options->positional[0], lists[i].name) != 0)
 			continue;
 		if (options->json) {

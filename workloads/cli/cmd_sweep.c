@@ -4,9 +4,9 @@
 #include "workloads/cli/certificate.h"
 #include "workloads/cli/commands.h"
 #include "workloads/cli/jobs.h"
-#include "workloads/cli/junit.h"
 #include "workloads/cli/output.h"
 #include "workloads/cli/report.h"
+#include "workloads/cli/results.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -330,10 +330,10 @@ static void print_json(const struct total *total, bool is_suite)
 	json_end_object(&json);
 }
 
-static struct junit_case junit_case_of(const struct sweep_outcome *outcome)
+static struct result_case result_of(const struct sweep_outcome *outcome)
 {
 	const struct sweep_summary *summary = &outcome->summary;
-	struct junit_failure *failures = calloc(outcome->violation_count + 1, sizeof(*failures));
+	struct result_failure *failures = calloc(outcome->violation_count + 1, sizeof(*failures));
 	if (!failures)
 		abort();
 	for (size_t i = 0; i < outcome->violation_count; i++) {
@@ -341,7 +341,7 @@ static struct junit_case junit_case_of(const struct sweep_outcome *outcome)
 		failures[i].message = outcome->violations[i].verdict.message;
 		failures[i].text = i ? outcome->violations[i].schedule : outcome->story;
 	}
-	return (struct junit_case){
+	return (struct result_case){
 		.name = summary->workload,
 		.seconds = summary->elapsed_seconds,
 		.error = summary->status != STATUS_OK ? summary->why.text
@@ -353,14 +353,19 @@ static struct junit_case junit_case_of(const struct sweep_outcome *outcome)
 	};
 }
 
-static enum status write_junit(const struct total *total, const char *path, struct why *why)
+static enum status write_results(const struct total *total, const struct options *options,
+				 struct why *why)
 {
-	struct junit_case *cases = calloc(total->count, sizeof(*cases));
+	struct result_case *cases = calloc(total->count, sizeof(*cases));
 	if (!cases)
 		abort();
 	for (size_t i = 0; i < total->count; i++)
-		cases[i] = junit_case_of(&total->outcomes[i]);
-	enum status status = junit_write(path, "cowtip.sweep", cases, total->count, why);
+		cases[i] = result_of(&total->outcomes[i]);
+	/* A name is one of the suite's, a path that of a file. */
+	const char *path = options->positional[0];
+	if (path && strpbrk(path, "./"))
+		cases[0].file = path;
+	enum status status = results_write(options, "cowtip.sweep", cases, total->count, why);
 	for (size_t i = 0; i < total->count; i++)
 		free(cases[i].failures);
 	free(cases);
@@ -426,7 +431,7 @@ enum exit_code cmd_sweep(const struct options *options)
 	print_errors(&total);
 	if (options->json) {
 		print_json(&total, is_suite);
-	} else if (!all_failed) {
+	} else if (!all_failed && !options->tap) {
 		if (!options->quiet)
 			print_table(&total);
 		print_violations(&total, options);
@@ -438,11 +443,9 @@ enum exit_code cmd_sweep(const struct options *options)
 		}
 	}
 	enum exit_code code = exit_of(&total);
-	if (options->junit) {
-		enum status status = write_junit(&total, options->junit, &why);
-		if (status != STATUS_OK)
-			code = exit_with(status, &why);
-	}
+	enum status status = write_results(&total, options, &why);
+	if (status != STATUS_OK)
+		code = exit_with(status, &why);
 	for (size_t i = 0; i < count; i++)
 		sweep_outcome_release(&outcomes[i]);
 	free(outcomes);

@@ -15,6 +15,16 @@ enum exit_code {
 	EXIT_SKIP = 125,   /* replay --bisect: the trace says nothing about this version */
 };
 
+/** A command: a row of the table in main.c. */
+struct command {
+	const char *name;
+	enum command_bit bit;
+	enum exit_code (*run)(const struct options *options); /* NULL: not in this version */
+	size_t least, most;                                   /* positional arguments */
+	const char *arguments;
+	const char *summary;
+};
+
 /** Print "cowtip: <why>" on stderr; returns EXIT_DIVERGED for STATUS_DIVERGED, else EXIT_BAD. */
 enum exit_code exit_with(enum status status, const struct why *why);
 

@@ -1,68 +1,20 @@
 // SPDX-License-Identifier: MIT
 #include "workloads/cli/damage.h"
 
-#include "oracle/image_header.h"
 #include "oracle/layer.h"
+#include "workloads/cli/image_reader.h"
 
-#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { SECTOR_BYTES = 512 };
-
-struct content_source {
-	const struct content *content;
-};
-
-static void read_source(void *context, void *to, size_t bytes, uint64_t host_offset)
-{
-	const struct content_source *source = context;
-	content_read(source->content, to, bytes, host_offset);
-}
-
-static void parse_header(struct image_header *header, const struct content *image)
-{
-	struct content_source context = { image };
-	struct image_source source = { .read = read_source, .context = &context };
-	image_header_parse(header, &source);
-}
-
-static uint64_t read_u64(const struct content *image, uint64_t host_offset)
-{
-	uint64_t value = 0;
-	content_read(image, &value, sizeof(value), host_offset);
-	return be64toh(value);
-}
-
-/* A refcount of 2^order bits; those of less than a byte begin with the lowest bit. */
-static uint64_t read_refcount(const struct image_header *header, const struct content *image,
-			      uint64_t host_offset)
-{
-	uint64_t cluster = host_offset >> header->cluster_bits;
-	uint64_t bits = (uint64_t)1 << header->refcount_order;
-	uint64_t per_block = ((uint64_t)8 << header->cluster_bits) / bits;
-	if (cluster / per_block >= header->reftable_entries)
-		return 0;
-	uint64_t block = read_u64(image, header->reftable_offset + cluster / per_block * 8) &
-			 REFTABLE_OFFSET;
-	if (!block)
-		return 0;
-	uint64_t bit = cluster % per_block * bits;
-	uint8_t bytes[8] = { 0 };
-	uint64_t value = 0;
-	size_t count = bits < 8 ? 1 : (size_t)(bits / 8);
-	content_read(image, bytes, count, block + bit / 8);
-	for (size_t i = 0; i < count; i++)
-		value = value << 8 | bytes[i];
-	return bits < 8 ? value >> bit % 8 & (((uint64_t)1 << bits) - 1) : value;
-}
 
 static void read_entry(struct damage_entry *entry, const struct content *image,
 		       uint64_t guest_offset)
 {
 	struct image_header header;
 	*entry = (struct damage_entry){ 0 };
-	parse_header(&header, image);
+	image_read_header(&header, image);
 	if (!header.readable || guest_offset >= header.size_bytes)
 		return;
 	uint64_t index = guest_offset >> header.cluster_bits;
@@ -71,18 +23,18 @@ static void read_entry(struct damage_entry *entry, const struct content *image,
 		return;
 	entry->is_readable = true;
 	entry->l1_host = header.l1_offset + l1_index * 8;
-	entry->l1_entry = read_u64(image, entry->l1_host);
+	entry->l1_entry = image_u64(image, entry->l1_host);
 	uint64_t table = entry->l1_entry & ENTRY_OFFSET;
 	if (!table)
 		return;
 	entry->l2_host = table + (index & (((uint64_t)1 << header.l2_bits) - 1)) * 8;
-	entry->l2_entry = read_u64(image, entry->l2_host);
+	entry->l2_entry = image_u64(image, entry->l2_host);
 	struct mapping mapping = mapping_decode(&header, entry->l2_entry);
 	entry->is_compressed = mapping.kind == MAPPING_COMPRESSED;
 	entry->is_zero = mapping.kind == MAPPING_ZERO;
 	entry->data_host = mapping.kind == MAPPING_BACKING ? 0 : mapping.host_offset;
 	if (entry->data_host)
-		entry->refcount = read_refcount(&header, image, entry->data_host);
+		entry->refcount = image_refcount(&header, image, entry->data_host);
 }
 
 /* A sector in the hands of those who find out whose it is. */
@@ -225,7 +177,7 @@ enum status damage_read(struct damage *damage, const struct trace *trace,
 {
 	struct image_header header;
 	*damage = (struct damage){ 0 };
-	parse_header(&header, crash);
+	image_read_header(&header, crash);
 	if (!header.readable)
 		return STATUS_OK;
 	damage->cluster_bytes = (uint64_t)1 << header.cluster_bits;

@@ -9,16 +9,23 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Does the file begin as a log does? What cannot be read is left to whoever reads it. */
-static bool is_log(const char *path)
+enum input_kind { INPUT_TRACE, INPUT_LOG, INPUT_IMAGE };
+
+/* What the file begins as. What cannot be read is left to whoever reads it. */
+static enum input_kind kind_of(const char *path)
 {
+	static const uint8_t image_magic[] = { 'Q', 'F', 'I', 0xfb };
 	uint8_t magic[DM_LOG_MAGIC_BYTES];
 	FILE *file = fopen(path, "re");
 	if (!file)
-		return false;
-	bool found = dm_log_is(magic, fread(magic, 1, sizeof(magic), file));
+		return INPUT_TRACE;
+	size_t bytes = fread(magic, 1, sizeof(magic), file);
 	fclose(file);
-	return found;
+	if (dm_log_is(magic, bytes))
+		return INPUT_LOG;
+	bool is_image = bytes >= sizeof(image_magic) &&
+			memcmp(magic, image_magic, sizeof(image_magic)) == 0;
+	return is_image ? INPUT_IMAGE : INPUT_TRACE;
 }
 
 /* File 0: the image before the log; and the files that back it. A file that is empty is an image in
@@ -85,17 +92,33 @@ static enum status read_log(struct trace *trace, const char *path, const struct 
 	return status;
 }
 
+/* An image alone: the one state that there is. */
+static enum status read_image(struct trace *trace, const char *path, const struct options *options,
+			      struct why *why)
+{
+	if (strcmp(options->command, "check") != 0)
+		return why_set(why, STATUS_USAGE,
+			       "'%s' is a qcow2 image: only 'check' takes one, %s a trace or log",
+			       path, options->command);
+	enum status status = add_image(trace, path, true, why);
+	trace_set_text(&trace->subject, INPUT_IMAGE_SUBJECT);
+	return status;
+}
+
 enum status input_read(struct trace *trace, const struct options *options, const char *doing,
 		       struct why *why)
 {
 	const char *path = options->positional[0];
+	enum input_kind kind = kind_of(path);
 	enum status status;
-	if (is_log(path))
+	if (kind == INPUT_LOG)
 		status = read_log(trace, path, options, why);
 	else if (options->image_count || options->dialect)
 		status = why_set(
 			why, STATUS_USAGE,
 			"'%s' is no dm-log-writes log: --image and --dialect are for those", path);
+	else if (kind == INPUT_IMAGE)
+		status = read_image(trace, path, options, why);
 	else
 		status = trace_read(trace, path, why);
 	if (status != STATUS_TRUNCATED)

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 /** What `check`, `show` and `convert` are given: a trace, or a dm-log-writes log and the image that
- * it begins with. Which of them it is, its first bytes tell. */
+ * it begins with, or (`check`) a bare image. Which of them it is, its first bytes tell. */
 #ifndef WORKLOADS_CLI_INPUT_H
 #define WORKLOADS_CLI_INPUT_H
 
 #include "traces/trace.h"
 #include "workloads/cli/options.h"
+
+/** The subject of a trace that is a bare image: nothing ever happens to it. */
+#define INPUT_IMAGE_SUBJECT "an image"
 
 /** Read the file that the first argument names into `trace` (initialised, empty). Of a log: --image
  * is what it begins with, whose backing files are read, too; --dialect is whose it is. One that is

@@ -1,30 +1,14 @@
 // SPDX-License-Identifier: MIT
-#include "workloads/cli/junit.h"
-
+#include "workloads/cli/markup.h"
 #include "workloads/cli/output.h"
+#include "workloads/cli/results.h"
 
 #include <stdio.h>
-
-/* Text inside an element or attribute. Bytes that XML has no room for become '?'. */
-static void put_escaped(FILE *file, const char *text)
-{
-	for (const char *at = text; *at; at++) {
-		switch (*at) {
-		case '<': fputs("&lt;", file); break;
-		case '>': fputs("&gt;", file); break;
-		case '&': fputs("&amp;", file); break;
-		case '"': fputs("&quot;", file); break;
-		case '\n':
-		case '\t': fputc(*at, file); break;
-		default: fputc(*at < ' ' || *at > '~' ? '?' : *at, file); break;
-		}
-	}
-}
 
 static void put_attribute(FILE *file, const char *name, const char *text)
 {
 	fprintf(file, " %s=\"", name);
-	put_escaped(file, text);
+	markup_text(file, text);
 	fputc('"', file);
 }
 
@@ -35,7 +19,7 @@ static void put_message(FILE *file, const char *element, const char *message)
 	fputs("/>\n", file);
 }
 
-static void put_case(FILE *file, const char *suite, const struct junit_case *test)
+static void put_case(FILE *file, const char *suite, const struct result_case *test)
 {
 	fputs("  <testcase", file);
 	put_attribute(file, "classname", suite);
@@ -46,18 +30,18 @@ static void put_case(FILE *file, const char *suite, const struct junit_case *tes
 	else if (test->skipped && !test->failure_count)
 		put_message(file, "skipped", test->skipped);
 	for (size_t i = 0; i < test->failure_count; i++) {
-		const struct junit_failure *failure = &test->failures[i];
+		const struct result_failure *failure = &test->failures[i];
 		fputs("    <failure", file);
 		put_attribute(file, "type", failure->type);
 		put_attribute(file, "message", failure->message);
 		fputc('>', file);
-		put_escaped(file, failure->text ? failure->text : "");
+		markup_text(file, failure->text ? failure->text : "");
 		fputs("</failure>\n", file);
 	}
 	fputs("  </testcase>\n", file);
 }
 
-enum status junit_write(const char *path, const char *suite, const struct junit_case *cases,
+enum status junit_write(const char *path, const char *suite, const struct result_case *cases,
 			size_t case_count, struct why *why)
 {
 	struct output output;

@@ -30,11 +30,13 @@
  *   cmd_convert.c       traces to dm-log-writes logs and back
  *   cmd_list.c          rules, bugs, workloads, ...
  *   cmd_bench.c         the figures                   -> bench_*.c  a part of them each
- *   json.c junit.c output.c progress.c interrupt.c       how results are written, and Ctrl-C
+ *   manual.c completion.c                             manual pages, completions of shells
+ *   json.c junit.c results.c output.c progress.c interrupt.c  how results are written, and Ctrl-C
  *
  * Below it: workloads/ (language, world, explore), then engine/ and oracle/, which share no code,
  * then injector/ (every decision, every I/O) and traces/ (events, schedules, the file format). */
 #include "workloads/cli/commands.h"
+#include "workloads/cli/manual.h"
 
 #include <locale.h>
 #include <stdio.h>
@@ -42,23 +44,17 @@
 
 #define COWTIP_VERSION_LINE "cowtip " COWTIP_VERSION
 
-struct command {
-	const char *name;
-	enum command_bit bit;
-	enum exit_code (*run)(const struct options *options); /* NULL: not in this version */
-	size_t least, most;                                   /* positional arguments */
-	const char *arguments;
-	const char *summary;
-};
+static enum exit_code cmd_manual(const struct options *options);
+static enum exit_code cmd_completion(const struct options *options);
 
 static const struct command commands[] = {
 	{ "sweep", COMMAND_SWEEP, cmd_sweep, 0, 1, "[WORKLOAD]",
 	  "interleavings x faults x crash states" },
 	{ "run", COMMAND_RUN, cmd_run, 1, 1, "WORKLOAD", "one execution, write its trace" },
 	{ "record", COMMAND_RECORD, cmd_record, 0, 0, "-- PROGRAM ...",
-	  "run a program, record what it does to images" },
-	{ "check", COMMAND_CHECK, cmd_check, 1, 1, "TRACE|LOG",
-	  "judge every crash state of a trace or log" },
+	  "run a program, record what it does" },
+	{ "check", COMMAND_CHECK, cmd_check, 1, 1, "TRACE|LOG|IMAGE",
+	  "judge every crash state; or an image as it is" },
 	{ "replay", COMMAND_REPLAY, cmd_replay, 1, 1, "TRACE",
 	  "run it again, compare, judge again" },
 	{ "show", COMMAND_SHOW, cmd_show, 1, 2, "TRACE [OUT]",
@@ -67,9 +63,12 @@ static const struct command commands[] = {
 	  "the smallest run that breaks the same rule" },
 	{ "convert", COMMAND_CONVERT, cmd_convert, 2, 2, "IN OUT",
 	  "between traces and dm-log-writes logs" },
-	{ "list", COMMAND_LIST, cmd_list, 1, 1, "rules|bugs|strategies|workloads|faults",
-	  "what there is, one line each" },
+	{ "list", COMMAND_LIST, cmd_list, 1, 1, "WHAT",
+	  "rules, bugs, strategies, workloads or faults" },
 	{ "bench", COMMAND_BENCH, cmd_bench, 0, 1, "[WORKLOAD]", "the figures, on this machine" },
+	{ "manual", COMMAND_MANUAL, cmd_manual, 0, 1, "[COMMAND]", "a manual page, for man -l -" },
+	{ "completion", COMMAND_COMPLETION, cmd_completion, 1, 1, "bash|zsh",
+	  "what completes commands in a shell" },
 	{ "generate", 0, NULL, 0, 0, "", NULL },
 	{ "campaign", 0, NULL, 0, 0, "", NULL },
 	{ "worker", 0, NULL, 0, 0, "", NULL },
@@ -83,13 +82,35 @@ enum exit_code exit_with(enum status status, const struct why *why)
 	return status == STATUS_DIVERGED ? EXIT_DIVERGED : EXIT_BAD;
 }
 
+static const struct manual manual = { commands, COMMAND_COUNT };
+
+static enum exit_code cmd_manual(const struct options *options)
+{
+	struct why why = { "" };
+	const char *name = options->positional[0];
+	if (manual_write(stdout, &manual, name))
+		return EXIT_CLEAN;
+	why_set(&why, STATUS_USAGE, "manual: there is no command '%s'", name);
+	return exit_with(STATUS_USAGE, &why);
+}
+
+static enum exit_code cmd_completion(const struct options *options)
+{
+	struct why why = { "" };
+	const char *shell = options->positional[0];
+	if (completion_write(stdout, &manual, shell))
+		return EXIT_CLEAN;
+	why_set(&why, STATUS_USAGE, "completion: '%s': bash or zsh", shell);
+	return exit_with(STATUS_USAGE, &why);
+}
+
 static void print_help(void)
 {
 	puts("usage: cowtip COMMAND [OPTION]... [ARGUMENT]\n"
 	     "Crash-consistency fault-injection testbed for qcow2.\n");
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
 		if (commands[i].run)
-			printf("  %-7s %-40s %s\n", commands[i].name, commands[i].arguments,
+			printf("  %-10s %-15s %s\n", commands[i].name, commands[i].arguments,
 			       commands[i].summary);
 	puts("\n  cowtip COMMAND --help lists a command's options; cowtip --version.\n\n"
 	     "exit status: 0 nothing wrong, 1 a rule was violated, 2 usage or bad input,\n"

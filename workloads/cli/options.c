@@ -12,6 +12,7 @@ enum option_id {
 	OPTION_HELP = 256,
 	OPTION_JSON,
 	OPTION_JUNIT,
+	OPTION_TAP,
 	OPTION_QUIET,
 	OPTION_OUT,
 	OPTION_BUDGET,
@@ -39,6 +40,7 @@ enum option_id {
 	OPTION_IMAGE,
 	OPTION_EVENTS,
 	OPTION_STACKS,
+	OPTION_LONG,
 	OPTION_HTML,
 	OPTION_SVG,
 	OPTION_PERFETTO,
@@ -86,7 +88,7 @@ static const struct option_spec option_specs[] = {
 	  "written atomically: 512 or 4096 (512)" },
 	{ "strategy", "NAME", OPTION_STRATEGY, SEARCHES, "see 'list strategies' (dpor)" },
 	{ "no-prune", NULL, OPTION_NO_PRUNE, SEARCHES,
-	  "dfs: run equivalent interleavings too; --twice: everything" },
+	  "dfs: run equivalent runs too; --twice: everything" },
 	{ "twice", NULL, OPTION_TWICE, SEARCHES, NULL },
 	{ "budget", "BOUND", OPTION_BUDGET, SEARCHES | COMMAND_SHRINK,
 	  "60s, 10000runs or 1e9states; repeatable" },
@@ -95,7 +97,7 @@ static const struct option_spec option_specs[] = {
 	{ "seed", "N", OPTION_SEED, SEARCHES | COMMAND_RUN, "of the random picks" },
 	{ "schedule", "S", OPTION_SCHEDULE, COMMAND_RUN, "the picks to follow, as printed" },
 	{ "recovery", "DEPTH", OPTION_RECOVERY, COMMAND_SWEEP | COMMAND_RUN,
-	  "lazy refcounts: crashes that repair must survive, 0..2 (2)" },
+	  "lazy refcounts: crashes of repair, too: 0..2 (2)" },
 	{ "no-swap", NULL, OPTION_NO_SWAP, COMMAND_SWEEP, "leave the swap test out" },
 	{ "symmetry", NULL, OPTION_SYMMETRY, COMMAND_SWEEP | COMMAND_RUN,
 	  "requests that are alike begin in one order only" },
@@ -108,6 +110,7 @@ static const struct option_spec option_specs[] = {
 	{ "to", "FORMAT", OPTION_TO, COMMAND_CONVERT, "trace or dm-log-writes (OUT's name tells)" },
 	{ "events", NULL, OPTION_EVENTS, COMMAND_SHOW, "print every event" },
 	{ "stacks", NULL, OPTION_STACKS, COMMAND_SHOW, "print every event with its stack" },
+	{ "long", NULL, OPTION_LONG, COMMAND_LIST, "rules: all that is to be said of each" },
 	{ "html", NULL, OPTION_HTML, COMMAND_SHOW, "one page: story, diagram, image, stacks" },
 	{ "svg", NULL, OPTION_SVG, COMMAND_SHOW, "the space-time diagram" },
 	{ "perfetto", NULL, OPTION_PERFETTO, COMMAND_SHOW, "a trace for ui.perfetto.dev" },
@@ -124,9 +127,11 @@ static const struct option_spec option_specs[] = {
 	  "for 'git bisect run': 125 when the trace does not apply" },
 	{ "junit", "FILE", OPTION_JUNIT, COMMAND_SWEEP | COMMAND_CHECK | COMMAND_REPLAY,
 	  "write a JUnit report" },
+	{ "tap", NULL, OPTION_TAP, COMMAND_SWEEP | COMMAND_CHECK | COMMAND_REPLAY,
+	  "results as TAP on stdout" },
 	{ "json", NULL, OPTION_JSON, EVERY & ~(unsigned)COMMAND_RECORD, "one object on stdout" },
 	{ "quiet", NULL, OPTION_QUIET, EVERY, "only findings and errors" },
-	{ "help", NULL, OPTION_HELP, EVERY, "this page" },
+	{ "help", NULL, OPTION_HELP, EVERY | COMMAND_MANUAL | COMMAND_COMPLETION, "this page" },
 };
 
 enum { OPTION_COUNT = sizeof(option_specs) / sizeof(option_specs[0]) };
@@ -200,6 +205,7 @@ static bool *flag_option(struct options *options, enum option_id id)
 	switch ((unsigned)id) {
 	case OPTION_HELP: return &options->help;
 	case OPTION_JSON: return &options->json;
+	case OPTION_TAP: return &options->tap;
 	case OPTION_QUIET: return &options->quiet;
 	case OPTION_NO_PRUNE: return &options->no_prune;
 	case OPTION_TWICE: return &options->twice;
@@ -208,6 +214,7 @@ static bool *flag_option(struct options *options, enum option_id id)
 	case OPTION_EVENTS: return &options->events;
 	case OPTION_STACKS: return &options->stacks;
 	case OPTION_BISECT: return &options->bisect;
+	case OPTION_LONG: return &options->list_long;
 	case OPTION_HTML: return &options->html;
 	case OPTION_SVG: return &options->svg;
 	case OPTION_PERFETTO: return &options->perfetto;
@@ -272,6 +279,14 @@ static void fill_long_options(struct option *long_options, enum command_bit comm
 	long_options[count] = (struct option){ 0 };
 }
 
+static enum status check_forms(const struct options *options, struct why *why)
+{
+	if (options->json && options->tap)
+		return why_set(why, STATUS_USAGE, "%s: --json and --tap both want stdout",
+			       options->command);
+	return STATUS_OK;
+}
+
 static enum status take_positional(struct options *options, enum command_bit command, int argc,
 				   char **argv, struct why *why)
 {
@@ -319,6 +334,9 @@ enum status options_parse(struct options *options, enum command_bit command, int
 		if (status != STATUS_OK)
 			return status;
 	}
+	enum status status = check_forms(options, why);
+	if (status != STATUS_OK)
+		return status;
 	return take_positional(options, command, argc - optind, argv + optind, why);
 }
 
@@ -333,4 +351,16 @@ void options_print_help(enum command_bit command)
 			 spec->argument ? spec->argument : "");
 		printf("  %-24s %s\n", left, spec->help);
 	}
+}
+
+bool option_about(size_t index, struct option_about *about)
+{
+	if (index >= OPTION_COUNT)
+		return false;
+	const struct option_spec *spec = &option_specs[index];
+	*about = (struct option_about){ .name = spec->name,
+					.argument = spec->argument,
+					.help = spec->help,
+					.commands = spec->commands };
+	return true;
 }

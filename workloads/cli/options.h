@@ -29,6 +29,8 @@ enum command_bit {
 	COMMAND_BENCH = 128,
 	COMMAND_CONVERT = 256,
 	COMMAND_SHRINK = 1024,
+	COMMAND_MANUAL = 1 << 14,
+	COMMAND_COMPLETION = 1 << 15,
 };
 
 /** What the command line said. Strings are borrowed from argv; NULL: not said. */
@@ -39,12 +41,14 @@ struct options {
 	char **program; /* record: what follows `--`, NULL-terminated */
 	bool help;
 	bool json;
+	bool tap;
 	bool quiet;
 	bool twice;
 	bool no_prune;
 	bool events;
 	bool stacks;
 	bool bisect;
+	bool list_long; /* --long */
 	bool html;
 	bool svg;
 	bool perfetto;
@@ -94,6 +98,18 @@ MUST_USE enum status options_parse(struct options *options, enum command_bit com
 
 /** The folder that files go to: --out, or "cowtip-out". Not made yet. */
 const char *options_folder(const struct options *options);
+
+/** An option, for those who write about them. Borrowed. */
+struct option_about {
+	const char *name;
+	const char *argument; /* NULL: takes none */
+	const char *help;     /* NULL: another option's line tells of it */
+	unsigned commands;    /* set of command_bit: who takes it */
+};
+
+/** Option `index`, in the order of the help. An option with one meaning for some commands and
+ * another for others is there twice. False: there are no more. */
+bool option_about(size_t index, struct option_about *about);
 
 /** Print the options that `command` takes. */
 void options_print_help(enum command_bit command);

@@ -2,7 +2,7 @@
 #include "workloads/cli/report.h"
 
 #include "workloads/cli/again.h"
-#include "workloads/cli/junit.h"
+#include "workloads/cli/results.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -38,7 +38,7 @@ void report_print(const struct report_item *item)
 	char place[REPORT_PLACE_BYTES];
 	const struct trace_finding *finding = &item->finding;
 	printf("  %s (%s), %s: %s\n", finding->rule, finding->severity,
-	       report_place(place, finding), finding->message);
+	       item->is_bare ? "as it is" : report_place(place, finding), finding->message);
 	if (item->schedule)
 		printf("    schedule %s\n", item->schedule);
 	if (item->trace_path)
@@ -119,6 +119,8 @@ static void print_json(const struct report_findings *findings, const char *sched
 	}
 	json_end_list(&json);
 	report_skipped_json(&json, findings->judgement->skipped);
+	if (findings->survey)
+		survey_json(&json, "survey", findings->survey);
 	json_seconds(&json, "elapsed_seconds", findings->elapsed_seconds);
 	json_text(&json, "schedule", schedule);
 	json_text(&json, "trace", findings->trace_path);
@@ -129,11 +131,11 @@ static void print_json(const struct report_findings *findings, const char *sched
 enum { SHOWN_OF_A_RULE = 3 };
 
 /* Verdicts in the order in which they were found, the first few of each rule. */
-static void print_verdicts(const struct judgement *judgement)
+static void print_verdicts(const struct judgement *judgement, bool is_bare)
 {
 	size_t of_rule[RULE_COUNT] = { 0 };
 	for (size_t i = 0; i < judgement->verdict_count; i++) {
-		struct report_item item = { 0 };
+		struct report_item item = { .is_bare = is_bare };
 		if (of_rule[judgement->verdicts[i].rule]++ >= SHOWN_OF_A_RULE)
 			continue;
 		again_finding(&item.finding, &judgement->verdicts[i]);
@@ -170,19 +172,24 @@ static void print_text(const struct report_findings *findings, bool quiet)
 	char models[32];
 	settings_models_text(findings->settings, models, sizeof(models));
 	char summary[96];
-	print_verdicts(findings->judgement);
-	if (!quiet)
+	print_verdicts(findings->judgement, findings->survey != NULL);
+	summary_text(summary, sizeof(summary), findings->judgement);
+	if (findings->survey && !quiet)
+		survey_print(findings->survey);
+	if (findings->survey && !quiet)
+		printf("%s: a qcow2 image: %s\n", findings->trace_path, summary);
+	else if (!quiet)
 		printf("%s: %zu events, %" PRIu64 " crash states (%s): %s\n", findings->trace_path,
 		       findings->trace->log.count, findings->judgement->counts.states, models,
-		       summary_text(summary, sizeof(summary), findings->judgement));
+		       summary);
 	if (!quiet)
 		report_print_skipped(findings->judgement->skipped);
 }
 
-static enum status write_junit(const struct report_findings *findings, const char *path,
-			       struct why *why)
+static enum status write_results(const struct report_findings *findings,
+				 const struct options *options, struct why *why)
 {
-	struct junit_failure *failures =
+	struct result_failure *failures =
 		calloc(findings->judgement->verdict_count + 1, sizeof(*failures));
 	if (!failures)
 		abort();
@@ -190,15 +197,16 @@ static enum status write_junit(const struct report_findings *findings, const cha
 		failures[i].type = rule_name(findings->judgement->verdicts[i].rule);
 		failures[i].message = findings->judgement->verdicts[i].message;
 	}
-	struct junit_case test = {
+	struct result_case test = {
 		.name = findings->trace_path,
+		.file = findings->trace_path,
 		.seconds = findings->elapsed_seconds,
 		.failures = failures,
 		.failure_count = findings->judgement->verdict_count,
 	};
 	char suite[32];
 	snprintf(suite, sizeof(suite), "cowtip.%s", findings->command);
-	enum status status = junit_write(path, suite, &test, 1, why);
+	enum status status = results_write(options, suite, &test, 1, why);
 	free(failures);
 	return status;
 }
@@ -211,12 +219,10 @@ enum exit_code report_findings(const struct report_findings *findings,
 		*findings->trace->workload ? schedule_print(&findings->trace->schedule) : NULL;
 	if (options->json)
 		print_json(findings, schedule);
-	else
+	else if (!options->tap)
 		print_text(findings, options->quiet);
 	free(schedule);
-	enum status status = STATUS_OK;
-	if (options->junit)
-		status = write_junit(findings, options->junit, &why);
+	enum status status = write_results(findings, options, &why);
 	if (status != STATUS_OK)
 		return exit_with(status, &why);
 	return findings->judgement->verdict_count ? EXIT_VIOLATED : EXIT_CLEAN;

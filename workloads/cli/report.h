@@ -7,6 +7,7 @@
 #include "workloads/cli/again.h"
 #include "workloads/cli/commands.h"
 #include "workloads/cli/json.h"
+#include "workloads/cli/survey.h"
 #include "workloads/cli/sweep.h"
 
 enum { REPORT_PLACE_BYTES = 64 };
@@ -16,6 +17,7 @@ struct report_item {
 	struct trace_finding finding;
 	const char *schedule;
 	const char *trace_path;
+	bool is_bare; /* of an image that nothing happened to: there is no crash to speak of */
 };
 
 /** A violation of a sweep as an item that borrows from it. */
@@ -41,6 +43,7 @@ struct report_findings {
 	const struct trace *trace;
 	const struct settings *settings;
 	const struct judgement *judgement;
+	const struct survey *survey; /* of a bare image; NULL: it is none */
 	double elapsed_seconds;
 };
 

@@ -14,6 +14,7 @@ enum {
 	CLUSTER_BITS_MAX = 21,
 	TABLE_ENTRIES_MAX = 1 << 20, /* of one table looked at; more are left out */
 	ROLES_MAX = 1 << 22,
+	VISITED_MAX = 1 << 26,
 };
 
 static uint64_t read_u64(const struct content *content, uint64_t host_offset)
@@ -52,6 +53,9 @@ static void add_l2_table(struct roles *roles, const struct content *content, uin
 {
 	uint64_t entries = ((uint64_t)1 << roles->cluster_bits) / sizeof(uint64_t);
 	add(roles, table_offset, ROLE_L2, guest_offset);
+	if (roles->visited > VISITED_MAX)
+		return;
+	roles->visited += entries;
 	for (uint64_t i = 0; i < entries; i++) {
 		uint64_t entry = read_u64(content, table_offset + i * sizeof(uint64_t));
 		uint64_t data_offset = entry & OFFSET_MASK;

@@ -32,6 +32,7 @@ struct roles {
 	struct role_entry *entries; /* owned; by cluster */
 	size_t count;
 	size_t capacity;
+	uint64_t visited;      /* L2 entries looked at; there is a bound, for images that lie */
 	unsigned cluster_bits; /* 0: no qcow2 image */
 };
 
