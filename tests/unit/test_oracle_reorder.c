@@ -18,7 +18,7 @@
 
 /* Where tidy runs put a second L2 table and a second refcount block. */
 enum { AT_L2_TOO = 13, AT_BLOCK_TOO };
-enum { CLUSTERS = 16, GUESTS = 6, RUNS = 25, EVENTS = 26, VOLATILE_MAX = 7, KEYS_MAX = 512 };
+enum { CLUSTERS = 16, GUESTS = 6, RUNS = 25, EVENTS = 26, STATES_MAX = 384, KEYS_MAX = 512 };
 
 static uint64_t seed;
 
@@ -385,7 +385,7 @@ static bool is_moment(const struct event *event)
 static size_t list_moment(struct keys *keys, struct lister *lister, struct judge *judge,
 			  const struct world *world, size_t events)
 {
-	size_t states = lister_states(lister);
+	size_t states = lister_states(lister, STATES_MAX);
 
 	for (size_t i = 0; states != SIZE_MAX && i < states; i++) {
 		struct content *image = lister_state(lister, i);
