@@ -4,13 +4,11 @@
  * these states are made, one by one, and each is judged by itself. The same rules must be broken in
  * the same places; and again when torn states are asked for, too, for these are among them. */
 #include "oracle/judge.h"
-#include "oracle/persist.h"
 #include "tests/run_suite.h"
 #include "tests/unit/oracle_world.h"
-#include "tests/unit/reorder_lister.h"
+#include "tests/unit/reorder_compare.h"
 
 #include <check.h>
-#include <ctype.h>
 #include <endian.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +16,7 @@
 
 /* Where tidy runs put a second L2 table and a second refcount block. */
 enum { AT_L2_TOO = 13, AT_BLOCK_TOO };
-enum { CLUSTERS = 16, GUESTS = 6, RUNS = 25, EVENTS = 26, STATES_MAX = 384, KEYS_MAX = 512 };
+enum { CLUSTERS = 16, GUESTS = 6, RUNS = 25, EVENTS = 26, STATES_MAX = 384 };
 
 static uint64_t seed;
 
@@ -28,89 +26,6 @@ static uint32_t below(uint32_t bound)
 	seed ^= seed >> 7;
 	seed ^= seed << 17;
 	return (uint32_t)((seed >> 11) % bound);
-}
-
-/** What makes two verdicts the same: the rule, the place, and what kind of thing is wrong there. */
-struct key {
-	enum rule rule;
-	uint64_t place;
-	char kind[64];
-};
-
-struct keys {
-	struct key list[KEYS_MAX];
-	size_t moments[KEYS_MAX]; /* events before it was first seen */
-	/* Seen in a state that only reordering leaves. (One that a weaker model leaves, too, is
-	 * told of where that shows it, which may be later.) */
-	bool reordered[KEYS_MAX];
-	size_t count;
-};
-
-static void kind_of(char kind[64], const struct verdict *verdict)
-{
-	size_t used = 0;
-
-	for (const char *at = verdict->message; *at != '\0' && used < 63; at++)
-		if (isalpha((unsigned char)*at))
-			kind[used++] = *at;
-	kind[used] = '\0';
-}
-
-static void add_key(struct keys *keys, const struct verdict *verdict, uint64_t cluster_bytes,
-		    size_t moment)
-{
-	struct key key;
-	size_t i = 0;
-
-	memset(&key, 0, sizeof(key)); /* padding is compared, too */
-	key.rule = verdict->rule;
-	if (verdict->model == CRASH_NONE || verdict->rule >= RULE_LEAK_BOUNDED)
-		return;
-	/* Which of the two is said depends on what was asked for since. */
-	if (key.rule == RULE_OLD_OR_NEW)
-		key.rule = RULE_COW_COMPLETE;
-	key.place = verdict->host_offset / cluster_bytes;
-	if (verdict->guest_offset != NOWHERE)
-		key.place = verdict->guest_offset / cluster_bytes;
-	if (key.rule == RULE_NO_ALIAS && strstr(verdict->message, "beyond") != NULL)
-		memcpy(key.kind, "beyond", 7);
-	if (key.rule == RULE_NO_ALIAS && strstr(verdict->message, "reserved") != NULL) {
-		memcpy(key.kind, "malformed", 10);
-		key.place = verdict->host_offset;
-	}
-	if (key.rule == RULE_OPENS)
-		kind_of(key.kind, verdict);
-	while (i < keys->count && memcmp(&keys->list[i], &key, sizeof(key)) != 0)
-		i++;
-	ck_assert_uint_lt(i, KEYS_MAX);
-	if (i == keys->count) {
-		keys->list[keys->count++] = key;
-		keys->moments[i] = moment;
-		keys->reordered[i] = true;
-	}
-	if (moment < keys->moments[i])
-		keys->moments[i] = moment;
-	keys->reordered[i] &= verdict->model == CRASH_REORDER;
-}
-
-/** Where it is in the list; the end of the list: nowhere. */
-static size_t find_key(const struct keys *keys, const struct key *key)
-{
-	size_t i = 0;
-
-	while (i < keys->count && memcmp(&keys->list[i], key, sizeof(*key)) != 0)
-		i++;
-	return i;
-}
-
-/** Does `b` have it, and at the same moment where both tell of the first one? */
-static bool has_same(const struct keys *a, size_t index, const struct keys *b)
-{
-	size_t at = find_key(b, &a->list[index]);
-
-	if (at == b->count)
-		return false;
-	return !(a->reordered[index] || b->reordered[at]) || a->moments[index] == b->moments[at];
 }
 
 /* Random runs. */
@@ -362,8 +277,6 @@ static void random_world(struct world *world, bool tidy)
 						   .version = 2 + below(2),
 						   .backing = below(2) == 0,
 						   .dirty = below(4) == 0 });
-	world->judge_options =
-		(struct judge_options){ .models = CRASH_REORDER, .verdicts_max = 256 };
 	for (unsigned guest = 0; guest < GUESTS; guest++)
 		if (below(2) == 0)
 			world_map(world, guest, AT_DATA + guest);
@@ -373,118 +286,6 @@ static void random_world(struct world *world, bool tidy)
 		random_event(world, &traffic, tidy);
 }
 
-/* Listing. */
-
-static bool is_moment(const struct event *event)
-{
-	return judge_is_operation(event) || (event->kind == EVENT_REQUEST_COMPLETED &&
-					     event->op == REQUEST_FLUSH && event->result >= 0);
-}
-
-/** Judge every state after the first `events` events. Returns how many; SIZE_MAX: too many. */
-static size_t list_moment(struct keys *keys, struct lister *lister, struct judge *judge,
-			  const struct world *world, size_t events)
-{
-	size_t states = lister_states(lister, STATES_MAX);
-
-	for (size_t i = 0; states != SIZE_MAX && i < states; i++) {
-		struct content *image = lister_state(lister, i);
-		struct judge_report report;
-
-		judge_image(judge, &world->log, events, image, &report);
-		for (size_t v = 0; v < report.verdict_count; v++)
-			add_key(keys, &report.verdicts[v], world->cluster_bytes, events);
-		content_free(image);
-	}
-	return states;
-}
-
-/** List what all states of the run show; where there are too many, the run is cut off. */
-static void list_run(struct keys *keys, struct world *world, size_t *states)
-{
-	struct judge_options options = world->judge_options;
-	struct lister lister;
-	struct judge *judge;
-	struct why why;
-
-	options.models = CRASH_PREFIX;
-	ck_assert_int_eq(judge_new(&judge, world->files, world->file_count, &options, &why),
-			 STATUS_OK);
-	lister_init(&lister, world->files[0].initial, &world->log);
-	for (size_t i = 0; i < world->log.count; i++) {
-		size_t count;
-
-		lister_step(&lister, i);
-		if (!is_moment(&world->log.events[i]))
-			continue;
-		count = list_moment(keys, &lister, judge, world, i + 1);
-		if (count == SIZE_MAX)
-			world->log.count = i;
-		else
-			*states += count;
-	}
-	lister_release(&lister);
-	judge_free(judge);
-}
-
-static void explain(const struct world *world, const struct keys *keys, const char *who)
-{
-	char line[200];
-
-	for (size_t i = 0; i < keys->count; i++)
-		fprintf(stderr, "%s: %s %llx %s, %zu events\n", who, rule_name(keys->list[i].rule),
-			(unsigned long long)keys->list[i].place, keys->list[i].kind,
-			keys->moments[i]);
-	for (size_t i = 0; i < world->log.count; i++) {
-		event_format(line, sizeof(line), &world->log, &world->log.events[i]);
-		fprintf(stderr, "%zu %s id %u\n", i, line, world->log.events[i].id);
-	}
-	for (size_t i = 0; i < world->report.verdict_count; i++)
-		fprintf(stderr, "%s after %llu, %s: %s\n",
-			rule_name(world->report.verdicts[i].rule),
-			(unsigned long long)world->report.verdicts[i].operation,
-			crash_model_name(world->report.verdicts[i].model),
-			world->report.verdicts[i].message);
-}
-
-static void compare(const struct world *world, const struct keys *decided,
-		    const struct keys *listed, uint64_t start, int run, bool tidy)
-{
-	for (int side = tidy ? 0 : 1; side < 2; side++) {
-		const struct keys *a = side == 0 ? listed : decided;
-		const struct keys *b = side == 0 ? decided : listed;
-
-		for (size_t i = 0; i < a->count; i++) {
-			if (tidy ? has_same(a, i, b) : find_key(b, &a->list[i]) < b->count)
-				continue;
-			explain(world, decided, "decided");
-			explain(world, listed, "listed");
-			ck_abort_msg("seed %llu run %d: %s at %llx (%s) was only %s",
-				     (unsigned long long)start, run, rule_name(a->list[i].rule),
-				     (unsigned long long)a->list[i].place, a->list[i].kind,
-				     side == 0 ? "listed" : "decided");
-		}
-	}
-}
-
-/** What a new judge decides. Returns how many verdicts are of a state that only reordering leaves.
- */
-static size_t decide_run(struct keys *keys, struct world *world, unsigned models)
-{
-	size_t shown = 0;
-
-	world->judge_options.models = models;
-	world_judge(world);
-	for (size_t i = 0; i < world->report.verdict_count; i++) {
-		const struct verdict *verdict = &world->report.verdicts[i];
-
-		add_key(keys, verdict, world->cluster_bytes, verdict->event + 1);
-		shown += verdict->model == CRASH_REORDER;
-	}
-	ck_assert_ptr_null(world->report.skipped[RULE_NO_ALIAS]);
-	return shown;
-}
-
 START_TEST(deciding_equals_listing)
 {
 	size_t states = 0, shown = 0;
@@ -492,17 +293,27 @@ START_TEST(deciding_equals_listing)
 
 	seed = UINT64_C(0x9e3779b97f4a7c15) + (uint64_t)_i * 7919;
 	for (int run = 0; run < RUNS; run++) {
-		uint64_t start = seed;
 		struct keys decided = { .count = 0 }, listed = { .count = 0 };
 		struct keys with_torn = { .count = 0 };
+		struct listed_run listing;
 		struct world world;
+		char name[64];
 
+		snprintf(name, sizeof(name), "seed %llu run %d", (unsigned long long)seed, run);
 		random_world(&world, tidy);
-		list_run(&listed, &world, &states);
-		shown += decide_run(&decided, &world, CRASH_REORDER);
-		compare(&world, &decided, &listed, start, run, tidy);
-		decide_run(&with_torn, &world, CRASH_TORN | CRASH_REORDER);
-		compare(&world, &with_torn, &listed, start, run, tidy);
+		listing = (struct listed_run){ .files = world.files,
+					       .file_count = world.file_count,
+					       .log = world.log,
+					       .cluster_bytes = world.cluster_bytes,
+					       .options = { .verdicts_max = 256 },
+					       .states_max = STATES_MAX,
+					       .volatile_max = SIZE_MAX };
+		reorder_list(&listed, &listing);
+		shown += reorder_decide(&decided, &listing, CRASH_REORDER);
+		reorder_compare(&listing, &decided, &listed, tidy, name);
+		reorder_decide(&with_torn, &listing, CRASH_TORN | CRASH_REORDER);
+		reorder_compare(&listing, &with_torn, &listed, tidy, name);
+		states += listing.states;
 		world_release(&world);
 	}
 	ck_assert_uint_gt(states, 1000);
