@@ -41,7 +41,7 @@
 
 enum {
 	SEEN_SLOTS = 1 << 19,
-	GROWTH_BYTES = 1 << 20, /* more than any run allocates before it writes */
+	GROWTH_BYTES = 1 << 25, /* more than any run allocates before it writes */
 	HEADER_VERSION_LAST = 7,
 	HEADER_INCOMPATIBLE_LAST = 79, /* header byte whose lowest bit is the dirty bit */
 };
@@ -294,9 +294,11 @@ static void check_same_guest(const struct state *state, struct content *after)
 	}
 	ck_assert_uint_eq(layers[0].layers[0].size_bytes, layers[1].layers[0].size_bytes);
 	for (uint64_t at = 0; at < layers[0].layers[0].size_bytes; at += 512) {
-		uint8_t before[512];
-		memcpy(before, layers_sector(&layers[0], 0, at), sizeof(before));
-		if (memcmp(before, layers_sector(&layers[1], 0, at), sizeof(before)) != 0)
+		/* NULL: compressed data of which a part never reached the disk. */
+		const uint8_t *before = layers_sector(&layers[0], 0, at);
+		const uint8_t *now = layers_sector(&layers[1], 0, at);
+		bool is_same = before && now ? memcmp(before, now, 512) == 0 : before == now;
+		if (!is_same)
 			ck_abort_msg("%s: repaired, and reads other bytes at %" PRIu64, state->name,
 				     at);
 	}

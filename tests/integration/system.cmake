@@ -10,7 +10,12 @@ integration_test(faults LINKS suite_support workloads engine oracle injector tra
 integration_test(standstill LINKS suite_support workloads engine oracle injector traces)
 integration_test(recovery LINKS suite_support workloads engine oracle injector traces)
 
-# Crash states next to qemu-img check: a sample, and enough of them for patient people.
+# Deciding what reordering leaves, next to listing it: a sample, and enough for patient people.
+integration_test(reorder_listed LINKS suite_support oracle_world workloads engine oracle injector traces)
+add_test(NAME long.reorder_listed COMMAND test_reorder_listed 4000)
+set_tests_properties(long.reorder_listed PROPERTIES LABELS long TIMEOUT 3600)
+
+# Crash states next to qemu-img check, the same.
 add_library(agreement STATIC integration/agreement.c integration/silence.c)
 target_link_libraries(agreement PRIVATE test_support suite_support build_flags PkgConfig::check
   PUBLIC oracle traces)

@@ -22,6 +22,7 @@
  * seeds until N different crash states (without the lost ones, which no crash leaves) have been
  * checked, or for as many seconds as COWTIP_LONG_SECONDS says. */
 #include "tests/integration/agreement.h"
+#include "tests/integration/patience.h"
 #include "tests/integration/shell.h"
 #include "tests/integration/shipped.h"
 #include "tests/unit/reorder_lister.h"
@@ -35,7 +36,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum {
 	SEEDS = 12,           /* runs of each workload and policy a round */
@@ -46,8 +46,6 @@ enum {
 	CHECKED_MIN = 2000,    /* with those with a lost operation */
 	FOUND_RUNS_MAX = 3000, /* of a search for what a known bug does */
 	FOUND_MAX = 8,         /* violations of it that are cut */
-	LONG_TIMEOUT_SECONDS = 3500,
-	SHORT_TIMEOUT_SECONDS = 500,
 };
 
 /* How much of a run is checked. */
@@ -63,18 +61,7 @@ static const struct measure huge_run = { 2, 2, 2, SIZE_MAX };
 static const struct measure recording = { 240, 40, 80, 40 };
 
 static struct agreement agreement;
-static size_t crash_states_wanted; /* 0: the sample */
-static double seconds_max;         /* 0: no limit */
-static struct timespec began;
-
-static bool is_out_of_time(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return seconds_max > 0 &&
-	       (double)(now.tv_sec - began.tv_sec) + (double)(now.tv_nsec - began.tv_nsec) * 1e-9 >
-		       seconds_max;
-}
+static struct patience patience;
 
 /* ---- cutting runs ---- */
 
@@ -300,7 +287,7 @@ static void begin_cutting(struct cutter *cutter)
 	cutter->now = content_clone(cutter->files[0].initial);
 	cutter->lister = malloc(sizeof(*cutter->lister));
 	ck_assert_ptr_nonnull(cutter->lister);
-	lister_init(cutter->lister, cutter->files[0].initial, cutter->log);
+	lister_init(cutter->lister, cutter->files[0].initial, cutter->log, 512);
 	for (size_t i = 0; i < cutter->log->count; i++)
 		cutter->operations += judge_is_operation(&cutter->log->events[i]);
 }
@@ -447,8 +434,8 @@ static void sample_stock(uint64_t number)
 
 static bool is_enough(void)
 {
-	return is_out_of_time() || (crash_states_wanted > 0 &&
-				    agreement_crash_states(&agreement) >= crash_states_wanted);
+	return patience_is_over(&patience) ||
+	       (patience.wanted > 0 && agreement_crash_states(&agreement) >= patience.wanted);
 }
 
 /* Every workload, every known bug in its own, and recordings, with the seeds of `round`. */
@@ -484,11 +471,11 @@ static void check_mix(void)
 		ck_assert_uint_gt(agreement.by_origin[i], 100);
 	for (size_t i = 0; i < SOURCE_COUNT; i++)
 		ck_assert_uint_gt(agreement.by_source[i], 100);
-	ck_assert_uint_ge(agreement_crash_states(&agreement), crash_states_wanted);
+	ck_assert_uint_ge(agreement_crash_states(&agreement), patience.wanted);
 	for (size_t i = 0; i < agreement.silence.count; i++) {
 		enum rule rule = agreement.silence.classes[i].rule;
 		bool is_sure = rule == RULE_COW_COMPLETE || rule == RULE_FLUSH_DURABLE;
-		if (is_sure || crash_states_wanted > 0)
+		if (is_sure || patience.wanted > 0)
 			ck_assert_msg(agreement.silent[i] > 0,
 				      "tests/README.md: nothing is of class %zu", i + 1);
 	}
@@ -497,30 +484,21 @@ static void check_mix(void)
 START_TEST(crash_states_are_judged_as_qemu_img_check_does)
 {
 	agreement_init(&agreement, TESTS_README);
-	clock_gettime(CLOCK_MONOTONIC, &began);
+	patience_begin(&patience);
 	sample_all(0);
-	for (uint64_t round = 1; crash_states_wanted > 0 && !is_enough(); round++)
+	for (uint64_t round = 1; patience.wanted > 0 && !is_enough(); round++)
 		sample_all(round);
 	agreement_print(&agreement);
-	if (is_out_of_time()) {
-		printf("time is over: %zu of %zu crash states were checked\n",
-		       agreement_crash_states(&agreement), crash_states_wanted);
-		fflush(stdout);
-		ck_assert_uint_gt(agreement_crash_states(&agreement), 0);
-	} else {
+	patience_report(&patience, agreement_crash_states(&agreement), "crash states");
+	if (!patience_is_over(&patience))
 		check_mix();
-	}
 	agreement_release(&agreement);
 }
 END_TEST
 
 int main(int argc, char **argv)
 {
-	const char *seconds = getenv("COWTIP_LONG_SECONDS");
-	if (argc > 1)
-		crash_states_wanted = strtoul(argv[1], NULL, 10);
-	if (argc > 1 && seconds)
-		seconds_max = strtod(seconds, NULL);
+	patience_init(&patience, argc, argv);
 	if (!shell_has_qemu()) {
 		puts("skipped: qemu-img and qemu-io (package qemu-utils) are not installed");
 		return 77;
@@ -528,7 +506,7 @@ int main(int argc, char **argv)
 	Suite *suite = suite_create("crash states");
 	TCase *tests = tcase_create("crash states");
 	tcase_add_checked_fixture(tests, shell_enter_folder, shell_leave_folder);
-	tcase_set_timeout(tests, argc > 1 ? LONG_TIMEOUT_SECONDS : SHORT_TIMEOUT_SECONDS);
+	tcase_set_timeout(tests, patience_timeout_seconds(&patience));
 	tcase_add_test(tests, crash_states_are_judged_as_qemu_img_check_does);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);

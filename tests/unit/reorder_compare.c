@@ -9,13 +9,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+/** The message without its numbers, and without the state that it was seen in. */
 static void kind_of(char kind[64], const struct verdict *verdict)
 {
+	const char *end = strstr(verdict->message, " (persisted:");
 	size_t used = 0;
 
-	for (const char *at = verdict->message; *at != '\0' && used < 63; at++)
-		if (isalpha((unsigned char)*at))
+	for (const char *at = verdict->message; *at != '\0' && at != end && used < 63; at++) {
+		if (strncmp(at, "0x", 2) == 0)
+			at += 1 + strspn(at + 2, "0123456789abcdef");
+		else if (isalpha((unsigned char)*at))
 			kind[used++] = *at;
+	}
 	kind[used] = '\0';
 }
 
@@ -76,10 +81,12 @@ static bool has_same(const struct keys *a, size_t index, const struct keys *b)
 	return !(a->reordered[index] || b->reordered[at]) || a->moments[index] == b->moments[at];
 }
 
+/** Does the event change what a crash may leave, or what was promised then? */
 static bool is_moment(const struct event *event)
 {
-	return judge_is_operation(event) || (event->kind == EVENT_REQUEST_COMPLETED &&
-					     event->op == REQUEST_FLUSH && event->result >= 0);
+	return judge_is_operation(event) ||
+	       (event->kind == EVENT_REQUEST_COMPLETED && event->result >= 0 &&
+		(event->op == REQUEST_FLUSH || event->op == REQUEST_CLOSE));
 }
 
 /** Judge every state after the first `events` events. False: too many. */
@@ -119,7 +126,8 @@ void reorder_list(struct keys *keys, struct listed_run *run)
 	ck_assert_ptr_nonnull(lister);
 	options.models = CRASH_PREFIX;
 	ck_assert_int_eq(judge_new(&judge, run->files, run->file_count, &options, &why), STATUS_OK);
-	lister_init(lister, run->files[0].initial, &run->log);
+	lister_init(lister, run->files[0].initial, &run->log,
+		    options.sector_bytes == 0 ? 512 : options.sector_bytes);
 	for (size_t i = 0; i < run->log.count; i++) {
 		lister_step(lister, i);
 		if (is_moment(&run->log.events[i]) && !list_moment(keys, run, lister, judge, i + 1))

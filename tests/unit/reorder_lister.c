@@ -8,9 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-void lister_init(struct lister *lister, const struct content *initial, const struct event_log *log)
+void lister_init(struct lister *lister, const struct content *initial, const struct event_log *log,
+		 uint32_t sector_bytes)
 {
 	memset(lister, 0, sizeof(*lister));
+	lister->sector_bytes = sector_bytes;
+	lister->first = malloc((size_t)LISTER_SECTORS_MAX * sector_bytes);
+	ck_assert_ptr_nonnull(lister->first);
 	lister->log = log;
 	lister->initial = initial;
 	lister->now = content_clone(initial);
@@ -25,6 +29,7 @@ void lister_release(struct lister *lister)
 	free(lister->operations);
 	free(lister->flushes);
 	free(lister->sizes);
+	free(lister->first);
 	content_free(lister->now);
 }
 
@@ -109,13 +114,14 @@ static void find_range(struct lister_operation *operation, const struct event *e
 /** Keep the sectors that an operation changed. */
 static void keep_after(const struct lister *lister, struct lister_operation *operation)
 {
-	uint64_t first = operation->from / 512, end = (operation->to + 511) / 512;
+	uint64_t grain = lister->sector_bytes;
+	uint64_t first = operation->from / grain, end = (operation->to + grain - 1) / grain;
 
 	if (operation->from >= operation->to)
 		return;
-	operation->after = malloc((end - first) * 512);
+	operation->after = malloc((end - first) * grain);
 	ck_assert_ptr_nonnull(operation->after);
-	content_read(lister->now, operation->after, (end - first) * 512, first * 512);
+	content_read(lister->now, operation->after, (end - first) * grain, first * grain);
 }
 
 static void add_operation(struct lister *lister, size_t index)
@@ -196,16 +202,21 @@ void lister_step(struct lister *lister, size_t index)
 			lister->operations[i].completed = true;
 }
 
-static bool touches(const struct lister_operation *operation, uint64_t sector)
+static bool touches(const struct lister *lister, const struct lister_operation *operation,
+		    uint64_t sector)
 {
-	return operation->from < operation->to && operation->from < (sector + 1) * 512 &&
-	       sector * 512 < operation->to;
+	return operation->from < operation->to &&
+	       operation->from < (sector + 1) * lister->sector_bytes &&
+	       sector * lister->sector_bytes < operation->to;
 }
 
 /** The sector as the operation, which touches it, leaves it. */
-static const uint8_t *after(const struct lister_operation *operation, uint64_t sector)
+static const uint8_t *after(const struct lister *lister, const struct lister_operation *operation,
+			    uint64_t sector)
 {
-	return operation->after + (sector - operation->from / 512) * 512;
+	uint64_t first = operation->from / lister->sector_bytes;
+
+	return operation->after + (sector - first) * lister->sector_bytes;
 }
 
 static bool is_listed(const struct lister *lister, uint64_t sector)
@@ -222,25 +233,28 @@ static bool find_versions(struct lister *lister, uint64_t index)
 {
 	struct lister_sector *sector = &lister->sectors[lister->sector_count];
 	size_t begin = 0;
+	uint32_t bytes = lister->sector_bytes;
+	uint8_t *initial = lister->first + lister->sector_count * bytes;
 
 	*sector = (struct lister_sector){ .index = index, .count = 1 };
-	sector->versions[0] = lister->first[lister->sector_count];
-	content_read(lister->initial, lister->first[lister->sector_count], 512, index * 512);
+	sector->versions[0] = initial;
+	content_read(lister->initial, initial, bytes, index * bytes);
 	for (size_t i = 0; i < lister->count; i++) {
-		if (!touches(&lister->operations[i], index) || !lister->operations[i].durable)
+		if (!touches(lister, &lister->operations[i], index) ||
+		    !lister->operations[i].durable)
 			continue;
 		begin = i + 1;
-		sector->versions[0] = after(&lister->operations[i], index);
+		sector->versions[0] = after(lister, &lister->operations[i], index);
 	}
 	for (size_t i = begin; i < lister->count; i++) {
 		size_t same = 0;
 
-		if (!touches(&lister->operations[i], index))
+		if (!touches(lister, &lister->operations[i], index))
 			continue;
 		if (sector->count == LISTER_VERSIONS_MAX)
 			return false;
-		sector->versions[sector->count] = after(&lister->operations[i], index);
-		while (memcmp(sector->versions[same], sector->versions[sector->count], 512) != 0)
+		sector->versions[sector->count] = after(lister, &lister->operations[i], index);
+		while (memcmp(sector->versions[same], sector->versions[sector->count], bytes) != 0)
 			same++;
 		sector->count += same == sector->count;
 	}
@@ -258,7 +272,8 @@ static bool find_sectors(struct lister *lister)
 
 		if (operation->durable)
 			continue;
-		for (uint64_t at = operation->from / 512; touches(operation, at); at++) {
+		for (uint64_t at = operation->from / lister->sector_bytes;
+		     touches(lister, operation, at); at++) {
 			if (is_listed(lister, at))
 				continue;
 			if (lister->sector_count == LISTER_SECTORS_MAX)
@@ -311,8 +326,11 @@ static void put_version(const struct lister *lister, struct content *content, si
 {
 	const struct lister_sector *sector = &lister->sectors[number];
 	uint64_t size = content_size(content);
-	uint64_t start = sector->index * 512;
-	uint64_t bytes = start >= size ? 0 : size - start < 512 ? size - start : 512;
+	uint64_t start = sector->index * lister->sector_bytes;
+	uint64_t bytes = start >= size ? 0 : size - start;
+
+	if (bytes > lister->sector_bytes)
+		bytes = lister->sector_bytes;
 
 	ck_assert_int_eq(content_write(content, sector->versions[version], bytes, start),
 			 STATUS_OK);

@@ -30,7 +30,7 @@ struct lister_flush {
 
 struct lister_sector {
 	uint64_t index;
-	const uint8_t *versions[LISTER_VERSIONS_MAX]; /* borrowed; 512 bytes each */
+	const uint8_t *versions[LISTER_VERSIONS_MAX]; /* borrowed */
 	size_t count;
 };
 
@@ -42,16 +42,19 @@ struct lister {
 	size_t count, capacity;
 	struct lister_flush *flushes; /* owned */
 	size_t flush_count, flush_capacity;
+	uint32_t sector_bytes;
 	/* The states at hand. */
+	uint8_t *first; /* owned; initial bytes of each sector */
 	struct lister_sector sectors[LISTER_SECTORS_MAX];
-	uint8_t first[LISTER_SECTORS_MAX][512]; /* initial bytes of each sector */
 	size_t sector_count;
 	uint64_t *sizes; /* owned */
 	size_t size_count, size_capacity;
 };
 
-/** Begin before the first event. Borrows `initial` and `log`, which may grow. */
-void lister_init(struct lister *lister, const struct content *initial, const struct event_log *log);
+/** Begin before the first event. Borrows `initial` and `log`, which may grow. Sectors of
+ * `sector_bytes` are written atomically. */
+void lister_init(struct lister *lister, const struct content *initial, const struct event_log *log,
+		 uint32_t sector_bytes);
 /** Free what `lister` owns. */
 void lister_release(struct lister *lister);
 
