@@ -26,8 +26,9 @@ struct plan {
 /** What made states possible that were not before. */
 enum reorder_cause { REORDER_OPERATION, REORDER_ROOTS, REORDER_PROMISE };
 
-/** Note which cells that the last operation changed decide where tables are. To be called behind
- * every operation, judged or not. Returns whether there are any, or the file was cut off. */
+/** Note which cells that the last operation changed decide where tables are, and which snapshots it
+ * took off the table. To be called behind every operation, judged or not. Returns whether there are
+ * any such cells, or the file was cut off. */
 bool reorder_note_roots(struct judge *judge);
 
 /** Hold every state that a crash may leave now, and that was not judged before, against the rules.

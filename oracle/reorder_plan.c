@@ -66,6 +66,35 @@ static void put_size(struct judge *judge, uint64_t bytes)
 	free(pages);
 }
 
+/** Is a version in the state that was there before operation `op` (an index in window.ops) changed
+ * its cell? */
+static bool lacks(const struct plan *plan, uint64_t left_out, uint64_t op)
+{
+	for (size_t i = 0; i < plan->count; i++) {
+		const struct cell *cell = plan->picks[i].cell;
+
+		if ((left_out >> i & 1) != 0)
+			continue;
+		for (uint64_t v = plan->picks[i].version + 1; v < cell->count; v++)
+			if (cell->ops[v] == op)
+				return true;
+	}
+	return false;
+}
+
+/** Snapshots are not dead where the operation that took them off the table is not in the state. */
+static void revive(struct judge *judge, const struct plan *plan, uint64_t left_out)
+{
+	const struct live *live = &judge->live;
+	uint64_t set = 0;
+
+	for (size_t k = 0; k < live->frozen_count; k++)
+		if ((live->alive >> k & 1) == 0 && live->deaths[k] != 0 &&
+		    lacks(plan, left_out, live->deaths[k] - 1))
+			set |= UINT64_C(1) << k;
+	live_revive_snapshots(&judge->live, set);
+}
+
 /** Let the image be that of `plan` without the picks in `left_out`, which get their newest version;
  * bit PLAN_PICKS_MAX stands for the size. */
 static void apply(struct judge *judge, const struct plan *plan, uint64_t left_out)
@@ -81,6 +110,7 @@ static void apply(struct judge *judge, const struct plan *plan, uint64_t left_ou
 			    (left_out >> i & 1) != 0 ? pick->cell->count - 1 : pick->version);
 	}
 	live_settle(&judge->live);
+	revive(judge, plan, left_out);
 	/* What a snapshot holds is judged when it changes, not when it changes back. */
 	judge->live.work.frozen_count = 0;
 }

@@ -16,7 +16,24 @@ endif()
 integration_test(faults LINKS suite_support workloads engine oracle injector traces LIBS PkgConfig::fiu)
 integration_test(standstill LINKS suite_support workloads engine oracle injector traces)
 integration_test(recovery LINKS suite_support workloads engine oracle injector traces)
-integration_test(crash_states LINKS suite_support workloads engine oracle injector traces)
+
+# Deciding what reordering leaves, next to listing it: a sample, and enough for patient people.
+integration_test(reorder_listed LINKS suite_support oracle_world workloads engine oracle injector traces)
+add_test(NAME long.reorder_listed COMMAND test_reorder_listed 4000)
+set_tests_properties(long.reorder_listed PROPERTIES LABELS long TIMEOUT 3600)
+
+# Crash states next to qemu-img check, the same.
+add_library(agreement STATIC integration/agreement.c integration/silence.c)
+target_link_libraries(agreement PRIVATE test_support suite_support build_flags PkgConfig::check
+  PUBLIC oracle traces)
+integration_test(crash_states
+  LINKS agreement suite_support oracle_world workloads engine oracle injector traces)
+target_compile_definitions(test_crash_states PRIVATE COWTIP="$<TARGET_FILE:cowtip>"
+  RECORD_STOCK="${CMAKE_CURRENT_SOURCE_DIR}/integration/record_stock.py"
+  TESTS_README="${PROJECT_SOURCE_DIR}/tests/README.md")
+add_dependencies(test_crash_states cowtip cowtip-injector)
+add_test(NAME long.crash_states COMMAND test_crash_states 20000)
+set_tests_properties(long.crash_states PROPERTIES LABELS long TIMEOUT 3600 SKIP_RETURN_CODE 77)
 integration_test(same_script LINKS suite_support workloads engine oracle injector traces)
 
 # Committed traces must replay as they were recorded; make_corpus records them anew:

@@ -437,17 +437,48 @@ START_TEST(what_a_snapshot_holds_may_not_change)
 }
 END_TEST
 
-START_TEST(a_deleted_snapshot_binds_no_longer)
+static void delete_snapshot(void)
 {
 	uint8_t header[512];
 
-	begin_with_snapshot();
 	content_read(world.now, header, 512, 0);
 	memset(header + 60, 0, 12);
 	world_write(&world, 0, header, 512);
+}
+
+START_TEST(a_deleted_snapshot_binds_no_longer)
+{
+	begin_with_snapshot();
+	delete_snapshot();
 	world_data(&world, 0, 1, 5, 0, 8);
 	world_expect_clean(&world);
 	ck_assert_uint_eq(world.report.leaked, 4);
+	end();
+}
+END_TEST
+
+/* Loop: is there a flush behind the deletion? Without one, what the snapshot held may be gone and
+ * the snapshot still there. */
+START_TEST(a_snapshot_binds_until_its_deletion_is_durable)
+{
+	begin_with_snapshot();
+	world.judge_options.models = CRASH_PREFIX | CRASH_REORDER;
+	delete_snapshot();
+	for (enum event_kind kind = EVENT_IO_SUBMITTED; _i && kind <= EVENT_IO_COMPLETED; kind++) {
+		const struct event flush = { .kind = (uint8_t)kind, .op = IO_FLUSH, .id = 1 };
+
+		event_log_append(&world.log, &flush, NULL, 0);
+	}
+	world_data(&world, 0, 1, 5, 0, 8);
+	if (_i) {
+		world_expect_clean(&world);
+	} else {
+		const struct verdict *verdict = world_expect(&world, RULE_OLD_OR_NEW);
+
+		ck_assert_ptr_nonnull(strstr(verdict->message, "internal snapshot"));
+		ck_assert_ptr_nonnull(strstr(verdict->message, "(persisted: 0x0=0)"));
+		ck_assert_int_eq(verdict->model, CRASH_REORDER);
+	}
 	end();
 }
 END_TEST
@@ -509,6 +540,7 @@ int main(void)
 	tcase_add_test(tests, a_relocated_l2_table_is_followed);
 	tcase_add_test(tests, a_damaged_initial_image_is_judged_at_operation_0);
 	tcase_add_test(tests, what_a_snapshot_holds_may_not_change);
+	tcase_add_loop_test(tests, a_snapshot_binds_until_its_deletion_is_durable, 0, 2);
 	tcase_add_test(tests, a_deleted_snapshot_binds_no_longer);
 	tcase_add_test(tests, other_refcount_widths_are_read);
 	suite_add_tcase(suite, tests);
