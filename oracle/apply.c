@@ -61,22 +61,29 @@ static void queue_rechecks(struct judge *judge)
 	judge->recheck_count = 0;
 }
 
-/** The state as it is was not met before: list it if its image says dirty. */
+/** List the state as it is if its image says dirty and no better way to it is known. */
 static void list_if_dirty(struct judge *judge, uint64_t fingerprint)
 {
 	const struct image_header *header = &judge->live.header;
+	const struct moment *now = &judge->findings.now;
+	const struct dirty_way way = { .fingerprint = fingerprint,
+				       .model = now->model,
+				       .rank = *findings_rank(&judge->findings) };
 
 	if (!judge->options.list_dirty || !header->readable ||
-	    (header->incompatible & INCOMPATIBLE_DIRTY) == 0)
+	    (header->incompatible & INCOMPATIBLE_DIRTY) == 0 ||
+	    !dirty_list_improve(&judge->dirty_ways, &way))
 		return;
 	judge->dirty = heap_grow(judge->dirty, &judge->dirty_capacity, judge->dirty_count + 1,
 				 sizeof(*judge->dirty));
 	judge->dirty[judge->dirty_count++] = (struct judge_dirty){
 		.operation = judge->operations,
 		.told = judge->history.now,
-		.sector = judge->findings.now.sector,
+		.sector = now->sector,
 		.sector_bytes = judge->options.sector_bytes,
-		.model = judge->findings.now.model,
+		.model = now->model,
+		.cut_size = way.rank.size,
+		.cut_hash = way.rank.hash,
 		.fingerprint = fingerprint,
 		.promises = judge->history.promises,
 	};
@@ -91,8 +98,8 @@ void judge_count_state(struct judge *judge)
 		return;
 	fingerprint = mix(judge->live.sectors.content_hash ^ judge->history.promises,
 			  judge->live.sectors.file_bytes);
-	if (distinct_add(&judge->distinct, fingerprint))
-		list_if_dirty(judge, fingerprint);
+	distinct_add(&judge->distinct, fingerprint);
+	list_if_dirty(judge, fingerprint);
 }
 
 void judge_crash_state(struct judge *judge)

@@ -63,6 +63,7 @@ void judge_image(struct judge *judge, const struct event_log *log, size_t event_
 
 	judge_go_back(judge, &judge->start);
 	judge->findings.stay = judge->by_cuts = false;
+	judge->findings.now = (struct moment){ .model = CRASH_NONE };
 	judge->processed = 0;
 	judge->log = log;
 	judge->live.sectors.log_bytes = log->bytes;

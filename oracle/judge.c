@@ -125,6 +125,7 @@ void judge_run(struct judge *judge, const struct event_log *log, size_t kept_eve
 	if (judge->by_cuts) {
 		judge_go_back(judge, &judge->start);
 		judge->findings.stay = false;
+		judge->findings.now = (struct moment){ .model = CRASH_NONE };
 		judge->by_cuts = false;
 		judge->processed = 0;
 	}
@@ -224,6 +225,7 @@ void judge_free(struct judge *judge)
 	history_release(&judge->history);
 	findings_release(&judge->findings);
 	distinct_release(&judge->distinct);
+	dirty_list_release(&judge->dirty_ways);
 	journal_release(&judge->journal);
 	inflater_free(judge->inflater);
 	cut_walk_free(judge->cuts);

@@ -34,6 +34,8 @@ struct judge_dirty {
 	uint32_t sector; /* 0: not inside a write */
 	uint32_t sector_bytes;
 	enum crash_model model;
+	/* As judge_cut's; 0 after judge_run(). */
+	uint64_t cut_size, cut_hash;
 	uint64_t fingerprint; /* of contents and promises, as judge_fingerprints() */
 	uint64_t promises;    /* what was asked and promised: a hash */
 };
@@ -57,11 +59,17 @@ struct judge_counts {
 	double decided;
 };
 
-/** Where in a class a verdict shows: the run repeated up to these steps, in this order, shows it.
- * The order is the run's, but that the step in which the crash falls is the last one. */
+/** Where in a class a verdict shows: the run repeated up to these steps, in any order that agrees
+ * with what happens before what and has the last one last, shows it. They are listed in the run's
+ * order, but for the last one, in which the crash falls.
+ *
+ *  Of all cuts that show the same, that one is reported for which (size, hash) is least: the same
+ * whichever judge looks at which class when. */
 struct judge_cut {
 	const uint32_t *steps; /* indices into judge_class.steps */
 	size_t step_count;
+	uint64_t size; /* steps that matter */
+	uint64_t hash; /* equal in every class that has the cut */
 };
 
 struct judge_report {
@@ -69,8 +77,9 @@ struct judge_report {
 	size_t verdict_count;
 	/* One for each verdict, borrowed until the next call; NULL after judge_run(). */
 	const struct judge_cut *cuts;
-	/* If asked for: dirty crash states that no call met before, each once, the initial one left
-	 * out; and after judge_cuts() the cut of each. Borrowed until the next call. */
+	/* If asked for: dirty crash states that no call met before, or not in a model as weak or a
+	 * cut as small, the initial one left out; and after judge_cuts() the cut of each. Of one
+	 * state the last that is listed is the best. Borrowed until the next call. */
 	const struct judge_dirty *dirty;
 	const struct judge_cut *dirty_cuts;
 	size_t dirty_count;

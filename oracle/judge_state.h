@@ -3,6 +3,7 @@
 #ifndef ORACLE_JUDGE_STATE_H
 #define ORACLE_JUDGE_STATE_H
 
+#include "oracle/dirty_list.h"
 #include "oracle/distinct.h"
 #include "oracle/findings.h"
 #include "oracle/history.h"
@@ -50,7 +51,8 @@ struct judge {
 	struct recheck *rechecks; /* owned */
 	size_t recheck_count;
 	size_t recheck_capacity;
-	struct judge_dirty *dirty; /* owned; met in this call */
+	struct dirty_list dirty_ways;
+	struct judge_dirty *dirty; /* owned; met in this call, or better than those met before */
 	size_t dirty_count;
 	size_t dirty_capacity;
 	uint64_t states;

@@ -140,6 +140,7 @@ static bool shows(struct judge *judge, const struct plan *plan, uint64_t left_ou
 	size_t before = findings->count;
 	size_t at = before;
 
+	findings_begin_trial(findings);
 	apply(judge, plan, left_out);
 	queue_finding(judge, finding);
 	run_rules(judge);
@@ -203,10 +204,12 @@ static void report(struct judge *judge, const struct plan *plan, const struct fi
 		findings->count--;
 		left_out |= bit;
 	}
-	if (shows(judge, plan, left_out, finding))
-		write_persist(judge, plan, left_out, &findings->list[findings->count - 1].verdict);
-	else
+	if (!shows(judge, plan, left_out, finding)) {
 		judge->reorder->undecided++;
+		return;
+	}
+	write_persist(judge, plan, left_out, &findings->list[findings->count - 1].verdict);
+	findings_end_trial(findings);
 }
 
 /** Take the findings from `before` on, found in the state of `plan`, and report them one by one. */
@@ -216,6 +219,7 @@ static void report_all(struct judge *judge, const struct plan *plan, size_t befo
 	size_t count = findings->count - before;
 	struct finding *found;
 
+	findings->trial = SIZE_MAX;
 	if (count == 0)
 		return;
 	found = heap_new(count, sizeof(*found));
@@ -223,6 +227,7 @@ static void report_all(struct judge *judge, const struct plan *plan, size_t befo
 	findings->count = before;
 	for (size_t i = 0; i < count; i++)
 		report(judge, plan, &found[i]);
+	findings->trial = SIZE_MAX;
 	free(found);
 }
 
@@ -231,6 +236,7 @@ void plan_judge(struct judge *judge, const struct plan *plan, struct recheck ite
 	size_t journal_count = judge->journal.count;
 	size_t before = judge->findings.count;
 
+	findings_begin_trial(&judge->findings);
 	apply(judge, plan, 0);
 	judge_queue_recheck(judge, &item);
 	run_rules(judge);
@@ -243,6 +249,7 @@ void plan_judge_here(struct judge *judge, const struct plan *plan)
 	size_t journal_count = judge->journal.count;
 	size_t before = judge->findings.count;
 
+	findings_begin_trial(&judge->findings);
 	run_rules(judge);
 	journal_rollback(&judge->journal, journal_count);
 	report_all(judge, plan, before);
