@@ -394,6 +394,7 @@ static void add_node(struct cut_walk *walk, uint32_t index, bool is_new)
 		return;
 	judge_set_moment(judge, CRASH_PREFIX, 0);
 	judge_count_state(judge);
+	judge_list_losses(judge);
 	walk->done[walk->nodes.nodes[last].chain]--;
 	place_findings(walk, last);
 	walk->done[walk->nodes.nodes[last].chain]++;

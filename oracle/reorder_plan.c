@@ -42,8 +42,7 @@ void reorder_put(struct judge *judge, const struct cell *cell, uint64_t version)
 	}
 }
 
-/** The file ends at `bytes`: nothing is stored behind that. */
-static void put_size(struct judge *judge, uint64_t bytes)
+void reorder_put_size(struct judge *judge, uint64_t bytes)
 {
 	uint64_t first = (bytes + SECTOR_BYTES - 1) / SECTOR_BYTES;
 	uint64_t end = judge->live.sectors.file_bytes / SECTOR_BYTES + 1;
@@ -72,7 +71,7 @@ static void apply(struct judge *judge, const struct plan *plan, uint64_t left_ou
 	bool has_size = plan->has_size && (left_out >> PLAN_PICKS_MAX & 1) == 0;
 
 	live_begin(&judge->live);
-	put_size(judge, has_size ? plan->size_bytes : judge->reorder->newest_bytes);
+	reorder_put_size(judge, has_size ? plan->size_bytes : judge->reorder->newest_bytes);
 	for (size_t i = 0; i < plan->count; i++) {
 		const struct pick *pick = &plan->picks[i];
 

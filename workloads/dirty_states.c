@@ -136,6 +136,9 @@ void dirty_states_pack(const struct dirty_states *places, struct pack *pack)
 		pack_number(pack, state->sector);
 		pack_number(pack, state->sector_bytes);
 		pack_number(pack, state->model);
+		pack_number(pack, state->loss.kind);
+		pack_number(pack, state->loss.actor);
+		pack_number(pack, state->loss.number);
 		pack_number(pack, state->cut_size);
 		pack_number(pack, state->cut_hash);
 		pack_number(pack, state->fingerprint);
@@ -154,7 +157,10 @@ void dirty_states_unpack(struct dirty_states *places, struct unpack *unpack)
 		state.told = unpack_number(unpack, UINT64_MAX);
 		state.sector = (uint32_t)unpack_number(unpack, UINT32_MAX);
 		state.sector_bytes = (uint32_t)unpack_number(unpack, UINT32_MAX);
-		state.model = (enum crash_model)unpack_number(unpack, CRASH_TORN);
+		state.model = (enum crash_model)unpack_number(unpack, CRASH_REORDER);
+		state.loss.kind = (enum judge_loss_kind)unpack_number(unpack, LOSS_OF_ALL);
+		state.loss.actor = (uint32_t)unpack_number(unpack, UINT32_MAX);
+		state.loss.number = (uint32_t)unpack_number(unpack, UINT32_MAX);
 		state.cut_size = unpack_number(unpack, UINT64_MAX);
 		state.cut_hash = unpack_number(unpack, UINT64_MAX);
 		state.fingerprint = unpack_number(unpack, UINT64_MAX);

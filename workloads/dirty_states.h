@@ -7,7 +7,7 @@
 #include "oracle/judge.h"
 #include "workloads/pack.h"
 
-/** A crash state: the run of `schedule`, cut where `state` says. */
+/** A crash state: the run of `schedule`, cut where `state` says, less what it says is lost. */
 struct dirty_state {
 	char *schedule; /* owned; printable */
 	struct judge_dirty state;
