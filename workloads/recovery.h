@@ -10,6 +10,10 @@
 
 enum { RECOVERY_DEPTH_MAX = 2 };
 
+/** Which of the states that a disk that reorders may leave are repaired (oracle/loss.c). */
+#define RECOVERY_FAMILY                                                                            \
+	"without one, with one alone, or with none of the operations that no flush had covered"
+
 struct recovery_options {
 	const struct world_options *world; /* borrowed; those of the runs that crashed */
 	unsigned models;                   /* set of crash_model bits; also for repairs */
