@@ -61,11 +61,7 @@ void judge_image(struct judge *judge, const struct event_log *log, size_t event_
 {
 	uint64_t operations = 0;
 
-	judge_go_back(judge, &judge->start);
-	judge->findings.stay = judge->by_cuts = false;
-	judge->processed = 0;
-	judge->log = log;
-	judge->live.sectors.log_bytes = log->bytes;
+	judge_begin_again(judge, log);
 	judge->quiet = judge->image_is_given = true;
 	for (size_t i = 0; i < event_count; i++) {
 		operations += judge_is_operation(&log->events[i]);

@@ -58,6 +58,9 @@ void plan_apply(struct judge *judge, const struct plan *plan);
 /** Let a cell of the image hold one of its versions, as far as the file goes. */
 void reorder_put(struct judge *judge, const struct cell *cell, uint64_t version);
 
+/** Let the file end at `bytes`: nothing is stored behind that. */
+void reorder_put_size(struct judge *judge, uint64_t bytes);
+
 /** Add a pick. False: the cell has another version in the plan, or the plan is full. */
 bool plan_add(struct judge *judge, struct plan *plan, struct cell *cell, uint64_t version);
 

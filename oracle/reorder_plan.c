@@ -43,8 +43,7 @@ void reorder_put(struct judge *judge, const struct cell *cell, uint64_t version)
 	}
 }
 
-/** The file ends at `bytes`: nothing is stored behind that. */
-static void put_size(struct judge *judge, uint64_t bytes)
+void reorder_put_size(struct judge *judge, uint64_t bytes)
 {
 	uint64_t first = (bytes + SECTOR_BYTES - 1) / SECTOR_BYTES;
 	uint64_t end = judge->live.sectors.file_bytes / SECTOR_BYTES + 1;
@@ -102,7 +101,7 @@ static void apply(struct judge *judge, const struct plan *plan, uint64_t left_ou
 	bool has_size = plan->has_size && (left_out >> PLAN_PICKS_MAX & 1) == 0;
 
 	live_begin(&judge->live);
-	put_size(judge, has_size ? plan->size_bytes : judge->reorder->newest_bytes);
+	reorder_put_size(judge, has_size ? plan->size_bytes : judge->reorder->newest_bytes);
 	for (size_t i = 0; i < plan->count; i++) {
 		const struct pick *pick = &plan->picks[i];
 
@@ -171,6 +170,7 @@ static bool shows(struct judge *judge, const struct plan *plan, uint64_t left_ou
 	size_t before = findings->count;
 	size_t at = before;
 
+	findings_begin_trial(findings);
 	apply(judge, plan, left_out);
 	queue_finding(judge, finding);
 	run_rules(judge);
@@ -234,10 +234,12 @@ static void report(struct judge *judge, const struct plan *plan, const struct fi
 		findings->count--;
 		left_out |= bit;
 	}
-	if (shows(judge, plan, left_out, finding))
-		write_persist(judge, plan, left_out, &findings->list[findings->count - 1].verdict);
-	else
+	if (!shows(judge, plan, left_out, finding)) {
 		judge->reorder->undecided++;
+		return;
+	}
+	write_persist(judge, plan, left_out, &findings->list[findings->count - 1].verdict);
+	findings_end_trial(findings);
 }
 
 /** Take the findings from `before` on, found in the state of `plan`, and report them one by one. */
@@ -247,6 +249,7 @@ static void report_all(struct judge *judge, const struct plan *plan, size_t befo
 	size_t count = findings->count - before;
 	struct finding *found;
 
+	findings->trial = SIZE_MAX;
 	if (count == 0)
 		return;
 	found = heap_new(count, sizeof(*found));
@@ -254,6 +257,7 @@ static void report_all(struct judge *judge, const struct plan *plan, size_t befo
 	findings->count = before;
 	for (size_t i = 0; i < count; i++)
 		report(judge, plan, &found[i]);
+	findings->trial = SIZE_MAX;
 	free(found);
 }
 
@@ -262,6 +266,7 @@ void plan_judge(struct judge *judge, const struct plan *plan, struct recheck ite
 	size_t journal_count = judge->journal.count;
 	size_t before = judge->findings.count;
 
+	findings_begin_trial(&judge->findings);
 	apply(judge, plan, 0);
 	judge_queue_recheck(judge, &item);
 	run_rules(judge);
@@ -274,6 +279,7 @@ void plan_judge_here(struct judge *judge, const struct plan *plan)
 	size_t journal_count = judge->journal.count;
 	size_t before = judge->findings.count;
 
+	findings_begin_trial(&judge->findings);
 	run_rules(judge);
 	journal_rollback(&judge->journal, journal_count);
 	report_all(judge, plan, before);

@@ -6,6 +6,7 @@
 #include "oracle/distinct.h"
 #include "oracle/judge.h"
 #include "workloads/dirty_states.h"
+#include "workloads/violation.h"
 #include "workloads/world.h"
 
 #include <signal.h>
@@ -65,15 +66,6 @@ struct explore_options {
 	uint64_t progress_every;
 	void (*progress)(void *context, const struct explore_result *so_far);
 	void *progress_context;
-};
-
-/** A violation, once per rule and place, with the first schedule that shows it. */
-struct violation {
-	struct verdict verdict;
-	char *schedule;    /* owned; printable */
-	uint64_t run;      /* interleaving in which it was first seen, from 1 */
-	uint64_t times;    /* runs that show it */
-	uint64_t last_run; /* the last of them */
 };
 
 struct explore_result {

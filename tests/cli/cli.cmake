@@ -27,4 +27,5 @@ add_test(NAME long.large COMMAND Python3::Interpreter
   ${PROJECT_SOURCE_DIR}/workloads/large four-overlapping five-alike)
 set_tests_properties(long.large PROPERTIES LABELS long TIMEOUT 7200)
 cli_test(recovery)
+cli_test(weakest)
 cli_test(rules ${PROJECT_SOURCE_DIR}/oracle/rules)

@@ -17,6 +17,8 @@
 /* Where tidy runs put a second L2 table and a second refcount block. */
 enum { AT_L2_TOO = 13, AT_BLOCK_TOO };
 enum { CLUSTERS = 16, GUESTS = 6, RUNS = 25, EVENTS = 26, STATES_MAX = 384 };
+/* States that each of a family is looked for among, and runs in which that is done. */
+enum { COMPARED_MAX = 64, LOSING_RUNS = 6 };
 
 static uint64_t seed;
 
@@ -365,14 +367,167 @@ START_TEST(every_sector_of_a_torn_write_is_reordered)
 }
 END_TEST
 
+/* What a repair is tried on: some of these states (oracle/loss.c). */
+
+/** Is `image` one of the states that a crash may leave now? */
+static bool is_listed(const struct lister *lister, size_t states, const struct content *image)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < states && !found; i++) {
+		struct content *state = lister_state(lister, i);
+
+		found = content_equal(state, image, NULL);
+		content_free(state);
+	}
+	return found;
+}
+
+/** Hold what may be lost behind the first `events` events against the lister, which stands there.
+ * Returns how many states that are. */
+static size_t compare_losses(struct judge *judge, struct lister *lister, const struct world *world,
+			     size_t events, size_t crash)
+{
+	const struct judge_loss *losses;
+	size_t states = lister_states(lister, COMPARED_MAX);
+	size_t count = judge_stand(judge, &world->log, events, crash, &losses);
+	size_t operations = lister_volatile(lister);
+
+	ck_assert_uint_eq(count, operations > 0 ? 2 * operations + 1 : 0);
+	if (states > COMPARED_MAX)
+		return 0;
+	for (size_t i = 0; i < count; i++) {
+		struct content *image = content_clone(lister->now);
+
+		ck_assert_ptr_nonnull(image);
+		ck_assert(judge_lose(judge, &losses[i], image));
+		ck_assert_msg(is_listed(lister, states, image),
+			      "seed %llu, event %zu: kind %d, operation %u of %u",
+			      (unsigned long long)seed, events, losses[i].kind, losses[i].number,
+			      losses[i].actor);
+		content_free(image);
+	}
+	return count;
+}
+
+/** Is the event about an I/O that began before event `crash`? */
+static bool is_of_before(const struct event_log *log, size_t index, size_t crash)
+{
+	const struct event *event = &log->events[index];
+
+	for (size_t i = 0; i < crash; i++)
+		if (log->events[i].kind >= EVENT_IO_SUBMITTED &&
+		    log->events[i].kind <= EVENT_IO_COMPLETED && event->id != 0 &&
+		    log->events[i].id == event->id)
+			return event->kind == EVENT_IO_COMPLETED;
+	return false;
+}
+
+/** Walk through a run that crashed before event `crash`, 0: did not. Returns how many states were
+ * compared. */
+static size_t lose_everywhere(const struct world *world, size_t crash)
+{
+	struct judge_options options = world->judge_options;
+	struct content *begin = content_clone(world->files[0].initial);
+	struct lister lister;
+	struct judge *judge;
+	size_t compared = 0;
+
+	ck_assert_int_eq(judge_new(&judge, world->files, world->file_count, &options, NULL),
+			 STATUS_OK);
+	for (size_t i = 0; i < crash; i++)
+		if (world->log.events[i].file == 0)
+			ck_assert_int_eq(trace_apply(begin, &world->log, &world->log.events[i]),
+					 STATUS_OK);
+	lister_init(&lister, begin, &world->log, 512);
+	for (size_t i = crash; i < world->log.count; i++) {
+		if (is_of_before(&world->log, i, crash))
+			continue;
+		lister_step(&lister, i);
+		if (judge_is_operation(&world->log.events[i]))
+			compared += compare_losses(judge, &lister, world, i + 1,
+						   crash > 0 ? crash : SIZE_MAX);
+	}
+	lister_release(&lister);
+	judge_free(judge);
+	content_free(begin);
+	return compared;
+}
+
+START_TEST(what_a_repair_is_tried_on_are_states_that_a_crash_may_leave)
+{
+	size_t compared = 0;
+
+	seed = UINT64_C(0x2545f4914f6cdd1d) + (uint64_t)_i * 104729;
+	for (int run = 0; run < LOSING_RUNS; run++) {
+		struct world world;
+
+		random_world(&world, _i % 2 == 0);
+		compared += lose_everywhere(&world, 0);
+		/* At a crash it is decided what is on disk. */
+		compared += lose_everywhere(&world, 1 + below(EVENTS - 1));
+		world_release(&world);
+	}
+	ck_assert_uint_gt(compared, 200);
+}
+END_TEST
+
+/** How many verdicts of a crash model there are behind event `from`. */
+static size_t count_verdicts(const struct judge_report *report, enum crash_model model, size_t from)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < report->verdict_count; i++)
+		count += report->verdicts[i].model == model && report->verdicts[i].event >= from;
+	return count;
+}
+
+START_TEST(after_a_crash_only_what_comes_then_is_reordered_and_judged)
+{
+	struct judge_report whole, reopened;
+	struct judge *judge;
+	struct world world;
+	size_t crash;
+
+	world_init(&world, &(struct world_options){ .cluster_bits = 9, .guest_clusters = GUESTS });
+	world.judge_options = (struct judge_options){ .models = CRASH_REORDER };
+	ck_assert_int_eq(
+		judge_new(&judge, world.files, world.file_count, &world.judge_options, NULL),
+		STATUS_OK);
+	world_data(&world, STAMP_OLD, 0, AT_DATA, 0, 1);
+	world_refcount(&world, AT_DATA, 1);
+	crash = world.log.count;
+	world_l2(&world, 0, AT_DATA * world.cluster_bytes | COPIED);
+	/* That entry may overtake this refcount, unless a crash came between. */
+	judge_run(judge, &world.log, 0, &whole);
+	ck_assert_uint_gt(count_verdicts(&whole, CRASH_REORDER, 0), 0);
+	judge_reopened(judge, &world.log, 0, crash, &reopened);
+	ck_assert_uint_eq(reopened.verdict_count, 0);
+	/* What comes before it is not judged, what comes behind it is. */
+	world_l2(&world, 1, (AT_DATA + 1) * world.cluster_bytes | COPIED);
+	judge_reopened(judge, &world.log, 0, crash, &reopened);
+	ck_assert_uint_gt(count_verdicts(&reopened, CRASH_PREFIX, crash), 0);
+	judge_reopened(judge, &world.log, 0, world.log.count, &reopened);
+	ck_assert_uint_eq(reopened.verdict_count, 0);
+	judge_free(judge);
+	world_release(&world);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("oracle_reorder");
 	TCase *tests = tcase_create("reorder");
+	TCase *losses = tcase_create("losses");
 
 	tcase_set_timeout(tests, 200);
 	tcase_add_loop_test(tests, every_sector_of_a_torn_write_is_reordered, 0, 4);
 	tcase_add_loop_test(tests, deciding_equals_listing, 0, 12);
+	tcase_set_timeout(losses, 200);
+	tcase_add_loop_test(losses, what_a_repair_is_tried_on_are_states_that_a_crash_may_leave, 0,
+			    4);
+	tcase_add_test(losses, after_a_crash_only_what_comes_then_is_reordered_and_judged);
 	suite_add_tcase(suite, tests);
+	suite_add_tcase(suite, losses);
 	return run_suite(suite);
 }

@@ -63,17 +63,12 @@ static void add_report(struct judgement *judgement, const struct judge_report *r
 }
 
 /* Judge the image that is file 0. */
-static enum status judge_first(const struct trace *trace, const struct settings *settings,
+static enum status judge_first(const struct trace *trace, const struct judge_options *options,
 			       struct judgement *judgement, bool is_one_of_several, struct why *why)
 {
 	struct judge *judge = NULL;
 	struct judge_report report = { 0 };
-	struct judge_options options = {
-		.models = settings->models,
-		.sector_bytes = settings->sector_bytes,
-		.count_distinct = true,
-	};
-	enum status status = judge_new(&judge, trace->files, trace->file_count, &options, why);
+	enum status status = judge_new(&judge, trace->files, trace->file_count, options, why);
 	if (status != STATUS_OK)
 		return status;
 	judge_run(judge, &trace->log, 0, &report);
@@ -82,25 +77,35 @@ static enum status judge_first(const struct trace *trace, const struct settings 
 	return STATUS_OK;
 }
 
-enum status again_judge(struct trace *trace, const struct settings *settings,
-			struct judgement *judgement, struct why *why)
+/* The same of every image that the trace changes. */
+static enum status judge_all(struct trace *trace, const struct judge_options *options,
+			     struct judgement *judgement, struct why *why)
 {
 	uint16_t file = 0, next = 0;
 	*judgement = (struct judgement){ 0 };
 	if (!trace->file_count)
 		return why_set(why, STATUS_BAD_INPUT, "the trace has no files");
 	if (!trace_next_changed_image(trace, &file))
-		return judge_first(trace, settings, judgement, false, why);
+		return judge_first(trace, options, judgement, false, why);
 	next = file;
 	next++;
 	bool has_several = trace_next_changed_image(trace, &next);
 	enum status status = STATUS_OK;
 	for (; status == STATUS_OK && trace_next_changed_image(trace, &file); file++) {
 		trace_swap_files(trace, 0, file);
-		status = judge_first(trace, settings, judgement, has_several, why);
+		status = judge_first(trace, options, judgement, has_several, why);
 		trace_swap_files(trace, 0, file);
 	}
 	return status;
+}
+
+enum status again_judge(struct trace *trace, const struct settings *settings,
+			struct judgement *judgement, struct why *why)
+{
+	const struct judge_options options = { .models = settings->models,
+					       .sector_bytes = settings->sector_bytes,
+					       .count_distinct = true };
+	return judge_all(trace, &options, judgement, why);
 }
 
 void judgement_release(struct judgement *judgement)
@@ -217,6 +222,11 @@ enum status again_run(struct again *again, const struct workload *workload,
 	*again = (struct again){ 0 };
 	trace_init(&again->trace);
 	settings_enable_bugs(settings);
+	/* As a search judges, so that what that found is among what is found again. */
+	const struct judge_options judging = { .models = settings->models,
+					       .sector_bytes = settings->sector_bytes,
+					       .verdicts_max = VIOLATION_VERDICTS_MAX,
+					       .count_distinct = true };
 	enum status status = settings->program
 				     ? execute_program(again, workload, settings, strategy, why)
 				     : world_new(&world, workload, &settings->world, why);
@@ -226,7 +236,7 @@ enum status again_run(struct again *again, const struct workload *workload,
 		execute(again, world, strategy);
 	world_free(world);
 	settings_to_trace(settings, &again->trace);
-	status = again_judge(&again->trace, settings, &again->judgement, why);
+	status = judge_all(&again->trace, &judging, &again->judgement, why);
 	if (status == STATUS_OK && settings->recovery)
 		status = recover(again, workload, settings, why);
 	if (status == STATUS_OK)

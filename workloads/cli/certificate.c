@@ -53,6 +53,8 @@ static void print_recovery(const struct sweep_summary *summary)
 		return;
 	printf("  recovery       %" PRIu64 " dirty crash state%s repaired", done->first,
 	       plural(done->first));
+	if (done->reordered)
+		printf(" (%" PRIu64 " of them only a disk that reorders leaves)", done->reordered);
 	if (summary->recovery > 1)
 		printf(", and %" PRIu64 " of %" PRIu64 " states that their repairs crash in",
 		       done->second, done->states);
@@ -142,6 +144,7 @@ static void print_total_recovery(const struct sweep_outcome *outcomes, size_t co
 		if (total.recovery < summary->recovery)
 			total.recovery = summary->recovery;
 		sum->first += summary->recovered.first;
+		sum->reordered += summary->recovered.reordered;
 		sum->second += summary->recovered.second;
 		sum->states += summary->recovered.states;
 		sum->distinct += summary->recovered.distinct;
@@ -227,10 +230,12 @@ static void json_recovery(struct json *json, const struct sweep_summary *summary
 	json_number(json, "depth", summary->recovery);
 	json_number(json, "images_repaired", done->repairs);
 	json_number(json, "of_runs", done->first);
+	json_number(json, "of_runs_reordered", done->reordered);
 	json_number(json, "of_repairs", done->second);
 	json_number(json, "repair_crash_states", done->states);
 	json_number(json, "distinct", done->distinct);
 	json_number(json, "final_images", done->finals);
+	json_text(json, "reordered_states", RECOVERY_FAMILY);
 	json_number(json, "violations", summary->recovery_violations);
 	json_end_object(json);
 }
