@@ -239,8 +239,19 @@ static void let_go(struct waiter *waiter)
 	settle();
 }
 
-/** Ask, and do as we are told. A controller that is gone means the end. */
-static void ask(struct waiter *const *waiters, size_t count, bool takes_command)
+/** Receive the answer. A signal that the controller sent before it is handled by then. */
+static bool hear(struct gate_answer *answer)
+{
+	ssize_t got;
+
+	do
+		got = recv(GATE_WIRE_DESCRIPTOR, answer, sizeof(*answer), 0);
+	while (got < 0 && errno == EINTR);
+	return got == (ssize_t)sizeof(*answer);
+}
+
+/** Ask, and do as we are told. A controller that is gone means the end. Returns the answer. */
+static uint32_t ask(struct waiter *const *waiters, size_t count, bool takes_command)
 {
 	static struct gate_ask question;
 	struct gate_answer answer;
@@ -263,15 +274,19 @@ static void ask(struct waiter *const *waiters, size_t count, bool takes_command)
 	fflush(stdout);
 	if (send(GATE_WIRE_DESCRIPTOR, &question, sizeof(question), MSG_NOSIGNAL) !=
 		    (ssize_t)sizeof(question) ||
-	    recv(GATE_WIRE_DESCRIPTOR, &answer, sizeof(answer), 0) != (ssize_t)sizeof(answer))
+	    !hear(&answer))
 		_exit(EXIT_GIVEN_UP);
 	if (answer.call < count)
 		let_go(waiters[answer.call]);
+	return answer.call;
 }
 
-/** At rest: let the controller decide. False: there is nothing to decide, and the program may wait
- * for its clock. */
-static bool decide(bool takes_command, bool has_timeout)
+/** What became of a rest. */
+enum decision { DECIDED, UNDECIDED, INTERRUPTED };
+
+/** At rest: let the controller decide. UNDECIDED: there is nothing to decide, and the program may
+ * wait for its clock. */
+static enum decision decide(bool takes_command, bool has_timeout)
 {
 	struct waiter *waiters[GATE_WIRE_CALLS_MAX];
 	size_t count = gather(waiters);
@@ -279,18 +294,26 @@ static bool decide(bool takes_command, bool has_timeout)
 	if (count == 0 && !takes_command && has_timeout) {
 		if (++gate.timers > GATE_WIRE_TIMERS_MAX)
 			give_up(GATE_ASK_TIMERS);
-		return false;
+		return UNDECIDED;
 	}
 	gate.timers = 0;
-	ask(waiters, count, takes_command);
-	return true;
+	return ask(waiters, count, takes_command) == GATE_ANSWER_SIGNAL ? INTERRUPTED : DECIDED;
 }
 
-/** Would the program read its standard input when there were something? */
+static bool is_socket(int descriptor)
+{
+	int type;
+	socklen_t bytes = sizeof(type);
+
+	return getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &type, &bytes) == 0;
+}
+
+/** Would the program read its standard input, or what a client sends, when there were something? */
 static bool wants_input(const struct pollfd *files, nfds_t count)
 {
 	for (nfds_t i = 0; i < count; i++)
-		if (files[i].fd == STDIN_FILENO && (files[i].events & POLLIN))
+		if ((files[i].events & POLLIN) &&
+		    (files[i].fd == STDIN_FILENO || is_socket(files[i].fd)))
 			return true;
 	return false;
 }
@@ -317,8 +340,11 @@ static int gated_poll(poll_call *next, struct pollfd *files, nfds_t count,
 		ready = next(files, count, &at_once, signals);
 		if (ready != 0)
 			return ready;
-		if (!decide(wants_input(files, count), timeout != NULL))
-			return next(files, count, timeout, signals);
+		switch (decide(wants_input(files, count), timeout != NULL)) {
+		case DECIDED: break;
+		case UNDECIDED: return next(files, count, timeout, signals);
+		case INTERRUPTED: errno = EINTR; return -1;
+		}
 	}
 }
 
