@@ -184,8 +184,8 @@ enum status nbd_client_move(struct nbd_client *client, bool *moved, struct why *
 {
 	enum status status = STATUS_OK;
 
-	*moved = false;
-	if (!client->is_connected && !join(client))
+	*moved = !client->is_connected && join(client);
+	if (!client->is_connected)
 		return STATUS_OK;
 	while (status == STATUS_OK && !nbd_client_is_over(client)) {
 		if (nbd_aio_is_negotiating(client->handle))

@@ -166,7 +166,6 @@ static enum status greet(struct program *program, struct why *why)
 static enum status listen(struct program *program, bool has_ended, enum program_turn *turn,
 			  struct why *why)
 {
-	const struct nbd_client *client = program->client;
 	bool moved = false;
 
 	keep_output(program);
@@ -183,8 +182,7 @@ static enum status listen(struct program *program, bool has_ended, enum program_
 		return why_set(why, STATUS_BAD_INPUT, "'%s' does not answer at its socket: %s",
 			       program->argv[0], program->line[0] ? program->line : "it is silent");
 	*turn = moved ? PROGRAM_GOES_ON : PROGRAM_CHOOSES;
-	if (is_idle && program->is_closing && nbd_client_is_over(client) &&
-	    !program->was_told_to_end) {
+	if (is_idle && program->is_closing && !program->was_told_to_end) {
 		program->was_told_to_end = true;
 		*turn = PROGRAM_ENDS;
 	}
