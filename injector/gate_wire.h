@@ -12,6 +12,9 @@
 #define GATE_SERVER_VARIABLE "COWTIP_SERVER"
 #define GATE_WIRE_NUMBER "399"
 
+/** The variable that names the folder that a server removes when its controller is gone. */
+#define GATE_FOLDER_VARIABLE "COWTIP_FOLDER"
+
 enum {
 	/** The descriptors: high, because low numbers are for the program. */
 	GATE_WIRE_DESCRIPTOR = 399,

@@ -5,15 +5,22 @@
  * has run. As a server we stay in this constructor: each message of the controller brings the
  * descriptors of a run; a fork takes them, leaves the constructor, and becomes the program, while
  * the server waits for its end and tells. No thread has been started, so the fork is the whole
- * program. */
+ * program.
+ *
+ * The server outlives a controller that was killed: it ends the program, and removes what the
+ * controller would have. */
 #include "injector/gate_wire.h"
 #include "injector/preload.h"
 #include "injector/preload_gate.h"
 #include "injector/real.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -59,9 +66,42 @@ static void become_program(const int *ends)
 	real()->close(GATE_SERVER_DESCRIPTOR);
 	/* What it may exec(2) is no server but behind the same gate. */
 	unsetenv(GATE_SERVER_VARIABLE);
+	unsetenv(GATE_FOLDER_VARIABLE);
 	setenv(GATE_WIRE_VARIABLE, GATE_WIRE_NUMBER, 1);
 	preload_leave_sign();
 	preload_gate_init();
+}
+
+/** Wait until the program has ended. When the controller has, the program is to follow. */
+static int wait_for_end(pid_t process)
+{
+	int wait_status = 0;
+	struct pollfd ends[] = { { .fd = pidfd_open(process, 0), .events = POLLIN },
+				 { .fd = GATE_SERVER_DESCRIPTOR } };
+
+	while (ends[0].fd >= 0 && poll(ends, 2, -1) < 0 && errno == EINTR)
+		continue;
+	if (ends[1].revents)
+		kill(process, SIGKILL);
+	while (waitpid(process, &wait_status, 0) < 0 && errno == EINTR)
+		continue;
+	if (ends[0].fd >= 0)
+		real()->close(ends[0].fd);
+	return wait_status;
+}
+
+/** Remove the controller's folder: it has only files. */
+static void remove_folder(const char *path)
+{
+	const struct dirent *entry;
+	DIR *folder = path && *path ? opendir(path) : NULL;
+
+	if (!folder)
+		return;
+	while ((entry = readdir(folder)))
+		unlinkat(dirfd(folder), entry->d_name, 0);
+	closedir(folder);
+	rmdir(path);
 }
 
 /** Serve. Returns in forks only. */
@@ -82,11 +122,11 @@ static void serve(void)
 			break;
 		if (process < 0)
 			continue;
-		while (waitpid(process, &death.wait_status, 0) < 0 && errno == EINTR)
-			continue;
+		death.wait_status = wait_for_end(process);
 		if (send(GATE_SERVER_DESCRIPTOR, &death, sizeof(death), MSG_NOSIGNAL) < 0)
 			break;
 	}
+	remove_folder(getenv(GATE_FOLDER_VARIABLE));
 	_exit(0);
 }
 

@@ -31,7 +31,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { STEPS_MAX = 20000, COMMAND_ACTOR = 1 };
+enum {
+	STEPS_MAX = 20000,
+	COMMAND_ACTOR = 1,
+	/** Of the path of the folder above ours; with a socket in ours, whose path has 107 at most.
+	 */
+	FOLDER_BYTES_MAX = 200,
+	SOCKET_FOLDER_BYTES_MAX = 80,
+};
 
 /* ---- beginning and end ---- */
 
@@ -73,15 +80,29 @@ static const char *usual_folder(void)
 	return given && *given ? given : "/tmp";
 }
 
+/** Make a folder of our own; its path is absolute, because servers insist on that for sockets. */
 static enum status make_folder(struct program *program, const char *above, struct why *why)
 {
-	snprintf(program->folder, sizeof(program->folder), "%.200s/cowtip-XXXXXX", above);
-	if (!mkdtemp(program->folder)) {
-		program->folder[0] = 0;
-		return why_set(why, STATUS_IO, "cannot make a folder in '%s': %s", above,
-			       strerror(errno));
+	size_t most = program->face->has_socket ? SOCKET_FOLDER_BYTES_MAX : FOLDER_BYTES_MAX;
+	char *absolute = realpath(above, NULL);
+	enum status status = STATUS_OK;
+
+	if (absolute && strlen(absolute) > most) {
+		status = why_set(why, STATUS_USAGE,
+				 "the path of folder '%.100s' is too long: %zu bytes at most",
+				 above, most);
+		goto out;
 	}
-	return STATUS_OK;
+	if (absolute)
+		snprintf(program->folder, sizeof(program->folder), "%s/cowtip-XXXXXX", absolute);
+	if (!absolute || !mkdtemp(program->folder)) {
+		program->folder[0] = 0;
+		status = why_set(why, STATUS_IO, "cannot make a folder in '%s': %s", above,
+				 strerror(errno));
+	}
+out:
+	free(absolute);
+	return status;
 }
 
 /** Place the files: the image is written anew before each run, what backs it stays. */
@@ -247,6 +268,7 @@ static struct record_options options_of(const struct program *program, const cha
 					.images = images,
 					.image_count = 1,
 					.prefix = program->prefix,
+					.folder = program->folder,
 					.stacks = program->stacks };
 }
 
