@@ -13,7 +13,8 @@ cli_test(certificate)
 cli_test(traces)
 cli_test(convert)
 cli_test(program ${PROJECT_SOURCE_DIR}/workloads/qemu)
-set_tests_properties(cli.program PROPERTIES TIMEOUT 600)
+cli_test(nbd ${PROJECT_SOURCE_DIR}/workloads/qemu)
+set_tests_properties(cli.program cli.nbd PROPERTIES TIMEOUT 600)
 cli_test(large ${PROJECT_SOURCE_DIR}/workloads/large three-overlapping)
 
 # Minutes and more; COWTIP_LONG_SECONDS bounds each sweep.
