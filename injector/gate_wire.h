@@ -48,8 +48,9 @@ struct gate_wire_call {
 
 /** From the program. The calls are in the order of their identity. */
 struct gate_ask {
-	uint32_t kind;          /* enum gate_ask_kind */
-	uint32_t takes_command; /* it would read its standard input, or a socket, now */
+	uint32_t kind;           /* enum gate_ask_kind */
+	uint32_t takes_command;  /* it would read its standard input, or a socket, now */
+	uint32_t waits_for_room; /* it would write to a socket that is full */
 	uint32_t count;
 	struct gate_wire_call calls[GATE_WIRE_CALLS_MAX];
 };

@@ -239,6 +239,12 @@ static void let_go(struct waiter *waiter)
 	settle();
 }
 
+/** What the main thread waits for, as far as it comes from outside. */
+struct wishes {
+	bool input; /* its standard input, or what a client sends */
+	bool room;  /* to send something to a client */
+};
+
 /** Receive the answer. A signal that the controller sent before it is handled by then. */
 static bool hear(struct gate_answer *answer)
 {
@@ -251,14 +257,15 @@ static bool hear(struct gate_answer *answer)
 }
 
 /** Ask, and do as we are told. A controller that is gone means the end. Returns the answer. */
-static uint32_t ask(struct waiter *const *waiters, size_t count, bool takes_command)
+static uint32_t ask(struct waiter *const *waiters, size_t count, const struct wishes *wishes)
 {
 	static struct gate_ask question;
 	struct gate_answer answer;
 	const struct event mark = { .kind = EVENT_SWITCH, .actor = MAIN_ACTOR };
 
 	question = (struct gate_ask){ .kind = GATE_ASK_REST,
-				      .takes_command = takes_command,
+				      .takes_command = wishes->input,
+				      .waits_for_room = wishes->room,
 				      .count = (uint32_t)count };
 	for (size_t i = 0; i < count; i++) {
 		const struct event *event = &waiters[i]->submitted;
@@ -286,18 +293,18 @@ enum decision { DECIDED, UNDECIDED, INTERRUPTED };
 
 /** At rest: let the controller decide. UNDECIDED: there is nothing to decide, and the program may
  * wait for its clock. */
-static enum decision decide(bool takes_command, bool has_timeout)
+static enum decision decide(const struct wishes *wishes, bool has_timeout)
 {
 	struct waiter *waiters[GATE_WIRE_CALLS_MAX];
 	size_t count = gather(waiters);
 
-	if (count == 0 && !takes_command && has_timeout) {
+	if (count == 0 && !wishes->input && has_timeout) {
 		if (++gate.timers > GATE_WIRE_TIMERS_MAX)
 			give_up(GATE_ASK_TIMERS);
 		return UNDECIDED;
 	}
 	gate.timers = 0;
-	return ask(waiters, count, takes_command) == GATE_ANSWER_SIGNAL ? INTERRUPTED : DECIDED;
+	return ask(waiters, count, wishes) == GATE_ANSWER_SIGNAL ? INTERRUPTED : DECIDED;
 }
 
 static bool is_socket(int descriptor)
@@ -308,14 +315,17 @@ static bool is_socket(int descriptor)
 	return getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &type, &bytes) == 0;
 }
 
-/** Would the program read its standard input, or what a client sends, when there were something? */
-static bool wants_input(const struct pollfd *files, nfds_t count)
+static struct wishes find_wishes(const struct pollfd *files, nfds_t count)
 {
-	for (nfds_t i = 0; i < count; i++)
-		if ((files[i].events & POLLIN) &&
-		    (files[i].fd == STDIN_FILENO || is_socket(files[i].fd)))
-			return true;
-	return false;
+	struct wishes wishes = { false, false };
+
+	for (nfds_t i = 0; i < count; i++) {
+		if (files[i].fd != STDIN_FILENO && !is_socket(files[i].fd))
+			continue;
+		wishes.input |= (files[i].events & POLLIN) != 0;
+		wishes.room |= (files[i].events & POLLOUT) != 0;
+	}
+	return wishes;
 }
 
 typedef int poll_call(struct pollfd *files, nfds_t count, const struct timespec *timeout,
@@ -340,7 +350,8 @@ static int gated_poll(poll_call *next, struct pollfd *files, nfds_t count,
 		ready = next(files, count, &at_once, signals);
 		if (ready != 0)
 			return ready;
-		switch (decide(wants_input(files, count), timeout != NULL)) {
+		const struct wishes wishes = find_wishes(files, count);
+		switch (decide(&wishes, timeout != NULL)) {
 		case DECIDED: break;
 		case UNDECIDED: return next(files, count, timeout, signals);
 		case INTERRUPTED: errno = EINTR; return -1;

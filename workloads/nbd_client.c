@@ -155,7 +155,7 @@ bool nbd_client_is_greeted(const struct nbd_client *client)
 /* ---- moving on ---- */
 
 /** Let the library read or write once; false: it has to wait for the server. */
-static bool move_once(struct nbd_handle *handle)
+static bool move_once(struct nbd_handle *handle, struct nbd_client_moves *moves)
 {
 	unsigned direction = nbd_aio_get_direction(handle);
 	struct pollfd end = { .fd = nbd_aio_get_fd(handle) };
@@ -167,10 +167,13 @@ static bool move_once(struct nbd_handle *handle)
 	if (end.fd < 0 || poll(&end, 1, 0) <= 0)
 		return false;
 	/* That the connection is over is read, too. What comes of it is in the handle's state. */
-	if (direction & LIBNBD_AIO_DIRECTION_READ && end.revents & (POLLIN | POLLHUP | POLLERR))
+	if (direction & LIBNBD_AIO_DIRECTION_READ && end.revents & (POLLIN | POLLHUP | POLLERR)) {
 		(void)nbd_aio_notify_read(handle);
-	else
+		moves->received = true;
+	} else {
 		(void)nbd_aio_notify_write(handle);
+		moves->sent = true;
+	}
 	return true;
 }
 
@@ -180,19 +183,21 @@ bool nbd_client_is_over(const struct nbd_client *client)
 	       (nbd_aio_is_dead(client->handle) || nbd_aio_is_closed(client->handle));
 }
 
-enum status nbd_client_move(struct nbd_client *client, bool *moved, struct why *why)
+enum status nbd_client_move(struct nbd_client *client, struct nbd_client_moves *moves,
+			    struct why *why)
 {
 	enum status status = STATUS_OK;
 
-	*moved = !client->is_connected && join(client);
+	*moves = (struct nbd_client_moves){ .sent = !client->is_connected && join(client) };
 	if (!client->is_connected)
 		return STATUS_OK;
 	while (status == STATUS_OK && !nbd_client_is_over(client)) {
-		if (nbd_aio_is_negotiating(client->handle))
+		if (nbd_aio_is_negotiating(client->handle)) {
 			status = next_option(client, why);
-		else if (!move_once(client->handle))
+			moves->sent = true;
+		} else if (!move_once(client->handle, moves)) {
 			return STATUS_OK;
-		*moved = true;
+		}
 	}
 	return status;
 }

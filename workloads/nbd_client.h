@@ -38,10 +38,16 @@ struct nbd_client *nbd_client_new(const char *path, nbd_client_reply *reply, voi
 /** Hang up; replies that did not come never will. NULL is allowed. */
 void nbd_client_free(struct nbd_client *client);
 
+/** Which way something went. */
+struct nbd_client_moves {
+	bool sent, received;
+};
+
 /** Connect when there is a server, greet it, go on sending, take its replies: as far as all this
- * goes while the server stands still. `*moved`: at least a byte went one way or the other.
- * STATUS_BAD_INPUT: it is no NBD server, or does not have one export that we can use. */
-MUST_USE enum status nbd_client_move(struct nbd_client *client, bool *moved, struct why *why);
+ * goes while the server stands still. STATUS_BAD_INPUT: it is no NBD server, or does not have one
+ * export that we can use. */
+MUST_USE enum status nbd_client_move(struct nbd_client *client, struct nbd_client_moves *moves,
+				     struct why *why);
 
 /** Have the two greeted each other? */
 bool nbd_client_is_greeted(const struct nbd_client *client);

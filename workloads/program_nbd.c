@@ -163,32 +163,6 @@ static enum status greet(struct program *program, struct why *why)
 	return check_export(program, why);
 }
 
-static enum status listen(struct program *program, bool has_ended, enum program_turn *turn,
-			  struct why *why)
-{
-	bool moved = false;
-
-	keep_output(program);
-	enum status status = nbd_client_move(program->client, &moved, why);
-	if (status == STATUS_OK && !program->is_open && !has_ended)
-		status = greet(program, why);
-	while (program->next < program->request_count && !program_outstanding(program) &&
-	       program->requests[program->next].command->waits_for_all)
-		program->next++;
-	if (status != STATUS_OK || has_ended)
-		return status;
-	bool is_idle = !program->run.ask.count && !moved;
-	if (is_idle && !program->is_open)
-		return why_set(why, STATUS_BAD_INPUT, "'%s' does not answer at its socket: %s",
-			       program->argv[0], program->line[0] ? program->line : "it is silent");
-	*turn = moved ? PROGRAM_GOES_ON : PROGRAM_CHOOSES;
-	if (is_idle && program->is_closing && !program->was_told_to_end) {
-		program->was_told_to_end = true;
-		*turn = PROGRAM_ENDS;
-	}
-	return STATUS_OK;
-}
-
 static bool takes(const struct program *program)
 {
 	size_t next = program->next;
@@ -197,6 +171,43 @@ static bool takes(const struct program *program)
 
 	return nbd_client_is_idle(program->client) && program->waited_for == SIZE_MAX &&
 	       !has_to_wait;
+}
+
+/** How it goes on, when our side has done what it could. */
+static enum program_turn find_turn(struct program *program, const struct nbd_client_moves *moves)
+{
+	const struct gate_ask *ask = &program->run.ask;
+	bool is_between = !program->is_open || !nbd_client_is_idle(program->client);
+	bool has_choice = ask->count || (!program->is_closing && takes(program));
+
+	if (moves->sent || (moves->received && (is_between || ask->waits_for_room || !has_choice)))
+		return PROGRAM_GOES_ON;
+	if (has_choice || !program->is_closing || program->was_told_to_end)
+		return PROGRAM_CHOOSES;
+	program->was_told_to_end = true;
+	return PROGRAM_ENDS;
+}
+
+static enum status listen(struct program *program, bool has_ended, enum program_turn *turn,
+			  struct why *why)
+{
+	struct nbd_client_moves moves;
+
+	keep_output(program);
+	enum status status = nbd_client_move(program->client, &moves, why);
+	if (status == STATUS_OK && !program->is_open && !has_ended)
+		status = greet(program, why);
+	while (program->next < program->request_count && !program_outstanding(program) &&
+	       program->requests[program->next].command->waits_for_all)
+		program->next++;
+	if (status != STATUS_OK || has_ended)
+		return status;
+	bool moved = moves.sent || moves.received;
+	if (!program->is_open && !moved && !program->run.ask.count)
+		return why_set(why, STATUS_BAD_INPUT, "'%s' does not answer at its socket: %s",
+			       program->argv[0], program->line[0] ? program->line : "it is silent");
+	*turn = find_turn(program, &moves);
+	return STATUS_OK;
 }
 
 static void give(struct program *program, size_t index)
