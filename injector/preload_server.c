@@ -16,14 +16,18 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+enum { ORPHANS_BYTES = 256 };
 
 /** Receive the descriptors of the next run; false: there is none. */
 static bool receive_ends(int *ends)
@@ -90,6 +94,32 @@ static int wait_for_end(pid_t process)
 	return wait_status;
 }
 
+/** End what the program has left running: orphans become children of ours. */
+static void end_orphans(void)
+{
+	char numbers[ORPHANS_BYTES];
+	pid_t gone;
+
+	for (;;) {
+		do
+			gone = waitpid(-1, NULL, WNOHANG);
+		while (gone > 0 || (gone < 0 && errno == EINTR));
+		if (gone < 0)
+			return;
+		int file = real()->open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
+		ssize_t got = file < 0 ? -1 : real()->read(file, numbers, sizeof(numbers) - 1);
+		if (file >= 0)
+			real()->close(file);
+		if (got <= 0)
+			return;
+		numbers[got] = '\0';
+		pid_t orphan = (pid_t)strtol(numbers, NULL, 10);
+		kill(orphan, SIGKILL);
+		while (waitpid(orphan, NULL, 0) < 0 && errno == EINTR)
+			continue;
+	}
+}
+
 /** Remove the controller's folder: it has only files. */
 static void remove_folder(const char *path)
 {
@@ -110,6 +140,7 @@ static void serve(void)
 	int ends[GATE_BIRTH_DESCRIPTORS];
 	struct gate_death death;
 
+	prctl(PR_SET_CHILD_SUBREAPER, 1L, 0L, 0L, 0L);
 	while (receive_ends(ends)) {
 		pid_t process = fork();
 		if (process == 0) {
@@ -123,6 +154,7 @@ static void serve(void)
 		if (process < 0)
 			continue;
 		death.wait_status = wait_for_end(process);
+		end_orphans();
 		if (send(GATE_SERVER_DESCRIPTOR, &death, sizeof(death), MSG_NOSIGNAL) < 0)
 			break;
 	}

@@ -22,6 +22,13 @@ static bool ignores_discards(char *const *argv)
 	return false;
 }
 
+static enum status read_words(struct program *program, struct why *why)
+{
+	(void)why;
+	program->ignores_discards = ignores_discards(program->argv);
+	return STATUS_OK;
+}
+
 static void do_nothing(struct program *program)
 {
 	(void)program;
@@ -46,7 +53,7 @@ const struct program_face program_console = {
 	.setting = "program",
 	.no_words = "qemu-io has no word for it",
 	.begun = "read a command",
-	.ignores_discards = ignores_discards,
+	.read_words = read_words,
 	.spell = program_console_spell,
 	.begin = do_nothing,
 	.end = do_nothing,

@@ -50,6 +50,19 @@ static bool ignores_discards(char *const *argv)
 	return true;
 }
 
+static enum status read_words(struct program *program, struct why *why)
+{
+	for (size_t i = 1; program->argv[i]; i++)
+		if (strcmp(program->argv[i], "--fork") == 0 ||
+		    strcmp(program->argv[i], "--daemonize") == 0)
+			return why_set(why, STATUS_USAGE,
+				       "--nbd '%.200s': '%s': the server must not go into the "
+				       "background",
+				       program->command, program->argv[i]);
+	program->ignores_discards = ignores_discards(program->argv);
+	return STATUS_OK;
+}
+
 static enum status spell(struct program *program, size_t index, struct why *why)
 {
 	const struct workload_command *command = &program->workload->commands[index];
@@ -235,7 +248,7 @@ const struct program_face program_nbd = {
 	.no_words = "NBD has no word for it",
 	.begun = "greeted its client",
 	.has_socket = true,
-	.ignores_discards = ignores_discards,
+	.read_words = read_words,
 	.spell = spell,
 	.begin = begin,
 	.end = end,

@@ -46,8 +46,9 @@ struct program_face {
 	const char *begun;    /* what it does first of all that we see: "read a command" */
 	bool has_socket;
 
-	/** Was the program told, by its command line, to do nothing of a discard? */
-	bool (*ignores_discards)(char *const *argv);
+	/** Look at the command line: does the program do nothing of a discard? STATUS_USAGE: it is
+	 * told what cannot be. */
+	enum status (*read_words)(struct program *program, struct why *why);
 	/** Prepare request `index`, whose command is known. STATUS_BAD_INPUT names the line of one
 	 * that the program cannot be told. */
 	enum status (*spell)(struct program *program, size_t index, struct why *why);

@@ -106,8 +106,7 @@ enum status program_split(struct program *program, struct why *why)
 			       "%s '%.200s': nothing says where the %s goes: %s is missing",
 			       face->option, program->command, has_image ? "socket" : "image",
 			       has_image ? SOCKET_WORD : IMAGE_WORD);
-	program->ignores_discards = face->ignores_discards(program->argv);
-	return STATUS_OK;
+	return face->read_words(program, why);
 }
 
 /* ---- the commands ---- */

@@ -93,6 +93,8 @@ class Nbd(StockCommandLine):
         self.assertIn("grow:7: a server cannot be told to resize the disk", err)
         _, err = self.run_program("sweep", "--nbd", "qemu-nbd {image}", "two.qio", code=2)
         self.assertIn("nothing says where the socket goes: {socket} is missing", err)
+        _, err = self.run_program("sweep", "--nbd", QEMU_NBD + " --fork", "two.qio", code=2)
+        self.assertIn("'--fork': the server must not go into the background", err)
         long = "x" * 120
         os.mkdir(self.path(long))
         _, err = self.run_program("sweep", "--nbd", QEMU_NBD, "two.qio", "--image-dir", long,

@@ -153,6 +153,7 @@ START_TEST(what_cannot_be_served_is_refused_with_a_reason)
 {
 #define IMAGE "#@ image size=64k cluster_size=4k\n"
 	expect_refusal("qemu-nbd -f qcow2 {image}", plain, "{socket} is missing");
+	expect_refusal("qemu-nbd --fork --socket={socket} {image}", plain, "'--fork'");
 	expect_refusal("qemu-nbd --socket={socket}", plain, "{image} is missing");
 	expect_refusal("qemu-nbd --socket={socket} {image}.missing", plain, "No such file");
 	expect_refusal("qemu-nbd -f raw --socket={socket} {image}", plain,
