@@ -80,6 +80,14 @@ void foreign_replay_random(struct foreign *foreign, unsigned long runs)
 	event_log_release(&first);
 }
 
+static unsigned count_kind(const struct event_log *log, enum event_kind kind)
+{
+	unsigned count = 0;
+	for (size_t i = 0; i < log->count; i++)
+		count += log->events[i].kind == kind;
+	return count;
+}
+
 /* The order of the three writes in the last run, as a number. */
 static unsigned order_of_writes(const struct foreign *foreign, uint64_t bytes)
 {
@@ -175,6 +183,10 @@ void foreign_expect_end(const struct program_options *options, const char *text,
 	const struct event *last = &log->events[log->count - 1];
 	ck_assert_int_eq(last->kind, EVENT_END);
 	ck_assert_int_eq(last->op, expected);
+	/* What was under way when the program failed has not completed. */
+	unsigned left =
+		count_kind(log, EVENT_REQUEST_INVOKED) - count_kind(log, EVENT_REQUEST_COMPLETED);
+	ck_assert_uint_eq(left, expected == RUN_FINISHED ? 0 : 1);
 	ck_assert_uint_eq(last->data_bytes, strlen(message));
 	if (*message)
 		ck_assert_mem_eq(event_data(log, last), message, strlen(message));

@@ -67,7 +67,7 @@ struct option_spec {
 
 static const struct option_spec option_specs[] = {
 	{ "program", "CMD", OPTION_PROGRAM, COMMAND_SWEEP | COMMAND_RUN,
-	  "not the engine: 'qemu-io .. {image}'; --nbd 'server .. {socket} .. {image}'" },
+	  "another subject: 'qemu-io .. {image}'; --nbd '.. {socket} .. {image}'" },
 	{ "nbd", "CMD", OPTION_NBD, COMMAND_SWEEP | COMMAND_RUN, NULL },
 	{ "image-dir", "DIR", OPTION_IMAGE_DIR, COMMAND_SWEEP | COMMAND_RUN | COMMAND_REPLAY,
 	  "where its images live (in memory)" },
