@@ -191,7 +191,8 @@ static enum program_turn find_turn(struct program *program, const struct nbd_cli
 {
 	const struct gate_ask *ask = &program->run.ask;
 	bool is_between = !program->is_open || !nbd_client_is_idle(program->client);
-	bool has_choice = ask->count || (!program->is_closing && takes(program));
+	bool can_take = ask->takes_command && !program->is_closing && takes(program);
+	bool has_choice = ask->count || can_take;
 
 	if (moves->sent || (moves->received && (is_between || ask->waits_for_room || !has_choice)))
 		return PROGRAM_GOES_ON;
