@@ -86,7 +86,7 @@ class Nbd(StockCommandLine):
     def test_what_a_server_cannot_be_told_is_refused(self):
         self.write("two.qio", OVERLAP)
         self.write("grow.qio", OVERLAP + "truncate 1M\n")
-        for option in (["--policy", "cancel"], ["--faults", "1"], ["--program", "qemu-io {image}"]):
+        for option in (["--policy", "cancel"], ["--bug", "2012"], ["--program", "qemu-io {image}"]):
             _, err = self.run_program("sweep", "--nbd", QEMU_NBD, "two.qio", *option, code=2)
             self.assertIn("--nbd", err)
         _, err = self.run_program("sweep", "--nbd", QEMU_NBD, "grow.qio", code=2)
