@@ -241,6 +241,18 @@ void gated_feed(struct gated_run *run, const char *text)
 	answer(run, GATE_ANSWER_COMMAND);
 }
 
+void gated_go_on(struct gated_run *run)
+{
+	answer(run, GATE_ANSWER_COMMAND);
+}
+
+void gated_terminate(struct gated_run *run)
+{
+	if (run->process > 0)
+		kill(run->process, SIGTERM);
+	answer(run, GATE_ANSWER_SIGNAL);
+}
+
 void gated_kill(struct gated_run *run)
 {
 	if (run->process > 0)

@@ -62,6 +62,13 @@ void gated_let_go(struct gated_run *run, uint32_t call);
 /** Give the program `text` to read; NULL: the end of its input. The next step begins. */
 void gated_feed(struct gated_run *run, const char *text);
 
+/** Let the program look once more at what it polls: something has come there, or may come. The next
+ * step begins. */
+void gated_go_on(struct gated_run *run);
+
+/** Ask the program to end (SIGTERM), which interrupts its wait. The next step begins. */
+void gated_terminate(struct gated_run *run);
+
 /** End the program at once. */
 void gated_kill(struct gated_run *run);
 

@@ -12,6 +12,9 @@
 #define GATE_SERVER_VARIABLE "COWTIP_SERVER"
 #define GATE_WIRE_NUMBER "399"
 
+/** The variable that names the folder that a server removes when its controller is gone. */
+#define GATE_FOLDER_VARIABLE "COWTIP_FOLDER"
+
 enum {
 	/** The descriptors: high, because low numbers are for the program. */
 	GATE_WIRE_DESCRIPTOR = 399,
@@ -45,14 +48,17 @@ struct gate_wire_call {
 
 /** From the program. The calls are in the order of their identity. */
 struct gate_ask {
-	uint32_t kind;          /* enum gate_ask_kind */
-	uint32_t takes_command; /* it would read its standard input now */
+	uint32_t kind;           /* enum gate_ask_kind */
+	uint32_t takes_command;  /* it would read its standard input, or a socket, now */
+	uint32_t waits_for_room; /* it would write to a socket that is full */
 	uint32_t count;
 	struct gate_wire_call calls[GATE_WIRE_CALLS_MAX];
 };
 
-/** The answer: call number `call` goes on, or its standard input has something to read now. */
+/** The answer: call number `call` goes on, or there is something to read now, or a signal was sent
+ * and interrupts the wait. */
 #define GATE_ANSWER_COMMAND UINT32_MAX
+#define GATE_ANSWER_SIGNAL (UINT32_MAX - 1)
 struct gate_answer {
 	uint32_t call;
 };

@@ -239,15 +239,33 @@ static void let_go(struct waiter *waiter)
 	settle();
 }
 
-/** Ask, and do as we are told. A controller that is gone means the end. */
-static void ask(struct waiter *const *waiters, size_t count, bool takes_command)
+/** What the main thread waits for, as far as it comes from outside. */
+struct wishes {
+	bool input; /* its standard input, or what a client sends */
+	bool room;  /* to send something to a client */
+};
+
+/** Receive the answer. A signal that the controller sent before it is handled by then. */
+static bool hear(struct gate_answer *answer)
+{
+	ssize_t got;
+
+	do
+		got = recv(GATE_WIRE_DESCRIPTOR, answer, sizeof(*answer), 0);
+	while (got < 0 && errno == EINTR);
+	return got == (ssize_t)sizeof(*answer);
+}
+
+/** Ask, and do as we are told. A controller that is gone means the end. Returns the answer. */
+static uint32_t ask(struct waiter *const *waiters, size_t count, const struct wishes *wishes)
 {
 	static struct gate_ask question;
 	struct gate_answer answer;
 	const struct event mark = { .kind = EVENT_SWITCH, .actor = MAIN_ACTOR };
 
 	question = (struct gate_ask){ .kind = GATE_ASK_REST,
-				      .takes_command = takes_command,
+				      .takes_command = wishes->input,
+				      .waits_for_room = wishes->room,
 				      .count = (uint32_t)count };
 	for (size_t i = 0; i < count; i++) {
 		const struct event *event = &waiters[i]->submitted;
@@ -263,36 +281,51 @@ static void ask(struct waiter *const *waiters, size_t count, bool takes_command)
 	fflush(stdout);
 	if (send(GATE_WIRE_DESCRIPTOR, &question, sizeof(question), MSG_NOSIGNAL) !=
 		    (ssize_t)sizeof(question) ||
-	    recv(GATE_WIRE_DESCRIPTOR, &answer, sizeof(answer), 0) != (ssize_t)sizeof(answer))
+	    !hear(&answer))
 		_exit(EXIT_GIVEN_UP);
 	if (answer.call < count)
 		let_go(waiters[answer.call]);
+	return answer.call;
 }
 
-/** At rest: let the controller decide. False: there is nothing to decide, and the program may wait
- * for its clock. */
-static bool decide(bool takes_command, bool has_timeout)
+/** What became of a rest. */
+enum decision { DECIDED, UNDECIDED, INTERRUPTED };
+
+/** At rest: let the controller decide. UNDECIDED: there is nothing to decide, and the program may
+ * wait for its clock. */
+static enum decision decide(const struct wishes *wishes, bool has_timeout)
 {
 	struct waiter *waiters[GATE_WIRE_CALLS_MAX];
 	size_t count = gather(waiters);
 
-	if (count == 0 && !takes_command && has_timeout) {
+	if (count == 0 && !wishes->input && has_timeout) {
 		if (++gate.timers > GATE_WIRE_TIMERS_MAX)
 			give_up(GATE_ASK_TIMERS);
-		return false;
+		return UNDECIDED;
 	}
 	gate.timers = 0;
-	ask(waiters, count, takes_command);
-	return true;
+	return ask(waiters, count, wishes) == GATE_ANSWER_SIGNAL ? INTERRUPTED : DECIDED;
 }
 
-/** Would the program read its standard input when there were something? */
-static bool wants_input(const struct pollfd *files, nfds_t count)
+static bool is_socket(int descriptor)
 {
-	for (nfds_t i = 0; i < count; i++)
-		if (files[i].fd == STDIN_FILENO && (files[i].events & POLLIN))
-			return true;
-	return false;
+	int type;
+	socklen_t bytes = sizeof(type);
+
+	return getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &type, &bytes) == 0;
+}
+
+static struct wishes find_wishes(const struct pollfd *files, nfds_t count)
+{
+	struct wishes wishes = { false, false };
+
+	for (nfds_t i = 0; i < count; i++) {
+		if (files[i].fd != STDIN_FILENO && !is_socket(files[i].fd))
+			continue;
+		wishes.input |= (files[i].events & POLLIN) != 0;
+		wishes.room |= (files[i].events & POLLOUT) != 0;
+	}
+	return wishes;
 }
 
 typedef int poll_call(struct pollfd *files, nfds_t count, const struct timespec *timeout,
@@ -317,8 +350,12 @@ static int gated_poll(poll_call *next, struct pollfd *files, nfds_t count,
 		ready = next(files, count, &at_once, signals);
 		if (ready != 0)
 			return ready;
-		if (!decide(wants_input(files, count), timeout != NULL))
-			return next(files, count, timeout, signals);
+		const struct wishes wishes = find_wishes(files, count);
+		switch (decide(&wishes, timeout != NULL)) {
+		case DECIDED: break;
+		case UNDECIDED: return next(files, count, timeout, signals);
+		case INTERRUPTED: errno = EINTR; return -1;
+		}
 	}
 }
 

@@ -122,7 +122,7 @@ static void environment_make(struct environment *environment, const struct recor
 	while (environ[inherited])
 		inherited++;
 	*environment = (struct environment){ 0 };
-	environment->variables = calloc(inherited + 9, sizeof(*environment->variables));
+	environment->variables = calloc(inherited + 10, sizeof(*environment->variables));
 	if (!environment->variables)
 		abort();
 	for (size_t i = 0; i < inherited; i++) {
@@ -132,7 +132,8 @@ static void environment_make(struct environment *environment, const struct recor
 			 !begins_with(environ[i], PRELOAD_IMAGES_VARIABLE "=") &&
 			 !begins_with(environ[i], PRELOAD_STACKS_VARIABLE "=") &&
 			 !begins_with(environ[i], GATE_WIRE_VARIABLE "=") &&
-			 !begins_with(environ[i], GATE_SERVER_VARIABLE "="))
+			 !begins_with(environ[i], GATE_SERVER_VARIABLE "=") &&
+			 !begins_with(environ[i], GATE_FOLDER_VARIABLE "="))
 			environment->variables[environment->count++] = environ[i];
 	}
 	environment_set(environment, "LD_PRELOAD", library, preloads);
@@ -143,6 +144,8 @@ static void environment_make(struct environment *environment, const struct recor
 		char number[16];
 		snprintf(number, sizeof(number), "%d", GATE_SERVER_DESCRIPTOR);
 		environment_set(environment, GATE_SERVER_VARIABLE, number, "");
+		environment_set(environment, GATE_FOLDER_VARIABLE,
+				options->folder ? options->folder : "", "");
 	}
 	free(images);
 }

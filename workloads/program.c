@@ -31,7 +31,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { STEPS_MAX = 20000, COMMAND_ACTOR = 1 };
+enum {
+	STEPS_MAX = 20000,
+	COMMAND_ACTOR = 1,
+	/** Of the path of the folder above ours; with a socket in ours, whose path has 107 at most.
+	 */
+	FOLDER_BYTES_MAX = 200,
+	SOCKET_FOLDER_BYTES_MAX = 80,
+};
 
 /* ---- beginning and end ---- */
 
@@ -73,15 +80,29 @@ static const char *usual_folder(void)
 	return given && *given ? given : "/tmp";
 }
 
+/** Make a folder of our own; its path is absolute, because servers insist on that for sockets. */
 static enum status make_folder(struct program *program, const char *above, struct why *why)
 {
-	snprintf(program->folder, sizeof(program->folder), "%.200s/cowtip-XXXXXX", above);
-	if (!mkdtemp(program->folder)) {
-		program->folder[0] = 0;
-		return why_set(why, STATUS_IO, "cannot make a folder in '%s': %s", above,
-			       strerror(errno));
+	size_t most = program->face->has_socket ? SOCKET_FOLDER_BYTES_MAX : FOLDER_BYTES_MAX;
+	char *absolute = realpath(above, NULL);
+	enum status status = STATUS_OK;
+
+	if (absolute && strlen(absolute) > most) {
+		status = why_set(why, STATUS_USAGE,
+				 "the path of folder '%.100s' is too long: %zu bytes at most",
+				 above, most);
+		goto out;
 	}
-	return STATUS_OK;
+	if (absolute)
+		snprintf(program->folder, sizeof(program->folder), "%s/cowtip-XXXXXX", absolute);
+	if (!absolute || !mkdtemp(program->folder)) {
+		program->folder[0] = 0;
+		status = why_set(why, STATUS_IO, "cannot make a folder in '%s': %s", above,
+				 strerror(errno));
+	}
+out:
+	free(absolute);
+	return status;
 }
 
 /** Place the files: the image is written anew before each run, what backs it stays. */
@@ -90,6 +111,7 @@ static enum status place_files(struct program *program, struct why *why)
 	enum status status = STATUS_OK;
 
 	snprintf(program->prefix, sizeof(program->prefix), "%s/recording", program->folder);
+	snprintf(program->socket_path, sizeof(program->socket_path), "%s/socket", program->folder);
 	snprintf(program->image_path, sizeof(program->image_path), "%s/%.30s", program->folder,
 		 program->files.files[0].path);
 	for (size_t i = 1; i < program->files.file_count && status == STATUS_OK; i++) {
@@ -108,6 +130,7 @@ enum status program_new(struct program **program, const struct workload *workloa
 
 	if (!made)
 		return why_set(why, STATUS_NO_MEMORY, "out of memory");
+	made->face = options->is_nbd ? &program_nbd : &program_console;
 	made->workload = workload;
 	made->stacks = options->stacks;
 	made->steps_max = options->steps_max ? options->steps_max : STEPS_MAX;
@@ -137,9 +160,11 @@ void program_free(struct program *program)
 {
 	if (!program)
 		return;
+	program->face->end(program);
 	gated_server_stop(&program->server);
 	if (program->folder[0]) {
 		unlink(program->image_path);
+		unlink(program->socket_path);
 		unlink(program->backing_path);
 		rmdir(program->folder);
 	}
@@ -225,7 +250,7 @@ void program_completed(struct program *program, size_t index, int result, const 
 		tell(program, &event, data_bytes ? data : NULL, data_bytes);
 }
 
-static size_t count_outstanding(const struct program *program)
+size_t program_outstanding(const struct program *program)
 {
 	size_t count = 0;
 
@@ -243,6 +268,7 @@ static struct record_options options_of(const struct program *program, const cha
 					.images = images,
 					.image_count = 1,
 					.prefix = program->prefix,
+					.folder = program->folder,
 					.stacks = program->stacks };
 }
 
@@ -274,26 +300,29 @@ static enum status begin_run(struct program *program, struct why *why)
 	program->is_open = false;
 	program->is_closing = false;
 	program->dump.byte_count = 0;
+	program->was_told_to_end = false;
 	program->line[0] = 0;
+	program->face->begin(program);
 	tell_image(program, EVENT_REQUEST_INVOKED, REQUEST_OPEN);
 	return launch(program, why);
 }
 
-/** The program reads its next command. */
+/** The program takes its next command. */
 static void feed(struct program *program)
 {
+	size_t index = program->next;
+
 	program->line[0] = 0;
-	if (program->next == program->request_count) {
+	if (index == program->request_count) {
 		program->is_closing = true;
 		tell_image(program, EVENT_REQUEST_INVOKED, REQUEST_CLOSE);
-		gated_feed(&program->run, NULL);
-		return;
+	} else {
+		if (program->requests[index].waits)
+			program->waited_for = index;
+		program_invoked(program, index);
+		program->next++;
 	}
-	const struct program_request *request = &program->requests[program->next];
-	if (request->waits)
-		program->waited_for = program->next;
-	program_invoked(program, program->next++);
-	gated_feed(&program->run, request->text);
+	program->face->give(program, index);
 }
 
 static void mark_rest(struct program *program)
@@ -310,8 +339,8 @@ static uint32_t list_options(const struct program *program, uint32_t *actors, bo
 	const struct gate_ask *ask = &program->run.ask;
 	uint32_t count = 0;
 
-	*takes = ask->takes_command && !program->is_closing &&
-		 (program->next < program->request_count || count_outstanding(program) == 0);
+	*takes = ask->takes_command && !program->is_closing && program->face->takes(program) &&
+		 (program->next < program->request_count || program_outstanding(program) == 0);
 	if (*takes)
 		actors[count++] = COMMAND_ACTOR;
 	for (uint32_t i = 0; i < ask->count && i < GATE_WIRE_CALLS_MAX; i++)
@@ -345,13 +374,25 @@ static enum run_end decide(struct program *program, struct choice *choice)
 	return RUN_FINISHED;
 }
 
-/** The first time that the program would read, it has opened its image. */
-static void note_open(struct program *program)
+void program_opened(struct program *program)
 {
 	if (program->is_open)
 		return;
 	program->is_open = true;
 	tell_image(program, EVENT_REQUEST_COMPLETED, REQUEST_OPEN);
+}
+
+/** Begin the next step without a decision. */
+static enum run_end go_on(struct program *program, enum program_turn turn)
+{
+	if (program->mark_count > program->steps_max)
+		return RUN_LIVELOCK;
+	if (turn == PROGRAM_ENDS)
+		gated_terminate(&program->run);
+	else
+		gated_go_on(&program->run);
+	mark_rest(program);
+	return RUN_FINISHED;
 }
 
 /** From the start to the end of the program, or of our patience. */
@@ -363,14 +404,12 @@ static enum status step_through(struct program *program, struct choice *choice, 
 	*end = RUN_FINISHED;
 	while (*end == RUN_FINISHED) {
 		enum status status = gated_wait(&program->run, &state, why);
-		bool reads_on = state == GATED_RESTS && program->run.ask.takes_command;
+		enum program_turn turn = PROGRAM_CHOOSES;
 		if (status == STATUS_OK)
-			status = program_listen(program, reads_on, why);
+			status = program->face->listen(program, state == GATED_ENDED, &turn, why);
 		if (status != STATUS_OK || state == GATED_ENDED)
 			return status;
-		if (reads_on)
-			note_open(program);
-		*end = decide(program, choice);
+		*end = turn == PROGRAM_CHOOSES ? decide(program, choice) : go_on(program, turn);
 	}
 	return STATUS_OK;
 }
@@ -439,9 +478,8 @@ static enum status check_recording(const struct program *program, struct why *wh
 			       "'%s' ended before it opened the image; it said: %s",
 			       program->argv[0], said);
 	if (!program->is_open)
-		return why_set(why, STATUS_BAD_INPUT,
-			       "'%s' ended before it read a command; it said: %s", program->argv[0],
-			       said);
+		return why_set(why, STATUS_BAD_INPUT, "'%s' ended before it %s; it said: %s",
+			       program->argv[0], program->face->begun, said);
 	if (result->trace_count != 1)
 		return why_set(why, STATUS_UNSUPPORTED,
 			       "'%s' changed the image in %zu processes: one is wanted",
@@ -464,6 +502,7 @@ enum run_end program_run(struct program *program, struct choice *choice)
 	bool is_over = program->status == STATUS_OK && end == RUN_FINISHED;
 	if (!is_over)
 		gated_kill(&program->run);
+	program->face->end(program);
 	enum status finished = gated_finish(&program->run, &program->server, &options,
 					    &program->result, &finish_why);
 	if (program->status == STATUS_OK && finished != STATUS_OK) {
@@ -477,6 +516,11 @@ enum run_end program_run(struct program *program, struct choice *choice)
 	if (program->status == STATUS_OK)
 		join_logs(program, &program->result.traces[0], end);
 	return end;
+}
+
+void program_keep_line(struct program *program, const char *line)
+{
+	snprintf(program->line, sizeof(program->line), "%s", line);
 }
 
 enum status program_status(const struct program *program, struct why *why)
@@ -536,7 +580,7 @@ void program_trace(const struct program *program, const struct choice *choice, s
 {
 	trace_set_text(&trace->subject, program->command);
 	trace_set_text(&trace->workload, program->workload->text);
-	trace_add_setting(trace, "program", program->command);
+	trace_add_setting(trace, program->face->setting, program->command);
 	trace_add_setting(trace, "stamps", "no");
 	schedule_copy(&trace->schedule, &choice->taken);
 	for (size_t i = 0; i < program->files.file_count; i++) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** A workload on an unmodified program: the program runs again and again on fresh copies of one
  *  initial image, its I/O in the order that a choice says. What world.h is to the built-in engine.
- */
+ *  It is qemu-io, which reads the workload's commands, or an NBD server, to which we send them. */
 #ifndef WORKLOADS_PROGRAM_H
 #define WORKLOADS_PROGRAM_H
 
@@ -13,8 +13,10 @@
 
 struct program_options {
 	/** The command line: words between spaces, '...' and "..." keep spaces together, `{image}`
-	 * stands for the image's path. Borrowed. */
+	 * stands for the image's path, `{socket}` for that of an NBD server's socket. Borrowed. */
 	const char *command;
+	/** It is an NBD server, and we its client. Else it is qemu-io and reads its commands. */
+	bool is_nbd;
 	/** Where the images live while the program runs. NULL: in memory, or TMPDIR. Borrowed. */
 	const char *image_folder;
 	/** Record a stack label with every I/O. */

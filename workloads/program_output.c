@@ -170,7 +170,7 @@ static enum status take_line(struct program *program, const char *line, struct w
 					   line + bytes, why);
 	}
 	if (!strstr(line, " ops; "))
-		snprintf(program->line, sizeof(program->line), "%s", line);
+		program_keep_line(program, line);
 	return STATUS_OK;
 }
 
@@ -194,8 +194,10 @@ static enum status complete_silent(struct program *program, struct why *why)
 	return STATUS_OK;
 }
 
-enum status program_listen(struct program *program, bool reads_on, struct why *why)
+enum status program_console_listen(struct program *program, bool has_ended, enum program_turn *turn,
+				   struct why *why)
 {
+	bool reads_on = !has_ended && program->run.ask.takes_command;
 	enum status status = STATUS_OK;
 	char *text = program->run.output_bytes ? program->run.output : NULL;
 
@@ -208,5 +210,9 @@ enum status program_listen(struct program *program, bool reads_on, struct why *w
 	}
 	if (status == STATUS_OK && reads_on && program->waited_for != SIZE_MAX)
 		status = complete_silent(program, why);
+	/* The first time that it would read, it has opened its image. */
+	if (status == STATUS_OK && reads_on)
+		program_opened(program);
+	*turn = PROGRAM_CHOOSES;
 	return status;
 }

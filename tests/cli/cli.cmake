@@ -16,9 +16,9 @@ cli_test(image)
 cli_test(install ${PROJECT_BINARY_DIR})
 cli_test(convert)
 cli_test(program ${PROJECT_SOURCE_DIR}/workloads/qemu)
-set_tests_properties(cli.program PROPERTIES TIMEOUT 600)
 cli_test(shrink ${PROJECT_SOURCE_DIR}/workloads/qemu)
-set_tests_properties(cli.shrink PROPERTIES TIMEOUT 600)
+cli_test(nbd ${PROJECT_SOURCE_DIR}/workloads/qemu)
+set_tests_properties(cli.program cli.nbd cli.shrink PROPERTIES TIMEOUT 600)
 cli_test(large ${PROJECT_SOURCE_DIR}/workloads/large three-overlapping)
 
 # Minutes and more; COWTIP_LONG_SECONDS bounds each sweep.

@@ -54,6 +54,7 @@ class Bench(CommandLine):
         self.assertEqual((gate["runs"], gate["launches"]), (10, 10))
         self.assertGreater(gate["runs_per_second"], 0)
         self.assertGreater(gate["launches_per_second"], 0)
+        self.assertEqual(gate["nbd_runs"], 10 if shutil.which("qemu-nbd") else 0)
 
     def test_the_workload_given_is_the_one_measured(self):
         found = self.bench_json("--budget", "10runs")

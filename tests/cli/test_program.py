@@ -5,46 +5,17 @@ usage: test_program.py PROGRAM FOLDER-OF-WORKLOADS
 """
 import os
 import shutil
-import subprocess
-import sys
 import unittest
 
-from program import BROKEN, OVERLAP, CommandLine, main
+from program import BROKEN, OVERLAP, main
+from stock import FOLDER, RACE, StockCommandLine
 
-FOLDER = os.path.abspath(sys.argv[2])
-RACE = os.path.join(FOLDER, "rewrite-discard-reuse.qio")
 QEMU_IO = "qemu-io -t writeback -d unmap -f qcow2 {image}"
 REPLAYS = 20
 
 
 @unittest.skipUnless(shutil.which("qemu-io"), "qemu-io is not installed")
-class Program(CommandLine):
-    def need(self, bug, cluster, *commands):
-        """Skip, unless plain qemu-io itself shows the bug: a request is stopped where it would
-        write its data, others overtake it, and a read finds the wrong bytes."""
-        image = self.path("plain.qcow2")
-        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-o", f"cluster_size={cluster}",
-                        image, "1M"], check=True)
-        words = ["qemu-io", "-t", "writeback", "-d", "unmap"]
-        for command in commands:
-            words += ["-c", command]
-        done = subprocess.run([*words, f"blkdebug::{image}"], check=False, text=True,
-                              capture_output=True, stdin=subprocess.DEVNULL)
-        if "Pattern verification failed" not in done.stdout:
-            self.skipTest(f"the qemu-io of this machine does not have the bug: {bug}")
-
-    def need_race(self):
-        self.need("a write in flight lands in the next owner's data", "64k",
-                  "write -P 0x11 0 64k", "break write_aio A", "aio_write -P 0x22 0 64k",
-                  "wait_break A", "discard 0 64k", "write -P 0x33 128k 64k", "resume A",
-                  "aio_flush", "read -P 0x33 128k 64k")
-
-    def need_lost_zeroes(self):
-        self.need("zeroes do not wait for an allocation in flight", "2k",
-                  "write -P 0x77 0 2k", "discard 0 2k", "break write_aio A",
-                  "aio_write -P 0x11 0 2k", "wait_break A", "write -z 0 2k", "resume A",
-                  "aio_flush", "read -P 0 0 2k")
-
+class Program(StockCommandLine):
     def find_race(self):
         self.need_race()
         found = self.run_json("sweep", "--program", QEMU_IO, RACE, "--out", "o", code=1)

@@ -46,14 +46,26 @@ add_executable(make_corpus EXCLUDE_FROM_ALL integration/make_corpus.c)
 target_link_libraries(make_corpus PRIVATE cli workloads engine oracle injector traces build_flags)
 set_target_properties(make_corpus PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR})
 
-# Stock qemu-io at the gate. The thousand runs are for patient people.
-integration_test(program_gate LINKS workloads engine oracle injector traces)
-add_executable(helper_gated integration/helper_gated.c)
-set_target_properties(helper_gated PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR})
-target_compile_definitions(test_program_gate PRIVATE HELPER="$<TARGET_FILE:helper_gated>")
-add_dependencies(test_program_gate cowtip-injector helper_gated)
-add_test(NAME long.program_gate COMMAND test_program_gate 1000)
-set_tests_properties(long.program_gate PROPERTIES LABELS long TIMEOUT 3600 SKIP_RETURN_CODE 77)
+# Unmodified programs at the gate. The thousand runs are for patient people.
+add_library(foreign_support STATIC integration/foreign.c)
+target_link_libraries(foreign_support PRIVATE build_flags PkgConfig::check
+  PUBLIC workloads engine oracle injector traces)
+
+# gate_test(<name> HELPER <program> RUNS <number>): with a badly behaved program; once more at length
+function(gate_test name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "HELPER;RUNS" "")
+  integration_test(${name} LINKS foreign_support)
+  add_executable(${arg_HELPER} integration/${arg_HELPER}.c)
+  target_compile_definitions(${arg_HELPER} PRIVATE _GNU_SOURCE)
+  set_target_properties(${arg_HELPER} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR})
+  target_compile_definitions(test_${name} PRIVATE HELPER="$<TARGET_FILE:${arg_HELPER}>")
+  add_dependencies(test_${name} cowtip-injector ${arg_HELPER})
+  add_test(NAME long.${name} COMMAND test_${name} ${arg_RUNS})
+  set_tests_properties(long.${name} PROPERTIES LABELS long TIMEOUT 3600 SKIP_RETURN_CODE 77)
+endfunction()
+
+gate_test(program_gate HELPER helper_gated RUNS 1000)
+gate_test(nbd_gate HELPER helper_served RUNS 1000)
 
 # The engine's accesses against its footprints: the audited files stand in for those of the layers.
 if(TARGET audit)

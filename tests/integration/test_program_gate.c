@@ -2,16 +2,13 @@
 /* Unmodified qemu-io at the gate: its runs are functions of their schedules.
  *
  * usage: test_program_gate [RUNS]     random runs, each replayed (100) */
-#include "injector/strategy.h"
-#include "oracle/judge.h"
+#include "tests/integration/foreign.h"
 #include "tests/integration/shell.h"
 #include "tests/run_suite.h"
-#include "workloads/program.h"
 
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define PROGRAM "qemu-io -t writeback -d unmap -f qcow2 {image}"
 
@@ -32,86 +29,14 @@ static const char busy[] = "#@ image size=1M cluster_size=4k backing=pattern\n"
 
 static unsigned long runs_wanted = 100;
 
-struct test_program {
-	struct workload workload;
-	struct program *program;
-};
-
-static void open_program(struct test_program *test, const char *text)
-{
-	const struct program_options options = { .command = PROGRAM };
-	struct why why = { "" };
-	enum status status = workload_parse(&test->workload, "test", text, strlen(text), &why);
-	if (status == STATUS_OK)
-		status = program_new(&test->program, &test->workload, &options, &why);
-	ck_assert_msg(status == STATUS_OK, "%s", why.text);
-}
-
-static void close_program(struct test_program *test)
-{
-	program_free(test->program);
-	workload_release(&test->workload);
-}
-
-/* Execute the strategy's (taken) next run; the log is the program's. */
-static void execute(struct test_program *test, struct strategy *strategy, struct schedule *taken)
-{
-	struct choice choice;
-	struct why why = { "" };
-	choice_init(&choice, strategy, NULL);
-	ck_assert(choice_begin(&choice));
-	enum run_end end = program_run(test->program, &choice);
-	enum status status = program_status(test->program, &why);
-	ck_assert_msg(status == STATUS_OK, "%s", why.text);
-	ck_assert_msg(end == RUN_FINISHED, "%s", run_end_name(end));
-	const char *complaint = strategy->ops->complaint(strategy);
-	ck_assert_msg(!complaint, "%s", complaint);
-	if (taken)
-		schedule_copy(taken, &choice.taken);
-	choice_release(&choice);
-	strategy_free(strategy);
-}
-
-static void copy_log(struct event_log *to, const struct event_log *from)
-{
-	event_log_reset(to);
-	for (size_t i = 0; i < from->count; i++)
-		event_log_append(to, &from->events[i], event_data(from, &from->events[i]),
-				 from->events[i].data_bytes);
-}
-
-static void check_same(const struct event_log *first, const struct event_log *again, uint64_t seed)
-{
-	char before[200] = "the end", after[200] = "the end";
-	size_t index = event_log_difference(first, again);
-	if (index == SIZE_MAX)
-		return;
-	if (index < first->count)
-		event_format(before, sizeof(before), first, &first->events[index]);
-	if (index < again->count)
-		event_format(after, sizeof(after), again, &again->events[index]);
-	ck_abort_msg("seed %llu, event %zu: '%s', replayed '%s'", (unsigned long long)seed, index,
-		     before, after);
-}
+static const struct program_options qemu_io = { .command = PROGRAM };
 
 START_TEST(random_runs_replayed_are_identical)
 {
-	struct test_program test;
-	struct event_log first;
-	struct schedule schedule;
-	event_log_init(&first);
-	schedule_init(&schedule);
-	open_program(&test, busy);
-	for (uint64_t seed = 1; seed <= runs_wanted; seed++) {
-		execute(&test, strategy_random_new(seed, 1), &schedule);
-		copy_log(&first, program_log(test.program));
-		execute(&test, strategy_replay_new(&schedule), NULL);
-		check_same(&first, program_log(test.program), seed);
-	}
-	printf("%lu random runs, all identical when replayed\n", runs_wanted);
-	close_program(&test);
-	schedule_release(&schedule);
-	event_log_release(&first);
+	struct foreign foreign;
+	foreign_open(&foreign, &qemu_io, busy);
+	foreign_replay_random(&foreign, runs_wanted);
+	foreign_close(&foreign);
 }
 END_TEST
 
@@ -124,40 +49,10 @@ START_TEST(exhaustive_search_runs_every_order_of_writes_in_place)
 				   "aio_write -P 3 4k 512\n"
 				   "aio_write -P 4 8k 512\n"
 				   "aio_flush\n";
-	struct test_program test;
-	struct choice choice;
-	struct strategy *strategy = strategy_dfs_new(false);
-	bool seen[3][3][3] = { { { false } } };
-	unsigned orders = 0;
-	open_program(&test, text);
-	choice_init(&choice, strategy, NULL);
-	while (choice_begin(&choice)) {
-		enum run_end end = program_run(test.program, &choice);
-		struct why why = { "" };
-		ck_assert_msg(program_status(test.program, &why) == STATUS_OK, "%s", why.text);
-		const struct event_log *log = program_log(test.program);
-		unsigned order[3] = { 0 }, count = 0;
-		for (size_t i = 0; i < log->count; i++) {
-			const struct event *event = &log->events[i];
-			const uint8_t *data = event_data(log, event);
-			if (event->kind == EVENT_IO_EFFECT && event->op == IO_WRITE &&
-			    event->length == 512 && data[0] >= 2 && data[0] <= 4 && count < 3)
-				order[count++] = data[0] - 2u;
-		}
-		const char *complaint = strategy->ops->complaint(strategy);
-		ck_assert_msg(!complaint, "%s", complaint);
-		ck_assert_msg(count == 3, "%u writes in a run that was %s", count,
-			      run_end_name(end));
-		orders += !seen[order[0]][order[1]][order[2]];
-		seen[order[0]][order[1]][order[2]] = true;
-		choice_end(&choice, end, 0);
-	}
-	ck_assert(strategy->ops->is_complete(strategy));
-	ck_assert_ptr_null(strategy->ops->complaint(strategy));
-	ck_assert_uint_eq(orders, 6);
-	choice_release(&choice);
-	strategy_free(strategy);
-	close_program(&test);
+	struct foreign foreign;
+	foreign_open(&foreign, &qemu_io, text);
+	ck_assert_uint_eq(foreign_count_orders(&foreign, 512), 6);
+	foreign_close(&foreign);
 }
 END_TEST
 
@@ -168,51 +63,34 @@ START_TEST(the_log_has_what_reads_returned)
 				   "write -P 0x5a 512 100\n"
 				   "aio_read 500 37\n"
 				   "aio_flush\n";
-	struct test_program test;
-	const struct event *answer = NULL;
-	open_program(&test, text);
-	execute(&test, strategy_random_new(1, 1), NULL);
-	const struct event_log *log = program_log(test.program);
-	for (size_t i = 0; i < log->count; i++)
-		if (log->events[i].kind == EVENT_REQUEST_COMPLETED &&
-		    log->events[i].op == REQUEST_READ)
-			answer = &log->events[i];
-	ck_assert_ptr_nonnull(answer);
+	struct foreign foreign;
+	foreign_open(&foreign, &qemu_io, text);
+	foreign_execute(&foreign, strategy_random_new(1, 1), NULL);
+	const struct event *answer = foreign_answer(&foreign, REQUEST_READ);
 	ck_assert_uint_eq(answer->data_bytes, 37);
 	for (size_t i = 0; i < 37; i++)
-		ck_assert_uint_eq(event_data(log, answer)[i], i < 12 ? 0 : 0x5a);
-	close_program(&test);
+		ck_assert_uint_eq(event_data(program_log(foreign.program), answer)[i],
+				  i < 12 ? 0 : 0x5a);
+	foreign_close(&foreign);
 }
 END_TEST
 
+static const char plain[] = "#@ image size=64k cluster_size=4k\nwrite 0 512\n";
+
 static void expect_refusal(const char *command, const char *text, const char *expected)
 {
-	const struct program_options options = { .command = command };
-	struct workload workload;
-	struct program *program = NULL;
-	struct choice choice;
-	struct why why = { "" };
-	struct strategy *strategy = strategy_random_new(1, 1);
-	ck_assert(workload_parse(&workload, "test", text, strlen(text), &why) == STATUS_OK);
-	enum status status = program_new(&program, &workload, &options, &why);
-	choice_init(&choice, strategy, NULL);
-	if (status == STATUS_OK) {
-		ck_assert(choice_begin(&choice));
-		(void)program_run(program, &choice);
-		status = program_status(program, &why);
-	}
-	ck_assert(status != STATUS_OK);
-	ck_assert_msg(strstr(why.text, expected) != NULL, "'%s' has no '%s'", why.text, expected);
-	choice_release(&choice);
-	strategy_free(strategy);
-	program_free(program);
-	workload_release(&workload);
+	foreign_expect_refusal(&(struct program_options){ .command = command }, text, expected);
+}
+
+static void expect_end(const char *command, enum run_end expected, const char *message)
+{
+	foreign_expect_end(&(struct program_options){ .command = command }, plain, expected,
+			   message);
 }
 
 /* Programs that misbehave when they get their first command. */
 START_TEST(a_program_that_never_rests_is_refused)
 {
-	static const char plain[] = "#@ image size=64k cluster_size=4k\nwrite 0 512\n";
 	expect_refusal(HELPER " spin {image}", plain, "a thread of it runs on and on");
 	expect_refusal(HELPER " timer {image}", plain, "it waits for its clock, again and again");
 	expect_refusal(HELPER " busy {image}", plain, "a thread of it runs on and on");
@@ -220,32 +98,6 @@ START_TEST(a_program_that_never_rests_is_refused)
 	expect_refusal(HELPER " dumb {image}", plain, "but: I do not know that word");
 }
 END_TEST
-
-static void expect_end(const char *command, enum run_end expected, const char *message)
-{
-	static const char plain[] = "#@ image size=64k cluster_size=4k\nwrite 0 512\n";
-	const struct program_options options = { .command = command };
-	struct test_program test;
-	struct choice choice;
-	struct why why = { "" };
-	struct strategy *strategy = strategy_random_new(1, 1);
-	ck_assert(workload_parse(&test.workload, "test", plain, strlen(plain), &why) == STATUS_OK);
-	ck_assert(program_new(&test.program, &test.workload, &options, &why) == STATUS_OK);
-	choice_init(&choice, strategy, NULL);
-	ck_assert(choice_begin(&choice));
-	enum run_end end = program_run(test.program, &choice);
-	ck_assert_msg(program_status(test.program, &why) == STATUS_OK, "%s", why.text);
-	ck_assert_int_eq(end, expected);
-	const struct event_log *log = program_log(test.program);
-	const struct event *last = &log->events[log->count - 1];
-	ck_assert_int_eq(last->kind, EVENT_END);
-	ck_assert_int_eq(last->op, expected);
-	ck_assert_uint_eq(last->data_bytes, strlen(message));
-	ck_assert_mem_eq(event_data(log, last), message, strlen(message));
-	choice_release(&choice);
-	strategy_free(strategy);
-	close_program(&test);
-}
 
 START_TEST(a_program_that_dies_or_stands_still_is_a_run_that_did)
 {
@@ -257,7 +109,6 @@ END_TEST
 
 START_TEST(what_cannot_be_swept_is_refused_with_a_reason)
 {
-	static const char plain[] = "#@ image size=64k cluster_size=4k\nwrite 0 512\n";
 	expect_refusal("qemu-io -f qcow2", plain, "{image} is missing");
 	expect_refusal("qemu-io 'x {image}", plain, "a quote that is not closed");
 	expect_refusal("no-such-program {image}", plain, "cannot run 'no-such-program'");

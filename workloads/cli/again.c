@@ -190,6 +190,7 @@ static enum status execute_program(struct again *again, const struct workload *w
 	struct choice choice;
 	const struct program_options options = {
 		.command = settings->program,
+		.is_nbd = settings->is_nbd,
 		.image_folder = settings->image_folder,
 		.stacks = settings->world.stacks,
 		.files = settings->world.files,

@@ -127,16 +127,19 @@ struct bench_recording {
 MUST_USE enum status bench_recording(struct bench_recording *recording, unsigned models,
 				     const struct options *options, struct why *why);
 
-/** An unmodified program at the gate, and launched plainly. */
+/** Unmodified programs at the gate, and one of them launched plainly. */
 struct bench_gate {
-	uint64_t runs;
+	uint64_t runs; /* of qemu-io */
 	double seconds;
-	uint64_t launches;
+	uint64_t served; /* runs of qemu-nbd; 0: it cannot be run */
+	double served_seconds;
+	uint64_t launches; /* of qemu-io */
 	double launch_seconds;
 	const char *why_none; /* a literal; NULL: it was measured */
 };
 
-/** Run qemu-io `runs` times each way (0: as often as is good). That it is missing is no error. */
+/** Run qemu-io `runs` times each way (0: as often as is good), and qemu-nbd at the gate. That they
+ * are missing is no error. */
 MUST_USE enum status bench_gate(struct bench_gate *gate, uint64_t runs, struct why *why);
 
 /** The figures as text, and as an object of their own. */

@@ -7,7 +7,7 @@
  *   searches    reduction and snapshots, with and without                (bench_searches.c)
  *   skeleton    a program of locks under our search and under Spin       (bench_skeleton.c,
  *                                                                         bench_spin.c)
- *   gate        qemu-io at the gate, and launched plainly                (bench_gate.c)
+ *   gate        qemu-io and qemu-nbd at the gate, launched plainly       (bench_gate.c)
  *   recording   a million operations on a large disk, judged             (bench_recording.c)
  *
  * Everything of our own runs on one core, and all but the last in one process. */

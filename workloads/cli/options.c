@@ -52,6 +52,7 @@ enum option_id {
 	OPTION_DIALECT,
 	OPTION_TO,
 	OPTION_PROGRAM,
+	OPTION_NBD,
 	OPTION_IMAGE_DIR,
 };
 
@@ -74,6 +75,8 @@ struct option_spec {
 static const struct option_spec option_specs[] = {
 	{ "program", "CMD", OPTION_PROGRAM, COMMAND_SWEEP | COMMAND_RUN,
 	  "not the engine but this: 'qemu-io ... {image}'" },
+	{ "nbd", "CMD", OPTION_NBD, COMMAND_SWEEP | COMMAND_RUN,
+	  "or this: 'qemu-nbd ... {socket} ... {image}'" },
 	{ "image-dir", "DIR", OPTION_IMAGE_DIR,
 	  COMMAND_SWEEP | COMMAND_RUN | COMMAND_REPLAY | COMMAND_SHRINK,
 	  "where its images live (in memory)" },
@@ -194,6 +197,7 @@ static const char **text_option(struct options *options, enum option_id id)
 	case OPTION_DIALECT: return &options->dialect;
 	case OPTION_TO: return &options->to;
 	case OPTION_PROGRAM: return &options->subject;
+	case OPTION_NBD: return &options->server;
 	case OPTION_IMAGE_DIR: return &options->image_folder;
 	default: return NULL;
 	}

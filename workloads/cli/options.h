@@ -68,6 +68,7 @@ struct options {
 	const char *dialect;
 	const char *to;
 	const char *subject;      /* --program: the command line of a foreign program */
+	const char *server;       /* --nbd: that of an NBD server */
 	const char *image_folder; /* --image-dir */
 	const char *bugs[OPTIONS_BUGS_MAX];
 	size_t bug_count;

@@ -46,6 +46,7 @@ enum status program_search(const struct workload *workload, const struct setting
 {
 	const struct program_options program_options = {
 		.command = settings->program,
+		.is_nbd = settings->is_nbd,
 		.image_folder = settings->image_folder,
 	};
 	struct program *program = NULL;

@@ -170,21 +170,26 @@ static const char *first_said(const char *a, const char *b, const char *otherwis
 }
 
 /* A foreign program has no policy, and neither faults nor known bugs that we could switch. */
-static enum status take_program(struct settings *settings, const char *command,
+static enum status take_program(struct settings *settings, const char *program, const char *server,
 				const struct options *options, struct why *why)
 {
+	const char *option = server ? "--nbd" : "--program";
 	if (options->image_folder)
 		trace_set_text(&settings->image_folder, options->image_folder);
-	if (!command)
+	if (!program && !server)
 		return STATUS_OK;
-	trace_set_text(&settings->program, command);
+	if (program && server)
+		return why_set(why, STATUS_USAGE, "--program and --nbd: one subject is wanted");
+	trace_set_text(&settings->program, server ? server : program);
+	settings->is_nbd = server != NULL;
 	settings->world.points = SCHED_POINTS_IO;
 	settings->world.stamps = false;
 	if (options->policy || options->points || options->symmetry || options->bug_count ||
 	    (options->has_faults && options->faults) || options->resume || options->twice)
 		return why_set(why, STATUS_USAGE,
-			       "--program goes without --policy, --points, --faults, --bug, "
-			       "--symmetry, --resume and --twice");
+			       "%s goes without --policy, --points, --faults, --bug, --symmetry, "
+			       "--resume and --twice",
+			       option);
 	settings->world.faults_max = 0;
 	if (!options->strategy)
 		settings->strategy = "dfs";
@@ -193,9 +198,9 @@ static enum status take_program(struct settings *settings, const char *command,
 	    strcmp(settings->strategy, "random") == 0 || strcmp(settings->strategy, "replay") == 0)
 		return STATUS_OK;
 	return why_set(why, STATUS_USAGE,
-		       "strategy '%s': with --program only dfs and random: what the steps of a "
-		       "foreign program have to do with each other is not known",
-		       settings->strategy);
+		       "strategy '%s': with %s only dfs and random: what the steps of a foreign "
+		       "program have to do with each other is not known",
+		       settings->strategy, option);
 }
 
 enum status settings_resolve(struct settings *settings, const struct workload *workload,
@@ -226,12 +231,14 @@ enum status settings_resolve(struct settings *settings, const struct workload *w
 			settings, first_said(options->crash, workload->crash, DEFAULT_CRASH), why);
 	for (size_t i = 0; i < options->bug_count && status == STATUS_OK; i++)
 		status = add_bug(settings, options->bugs[i], why);
-	for (size_t i = 0; !options->subject && !options->bug_count && i < workload->bug_count &&
-			   status == STATUS_OK;
+	bool is_foreign = options->subject || options->server;
+	for (size_t i = 0;
+	     !is_foreign && !options->bug_count && i < workload->bug_count && status == STATUS_OK;
 	     i++)
 		status = add_bug(settings, workload->bugs[i], why);
-	return status == STATUS_OK ? take_program(settings, options->subject, options, why)
-				   : status;
+	return status == STATUS_OK
+		       ? take_program(settings, options->subject, options->server, options, why)
+		       : status;
 }
 
 static const char *recorded(const struct trace *trace, const char *key, const char *otherwise)
@@ -284,7 +291,8 @@ enum status settings_from_trace(struct settings *settings, const struct trace *t
 	if (status == STATUS_OK)
 		status = add_bugs(settings, recorded(trace, "bug", ""), why);
 	if (status == STATUS_OK)
-		status = take_program(settings, trace_setting(trace, "program"), options, why);
+		status = take_program(settings, trace_setting(trace, "program"),
+				      trace_setting(trace, "nbd"), options, why);
 	return status == STATUS_USAGE ? STATUS_BAD_INPUT : status;
 }
 
@@ -318,12 +326,12 @@ char *settings_text(const struct settings *settings)
 	int bytes = asprintf(
 		&text,
 		"policy=%s\npoints=%s\nfaults=%u\nfault_points=%s\nfault_kinds=%s\nbug=%s\n"
-		"crash=%s\nsector=%u\nsymmetry=%s\nrecovery=%u\nprogram=%s\n",
+		"crash=%s\nsector=%u\nsymmetry=%s\nrecovery=%u\n%s=%s\n",
 		qcow2_policy_name(settings->world.policy), settings_points_name(settings),
 		settings->world.faults_max, settings->fault_points ? settings->fault_points : "",
 		kinds, bugs, models, settings->sector_bytes ? settings->sector_bytes : 512,
 		settings->world.symmetry ? "yes" : "no", settings->recovery,
-		settings->program ? settings->program : "");
+		settings->is_nbd ? "nbd" : "program", settings->program ? settings->program : "");
 	free(bugs);
 	if (bytes < 0)
 		abort();

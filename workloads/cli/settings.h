@@ -23,6 +23,7 @@ struct settings {
 	uint32_t depth;      /* pct: orderings; delay: deviations; 0: not said */
 	uint64_t states_max; /* stateful: how many are kept; 0: as many as memory allows */
 	char *program;       /* owned; the command line of a foreign program; NULL: the engine */
+	bool is_nbd;         /* that program is an NBD server */
 	char *image_folder;  /* owned; where its images live; NULL: not said */
 };
 
