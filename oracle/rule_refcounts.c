@@ -10,7 +10,7 @@
  *
  *     write, write-zeroes, discard    2 C + 2 T
  *     truncate                        2 (clusters of the new L1 table + 1)
- *     snapshots, open (it may repair) the clusters of the file + 16
+ *     snapshots, open (it may repair) the clusters of the file, as it was or is, + 16
  *     read, flush, close              0
  *
  * The bound is what leaked in the initial image, plus the sum over such requests (one that failed
@@ -162,9 +162,13 @@ static uint64_t leak_bound(const struct judge *judge)
 	const struct image_header *header = &judge->live.header;
 	uint64_t tables = clusters_for(judge, 8 * header->l1_entries) +
 			  clusters_for(judge, 8 * header->reftable_entries);
+	uint64_t initial_bytes = content_size(judge->layers.layers[0].content);
+	uint64_t file_bytes = judge->live.sectors.file_bytes;
+	/* What was cut off may be counted still. */
+	uint64_t file =
+		clusters_for(judge, file_bytes > initial_bytes ? file_bytes : initial_bytes);
 
-	uint64_t file = clusters_for(judge, judge->live.sectors.file_bytes) + 16;
-
+	file += 16;
 	return judge->initial_leaks + judge->history.leak_cost + judge->history.leak_files * file +
 	       2 * tables + 8;
 }

@@ -307,6 +307,22 @@ START_TEST(leaks_are_bounded_by_the_requests_that_are_not_flushed)
 }
 END_TEST
 
+START_TEST(what_may_leak_the_file_may_leak_what_was_cut_off)
+{
+	enum { CLUSTERS = 60 };
+
+	begin();
+	content_resize(world.files[0].initial, (10 + CLUSTERS) * CLUSTER);
+	world_invoke(&world, REQUEST_OPEN, 0, 0);
+	for (unsigned i = 0; i < CLUSTERS; i++)
+		world_refcount(&world, 10 + i, 1);
+	world_effect(&world, IO_RESIZE, 10 * CLUSTER, 0);
+	world_expect_clean(&world);
+	ck_assert_uint_eq(world.report.leaked, CLUSTERS);
+	end();
+}
+END_TEST
+
 START_TEST(a_flush_ends_what_successful_requests_may_leak_but_not_failed_ones)
 {
 	for (int32_t result = 0; result >= -5; result -= 5) {
@@ -503,6 +519,7 @@ int main(void)
 	tcase_add_test(tests, an_unreadable_header_that_is_mended_is_judged_again);
 	tcase_add_test(tests, features_that_are_not_judged_are_refused_by_name);
 	tcase_add_test(tests, leaks_are_bounded_by_the_requests_that_are_not_flushed);
+	tcase_add_test(tests, what_may_leak_the_file_may_leak_what_was_cut_off);
 	tcase_add_test(tests, a_flush_ends_what_successful_requests_may_leak_but_not_failed_ones);
 	tcase_add_test(tests, after_a_clean_close_nothing_may_leak_but_what_leaked_before);
 	tcase_add_test(tests, after_a_failed_io_a_clean_close_may_leak_within_the_bound);

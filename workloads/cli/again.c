@@ -72,13 +72,19 @@ static enum status judge_first(const struct trace *trace, const struct settings 
 		.sector_bytes = settings->sector_bytes,
 		.count_distinct = true,
 	};
+	struct event_log made;
+	event_log_init(&made);
 	enum status status = judge_new(&judge, trace->files, trace->file_count, &options, why);
+	if (status == STATUS_OK && settings->guest)
+		status = guest_log_make(&made, trace, settings->guest, why);
 	if (status != STATUS_OK)
-		return status;
-	judge_run(judge, &trace->log, 0, &report);
+		goto out;
+	judge_run(judge, settings->guest ? &made : &trace->log, 0, &report);
 	add_report(judgement, &report, is_one_of_several ? trace->files[0].path : NULL);
+out:
 	judge_free(judge);
-	return STATUS_OK;
+	event_log_release(&made);
+	return status;
 }
 
 enum status again_judge(struct trace *trace, const struct settings *settings,
