@@ -142,7 +142,7 @@ static ssize_t take_effect(struct flight *flight)
 
 	recorder_touch_effect(flight->open, request);
 	if (locked)
-		recorder_lock();
+		recorder_begin_effect(flight->open, request);
 	ssize_t result = perform(flight);
 	if (recording) {
 		bool keeps_size = disk_mode_keeps_size(request->mode);
@@ -153,7 +153,7 @@ static ssize_t take_effect(struct flight *flight)
 		append(flight, EVENT_IO_EFFECT, has_data ? (size_t)result : 0);
 	}
 	if (locked)
-		recorder_unlock();
+		recorder_end_effect();
 	return result;
 }
 

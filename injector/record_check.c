@@ -51,19 +51,20 @@ static enum status classify(struct trace *trace, uint16_t file, bool *is_image, 
 {
 	char name[QCOW2_PEEK_NAME_BYTES];
 	struct qcow2_peek peek;
-	bool was_qcow2 = trace->files[file].format == TRACE_FORMAT_QCOW2;
-	struct content *final = trace_final_content(trace, file);
+	enum status status = STATUS_OK;
 
+	*is_image = trace->files[file].format == TRACE_FORMAT_QCOW2;
+	if (*is_image)
+		return STATUS_OK;
+	struct content *final = trace_final_content(trace, file);
 	if (!final)
 		return why_set(why, STATUS_NO_MEMORY, "out of memory");
-	bool is_qcow2 = backing_chain_peek(final, &peek, name);
-	enum status status = STATUS_OK;
-	if (is_qcow2 && !was_qcow2)
-		status = backing_chain_add(trace, file, final, why);
-	content_free(final);
-	*is_image = is_qcow2 || was_qcow2;
-	if (*is_image)
+	*is_image = backing_chain_peek(final, &peek, name);
+	if (*is_image) {
 		trace->files[file].format = TRACE_FORMAT_QCOW2;
+		status = backing_chain_add(trace, file, final, why);
+	}
+	content_free(final);
 	return status;
 }
 
@@ -200,14 +201,20 @@ static enum status check_file(struct trace *traces, size_t trace_count, struct t
 	/* A file that is gone, such as a temporary one, has nothing to be compared with. */
 	if (access(path, F_OK) != 0)
 		return STATUS_OK;
-	struct content *final = trace_final_content(trace, file);
+	struct content *final = trace_final_view(trace, file);
 	if (!final)
 		return why_set(why, STATUS_NO_MEMORY, "out of memory");
-	enum status status = content_load(&present, path, why);
-	bool equal = status == STATUS_OK && content_equal(final, present, &difference);
+	bool equal = false;
+	enum status status = content_compare(final, &equal, &difference, path, why);
 	if (status == STATUS_OK && !equal && !trace->complete) {
-		finish_writes(trace, file, final, present);
-		equal = content_equal(final, present, &difference);
+		/* The log grows now: what is borrowed from it does not stay. */
+		content_free(final);
+		final = trace_final_content(trace, file);
+		status = final ? content_load(&present, path, why)
+			       : why_set(why, STATUS_NO_MEMORY, "out of memory");
+		if (status == STATUS_OK)
+			finish_writes(trace, file, final, present);
+		equal = status == STATUS_OK && content_equal(final, present, &difference);
 	}
 	if (status == STATUS_OK && !equal &&
 	    !was_passed_on(traces, trace_count, trace, path, final))

@@ -399,7 +399,8 @@ static void on_effect(struct judge *judge, const struct event *event)
 {
 	bool changes = event->op != IO_READ && event->op != IO_FLUSH;
 
-	if (event->file != 0 && changes && event->result >= 0)
+	if (event->file != 0 && changes && event->result >= 0 &&
+	    layers_has_file(&judge->layers, event->file))
 		journal_set(&judge->journal, &judge->foreign_write, 1);
 	if (!judge_is_operation(event))
 		return;

@@ -465,7 +465,7 @@ static void finish(struct cut_walk *walk, struct judge_report *report)
 	walk->built += judge->states - states;
 	walk->finished = true;
 	report->operations = judge->operations;
-	report->leaked = judge->live.leaked;
+	report->leaked = judge_leaked(judge);
 	report->copied_missing = judge->live.copied_missing;
 	judge_explain_skipped(judge, report);
 	judge_step_back(judge, &mark);

@@ -74,7 +74,7 @@ void judge_image(struct judge *judge, const struct event_log *log, size_t event_
 	judge_crash_state(judge);
 	*report = (struct judge_report){ .verdict_count = findings_visible(&judge->findings),
 					 .operations = operations,
-					 .leaked = judge->live.leaked,
+					 .leaked = judge_leaked(judge),
 					 .copied_missing = judge->live.copied_missing,
 					 .counts = { .states = 1, .judged = 1 } };
 	report->verdicts = judge->findings.visible;

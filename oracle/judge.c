@@ -105,8 +105,9 @@ void judge_explain_skipped(const struct judge *judge, struct judge_report *repor
 				? "the recording has neither requests of the guest nor an end"
 				: "the recording has no requests of the guest: leaks are judged at "
 				  "its end";
-	if (judge->live.header.has_bitmaps != 0)
-		report->skipped[RULE_LEAK_BOUNDED] = "the clusters of bitmaps are not followed";
+	if (judge->bitmaps_lost != 0)
+		report->skipped[RULE_LEAK_BOUNDED] =
+			"the bitmaps are damaged, or too many to be followed";
 	if (judge->made_here != 0)
 		report->skipped[RULE_OPENS] = report->skipped[RULE_REFCOUNT_COVERS] =
 			report->skipped[RULE_COPIED_EXACT] = report->skipped[RULE_NO_ALIAS] =
@@ -168,7 +169,7 @@ static void walk(struct judge *judge, const struct event_log *log, size_t kept_e
 	judge->quiet = false;
 	*report = (struct judge_report){ .verdict_count = findings_visible(&judge->findings),
 					 .operations = judge->operations,
-					 .leaked = judge->live.leaked,
+					 .leaked = judge_leaked(judge),
 					 .copied_missing = judge->live.copied_missing,
 					 .dirty = judge->dirty,
 					 .dirty_count = judge->dirty_count };
@@ -210,7 +211,7 @@ static void begin(struct judge *judge, const struct content *image)
 		judge_begin_making(judge);
 	judge_set_moment(judge, CRASH_PREFIX, 0);
 	judge_crash_state(judge);
-	judge->initial_leaks = judge->live.leaked;
+	judge->initial_leaks = judge_leaked(judge);
 	judge->journal.count = 0;
 	judge->start = judge_mark(judge);
 }

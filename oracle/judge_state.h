@@ -73,6 +73,7 @@ struct judge {
 	uint64_t ended;         /* 1 + run_end of the END event */
 	uint64_t foreign_write; /* a backing file was written: contents cannot be judged */
 	uint64_t made_here;     /* the image was made, or made anew, in the run */
+	uint64_t bitmaps_lost;  /* clusters of bitmaps could not be listed */
 	uint64_t gave_up;       /* a step asked for more comparisons than the judge makes */
 	/* Facts of the initial image. */
 	uint64_t initial_leaks;
@@ -174,6 +175,8 @@ void rule_refcounts_keep(struct judge *judge);
 void rule_refcounts(struct judge *judge);
 /** leak-bounded: the number of leaked clusters. */
 void rule_leaks(struct judge *judge);
+/** How many clusters are leaked in the state as it is. */
+uint64_t judge_leaked(struct judge *judge);
 /** old-or-new for what snapshots hold. */
 void rule_snapshots(struct judge *judge);
 

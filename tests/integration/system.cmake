@@ -99,3 +99,8 @@ stock_test(false_alarms integration ARGUMENTS false_alarms.py --runs 24)
 stock_test(false_alarms_long long ARGUMENTS false_alarms.py --runs 200 --seed 2)
 stock_test(dm_log_long long
   ARGUMENTS test_dm_log.py ${PROJECT_SOURCE_DIR}/traces/corpus --runs 100)
+
+# Stock qemu-img, every crash state: a few of them shown to qemu-img itself, or all.
+set(qemu_img_page ${PROJECT_SOURCE_DIR}/workloads/qemu/README.md)
+stock_test(qemu_img integration ARGUMENTS qemu_img.py --states 5 --readme ${qemu_img_page})
+stock_test(qemu_img_long long ARGUMENTS qemu_img.py --readme ${qemu_img_page})

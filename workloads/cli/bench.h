@@ -146,6 +146,29 @@ MUST_USE enum status bench_gate(struct bench_gate *gate, uint64_t runs, struct w
 void bench_gate_print(const struct bench_gate *gate);
 void bench_gate_json(struct json *json, const struct bench_gate *gate);
 
+/** A command, and the same under `cowtip record`: the fastest of some turns. */
+struct bench_overhead {
+	double plain_seconds;
+	double recorded_seconds;
+	double ratio;
+};
+
+/** `qemu-img bench -w` and its recording. */
+struct bench_record {
+	uint64_t requests;
+	struct bench_overhead cached; /* through the page cache */
+	struct bench_overhead direct; /* past it */
+	bool has_direct;              /* the file system of $TMPDIR can */
+	const char *why_none;         /* a literal; NULL: it was measured */
+};
+
+/** Measure them with so many requests (0: as many as is good). That qemu-img is missing is no
+ * error.
+ */
+MUST_USE enum status bench_record(struct bench_record *record, uint64_t requests, struct why *why);
+void bench_record_print(const struct bench_record *record);
+void bench_record_json(struct json *json, const struct bench_record *record);
+
 /** The model for Spin. */
 extern const char bench_model[];
 

@@ -54,6 +54,7 @@ enum option_id {
 	OPTION_PROGRAM,
 	OPTION_NBD,
 	OPTION_IMAGE_DIR,
+	OPTION_GUEST,
 };
 
 enum {
@@ -111,6 +112,8 @@ static const struct option_spec option_specs[] = {
 	{ "image", "FILE", OPTION_IMAGE, LOGS, "dm-log-writes log: the image as it was before" },
 	{ "dialect", "NAME", OPTION_DIALECT, LOGS, "whose log: kernel, qemu or auto (auto)" },
 	{ "to", "FORMAT", OPTION_TO, COMMAND_CONVERT, "trace or dm-log-writes (OUT's name tells)" },
+	{ "guest", "WORD", OPTION_GUEST, COMMAND_CHECK,
+	  "a tool's recording: its data unchanged or old-or-new" },
 	{ "events", NULL, OPTION_EVENTS, COMMAND_SHOW, "print every event" },
 	{ "stacks", NULL, OPTION_STACKS, COMMAND_SHOW, "print every event with its stack" },
 	{ "long", NULL, OPTION_LONG, COMMAND_LIST, "rules: all that is to be said of each" },
@@ -199,6 +202,7 @@ static const char **text_option(struct options *options, enum option_id id)
 	case OPTION_PROGRAM: return &options->subject;
 	case OPTION_NBD: return &options->server;
 	case OPTION_IMAGE_DIR: return &options->image_folder;
+	case OPTION_GUEST: return &options->guest;
 	default: return NULL;
 	}
 }

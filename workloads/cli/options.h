@@ -70,6 +70,7 @@ struct options {
 	const char *subject;      /* --program: the command line of a foreign program */
 	const char *server;       /* --nbd: that of an NBD server */
 	const char *image_folder; /* --image-dir */
+	const char *guest;        /* what a recording without requests may do to the guest's data */
 	const char *bugs[OPTIONS_BUGS_MAX];
 	size_t bug_count;
 	const char *images[OPTIONS_IMAGES_MAX];

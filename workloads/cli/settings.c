@@ -293,6 +293,10 @@ enum status settings_from_trace(struct settings *settings, const struct trace *t
 	if (status == STATUS_OK)
 		status = take_program(settings, trace_setting(trace, "program"),
 				      trace_setting(trace, "nbd"), options, why);
+	if (status == STATUS_OK && options->guest &&
+	    !guest_expectation_parse(options->guest, &settings->guest))
+		status = why_set(why, STATUS_USAGE, "--guest '%s': unchanged or old-or-new",
+				 options->guest);
 	return status == STATUS_USAGE ? STATUS_BAD_INPUT : status;
 }
 

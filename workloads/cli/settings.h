@@ -4,6 +4,7 @@
 #ifndef WORKLOADS_CLI_SETTINGS_H
 #define WORKLOADS_CLI_SETTINGS_H
 
+#include "workloads/cli/guest_log.h"
 #include "workloads/cli/options.h"
 #include "workloads/world.h"
 
@@ -24,7 +25,8 @@ struct settings {
 	uint64_t states_max; /* stateful: how many are kept; 0: as many as memory allows */
 	char *program;       /* owned; the command line of a foreign program; NULL: the engine */
 	bool is_nbd;         /* that program is an NBD server */
-	char *image_folder;  /* owned; where its images live; NULL: not said */
+	enum guest_expectation guest;
+	char *image_folder; /* owned; where its images live; NULL: not said */
 };
 
 /** A strategy that a search may use. */
