@@ -7,6 +7,7 @@
 #include "tests/run_suite.h"
 #include "tests/unit/oracle_world.h"
 #include "tests/unit/reorder_compare.h"
+#include "tests/unit/reorder_lister.h"
 
 #include <check.h>
 #include <endian.h>
