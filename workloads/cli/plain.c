@@ -176,7 +176,8 @@ static void remove_folder(const struct plain *plain)
 	rmdir(plain->folder);
 }
 
-/* Run it, quietly, and for four seconds at most. Returns its exit status; -1: it did not end by itself. */
+/* Run it, quietly, and for four seconds at most. Returns its exit status; -1: it did not end by
+ * itself. */
 static int run_script(char *path)
 {
 	char *const argv[] = { (char[]){ "sh" }, path, (char[]){ "4" }, NULL };
