@@ -67,18 +67,17 @@ void agreement_release(struct agreement *agreement)
 }
 
 /* Where the content is in the table, or would be. */
-static struct seen *find_seen(const struct agreement *agreement, const struct content *content)
+static struct seen *find_seen(const struct agreement *agreement, uint64_t digest)
 {
-	uint64_t digest = shipped_digest(content);
 	size_t slot = (size_t)(digest % SEEN_SLOTS);
 	while (agreement->seen[slot].digest && agreement->seen[slot].digest != digest)
 		slot = (slot + 1) % SEEN_SLOTS;
 	return &agreement->seen[slot];
 }
 
-bool agreement_knows(const struct agreement *agreement, const struct content *content)
+bool agreement_knows(const struct agreement *agreement, uint64_t digest)
 {
-	return find_seen(agreement, content)->digest != 0;
+	return find_seen(agreement, digest)->digest != 0;
 }
 
 /* ---- the dirty bit ---- */
@@ -261,7 +260,7 @@ static void hold_against(struct agreement *agreement, const struct state *state,
 			      state->name, result->corruptions, alone->copied_missing);
 		agreement->copied_missing_only++;
 	}
-	struct seen *seen = find_seen(agreement, state->content);
+	struct seen *seen = find_seen(agreement, state->digest);
 	seen->is_checked = true;
 	seen->is_silent = !found;
 	if (found)
@@ -386,14 +385,14 @@ static void add_again(struct agreement *agreement, const struct state *state,
 
 void agreement_add(struct agreement *agreement, const struct state *state)
 {
-	struct seen *seen = find_seen(agreement, state->content);
+	struct seen *seen = find_seen(agreement, state->digest);
 	ck_assert_uint_le(state->file_count, TRACE_FILES_MAX);
 	if (seen->digest) {
 		add_again(agreement, state, seen);
 		return;
 	}
 	ck_assert_uint_lt(++agreement->seen_count, SEEN_SLOTS / 2);
-	seen->digest = shipped_digest(state->content);
+	seen->digest = state->digest;
 	agreement->batch[agreement->batched++] = *state;
 	agreement->by_origin[state->origin]++;
 	agreement->by_source[state->source] += state->origin != ORIGIN_LOST;

@@ -42,6 +42,7 @@ struct state {
 	const struct trace_file *files; /* borrowed until agreement_flush(); [0] is the image */
 	size_t file_count;
 	struct content *content; /* owned */
+	uint64_t digest;         /* shipped_digest() of it */
 	enum origin origin;
 	enum source source;
 	struct opinion alone;      /* judged as if nothing had happened before */
@@ -84,8 +85,8 @@ struct opinion agreement_opinion(const struct agreement *agreement,
 struct opinion agreement_judge(const struct agreement *agreement, const struct trace_file *files,
 			       size_t file_count, struct content *content);
 
-/** Has this content been added before? */
-bool agreement_knows(const struct agreement *agreement, const struct content *content);
+/** Has a content with this shipped_digest() been added before? */
+bool agreement_knows(const struct agreement *agreement, uint64_t digest);
 
 /** Check a state, soon. One whose content is known is the same to qemu-img; what the judge says of
  * it in its run is all that is looked at. Takes `state->content`. Files that back it stand in the
