@@ -61,15 +61,14 @@ void gated_server_stop(struct gated_server *server)
 	*server = (struct gated_server){ .socket = -1 };
 }
 
-/** Hand the program's three ends over. */
-static bool send_ends(int socket, const int *ends)
+/** Hand the order and the program's three ends over. */
+static bool send_order(int socket, struct gate_order order, const int *ends)
 {
 	union {
 		struct cmsghdr header;
 		char bytes[CMSG_SPACE(GATE_BIRTH_DESCRIPTORS * sizeof(int))];
 	} control = { .bytes = { 0 } };
-	char nothing = 0;
-	struct iovec piece = { .iov_base = &nothing, .iov_len = 1 };
+	struct iovec piece = { .iov_base = &order, .iov_len = sizeof(order) };
 	struct msghdr message = { .msg_iov = &piece,
 				  .msg_iovlen = 1,
 				  .msg_control = control.bytes,
@@ -80,7 +79,7 @@ static bool send_ends(int socket, const int *ends)
 	header->cmsg_type = SCM_RIGHTS;
 	header->cmsg_len = CMSG_LEN(GATE_BIRTH_DESCRIPTORS * sizeof(int));
 	memcpy(CMSG_DATA(header), ends, GATE_BIRTH_DESCRIPTORS * sizeof(int));
-	return sendmsg(socket, &message, MSG_NOSIGNAL) == 1;
+	return sendmsg(socket, &message, MSG_NOSIGNAL) == (ssize_t)sizeof(order);
 }
 
 /** Receive a message of the server; false: it is gone, or says nothing. */
@@ -115,6 +114,28 @@ static enum status explain_no_server(struct gated_server *server,
 
 /* ---- a run ---- */
 
+/** Controller and program take turns, so they share the processor on which we are: waking somebody
+ * on another takes longer than most steps. Returns its number; -1: it is not known. */
+static int32_t stay_on_processor(struct gated_run *run)
+{
+	cpu_set_t one;
+	int present = sched_getcpu();
+
+	CPU_ZERO(&run->processors);
+	if (present < 0 || present >= CPU_SETSIZE ||
+	    sched_getaffinity(0, sizeof(run->processors), &run->processors) != 0)
+		return -1;
+	CPU_ZERO(&one);
+	CPU_SET((size_t)present, &one);
+	return sched_setaffinity(0, sizeof(one), &one) == 0 ? present : -1;
+}
+
+static void leave_processor(struct gated_run *run)
+{
+	if (CPU_COUNT(&run->processors) > 0)
+		(void)!sched_setaffinity(0, sizeof(run->processors), &run->processors);
+}
+
 enum status gated_start(struct gated_run *run, struct gated_server *server,
 			const struct record_options *options, struct why *why)
 {
@@ -132,7 +153,8 @@ enum status gated_start(struct gated_run *run, struct gated_server *server,
 		goto out;
 	}
 	const int ends[GATE_BIRTH_DESCRIPTORS] = { input[0], output[1], control[1] };
-	if (!send_ends(server->socket, ends) || !hear_server(server, &birth, sizeof(birth)))
+	const struct gate_order order = { .processor = stay_on_processor(run) };
+	if (!send_order(server->socket, order, ends) || !hear_server(server, &birth, sizeof(birth)))
 		status = explain_no_server(server, options, why);
 	else if (birth.process < 0)
 		status = why_set(why, STATUS_IO, "cannot start '%s' once more", options->argv[0]);
@@ -183,6 +205,11 @@ static enum status judge_question(const struct gated_run *run, struct why *why)
 		return why_set(why, STATUS_UNSUPPORTED,
 			       "more than %d calls of the program wait at a time",
 			       GATE_WIRE_CALLS_MAX);
+	case GATE_ASK_UNTOLD:
+		return why_set(why, STATUS_UNSUPPORTED,
+			       "this kernel does not say when a thread sleeps "
+			       "(/proc/PID/task/TID/syscall and schedstat), or the program has too "
+			       "many threads");
 	}
 	return why_set(why, STATUS_UNSUPPORTED, "the program asks what nobody knows");
 }
@@ -261,6 +288,7 @@ enum status gated_finish(struct gated_run *run, struct gated_server *server,
 			status = explain_no_server(server, options, why);
 		result->wait_status = death.wait_status;
 	}
+	leave_processor(run);
 	if (run->process > 0 && status == STATUS_OK)
 		status = record_collect(options, &server->record, result, why);
 	close_end(&run->said);

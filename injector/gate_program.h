@@ -11,6 +11,7 @@
 #include "injector/gate_wire.h"
 #include "injector/record_program.h"
 
+#include <sched.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -37,7 +38,8 @@ struct gated_run {
 	int input; /* to its standard input; -1: closed */
 	int said;  /* from its standard output and error */
 	int control;
-	pid_t process; /* 0: it was not started */
+	pid_t process;        /* 0: it was not started */
+	cpu_set_t processors; /* on which we may be, beside this run */
 };
 
 /** Load the program; `options` as for record_program(). */

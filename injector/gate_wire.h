@@ -32,6 +32,7 @@ enum gate_ask_kind {
 	GATE_ASK_RESTLESS, /* the program does not come to rest; it ends itself */
 	GATE_ASK_TIMERS,   /* it only waits for its own clock, again and again; likewise */
 	GATE_ASK_CROWD,    /* more calls wait than a message can hold; likewise */
+	GATE_ASK_UNTOLD,   /* nobody says whether it rests; likewise */
 };
 
 /** A call that waits. */
@@ -57,9 +58,12 @@ struct gate_answer {
 	uint32_t call;
 };
 
-/** To the server: descriptors come with a byte. The program's ends of its standard input, of its
- * standard output and error, and of its control socket, in this order. */
+/** To the server: start a run. With it come descriptors: the program's ends of its standard input,
+ * of its standard output and error, and of its control socket, in this order. */
 enum { GATE_BIRTH_DESCRIPTORS = 3 };
+struct gate_order {
+	int32_t processor; /* on which all threads take turns; -1: any */
+};
 
 /** From the server: it has forked a program; and, later: that has ended. */
 struct gate_birth {

@@ -27,6 +27,7 @@
 #include "injector/gate_wire.h"
 #include "injector/intercept.h"
 #include "injector/preload.h"
+#include "injector/preload_rest.h"
 #include "injector/real.h"
 #include "injector/recorder.h"
 
@@ -91,7 +92,7 @@ bool preload_gate_holds(void)
 
 bool preload_gate_owns(int descriptor)
 {
-	return gate.on && descriptor == GATE_WIRE_DESCRIPTOR;
+	return gate.on && (descriptor == GATE_WIRE_DESCRIPTOR || preload_rest_owns(descriptor));
 }
 
 bool preload_gate_sign(struct event *event)
@@ -180,6 +181,8 @@ static void settle(void)
 	struct timespec begun = { 0 }, now;
 
 	while (!preload_rest_reached()) {
+		if (!preload_rest_is_told())
+			give_up(GATE_ASK_UNTOLD);
 		clock_gettime(CLOCK_MONOTONIC, &now);
 		if (begun.tv_sec == 0)
 			begun = now;
@@ -364,6 +367,40 @@ INTERCEPT_EXPORT int poll(struct pollfd *files, nfds_t count, int milliseconds)
 	return ppoll(files, count, milliseconds < 0 ? NULL : &timeout, NULL);
 }
 
+/** How a thread begins: on the heap, until it has begun. */
+struct birth {
+	void *(*start)(void *);
+	void *argument;
+};
+
+static void *be_born(void *argument)
+{
+	const struct birth birth = *(const struct birth *)argument;
+
+	free(argument);
+	preload_rest_enter();
+	return birth.start(birth.argument);
+}
+
+INTERCEPT_EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+				    void *(*start)(void *), void *argument)
+{
+	static int (*next)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+
+	if (!next)
+		find(&next, "pthread_create");
+	if (!gate.on || preload.process != getpid())
+		return next(thread, attributes, start, argument);
+	struct birth *birth = malloc(sizeof(*birth));
+	if (!birth)
+		return EAGAIN;
+	*birth = (struct birth){ start, argument };
+	int error = next(thread, attributes, be_born, birth);
+	if (error != 0)
+		free(birth);
+	return error;
+}
+
 INTERCEPT_EXPORT int pthread_cond_signal(pthread_cond_t *condition)
 {
 	static int (*next)(pthread_cond_t *);
@@ -410,6 +447,7 @@ void preload_gate_init(void)
 	if (!descriptor || strtol(descriptor, NULL, 10) != GATE_WIRE_DESCRIPTOR)
 		return;
 	gate.main_thread = getpid();
+	preload_rest_init();
 	gate.on = true;
 	/* What the program says is read at each rest, in as few pieces as possible. */
 	setvbuf(stdout, NULL, _IOFBF, OUTPUT_BUFFER_BYTES);

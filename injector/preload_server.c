@@ -12,27 +12,27 @@
 #include "injector/real.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-/** Receive the descriptors of the next run; false: there is none. */
-static bool receive_ends(int *ends)
+/** Receive the order of the next run, and its descriptors; false: there is none. */
+static bool receive_order(struct gate_order *order, int *ends)
 {
 	union {
 		struct cmsghdr header;
 		char bytes[CMSG_SPACE(GATE_BIRTH_DESCRIPTORS * sizeof(int))];
 	} control;
-	char nothing;
-	struct iovec piece = { .iov_base = &nothing, .iov_len = 1 };
+	struct iovec piece = { .iov_base = order, .iov_len = sizeof(*order) };
 	struct msghdr message = { .msg_iov = &piece,
 				  .msg_iovlen = 1,
 				  .msg_control = control.bytes,
 				  .msg_controllen = sizeof(control.bytes) };
 
-	if (recvmsg(GATE_SERVER_DESCRIPTOR, &message, 0) != 1)
+	if (recvmsg(GATE_SERVER_DESCRIPTOR, &message, 0) != (ssize_t)sizeof(*order))
 		return false;
 	const struct cmsghdr *header = CMSG_FIRSTHDR(&message);
 	if (!header || header->cmsg_type != SCM_RIGHTS ||
@@ -46,6 +46,18 @@ static void close_ends(const int *ends)
 {
 	for (int i = 0; i < GATE_BIRTH_DESCRIPTORS; i++)
 		real()->close(ends[i]);
+}
+
+/** Go to processor `number`, with all that is born from now on; anywhere when there is no such. */
+static void move_to_processor(int32_t number)
+{
+	cpu_set_t one;
+
+	if (number < 0 || number >= CPU_SETSIZE)
+		return;
+	CPU_ZERO(&one);
+	CPU_SET((size_t)number, &one);
+	(void)!sched_setaffinity(0, sizeof(one), &one);
 }
 
 /** In the fork: become the program, behind the gate. */
@@ -68,9 +80,11 @@ static void become_program(const int *ends)
 static void serve(void)
 {
 	int ends[GATE_BIRTH_DESCRIPTORS];
+	struct gate_order order;
 	struct gate_death death;
 
-	while (receive_ends(ends)) {
+	while (receive_order(&order, ends)) {
+		move_to_processor(order.processor);
 		pid_t process = fork();
 		if (process == 0) {
 			become_program(ends);
