@@ -42,6 +42,7 @@ struct gate_wire_call {
 	uint32_t id; /* as in events */
 	uint32_t file;
 	uint64_t host_offset, length; /* bytes */
+	uint64_t content;             /* hash of what it writes */
 };
 
 /** From the program. The calls are in the order of their identity. */

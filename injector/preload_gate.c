@@ -259,7 +259,8 @@ static void ask(struct waiter *const *waiters, size_t count, bool takes_command)
 							     .id = event->id,
 							     .file = event->file,
 							     .host_offset = event->host_offset,
-							     .length = event->length };
+							     .length = event->length,
+							     .content = waiters[i]->hash };
 	}
 	/* Where the controller's own events belong in the recording. */
 	recorder_append(&mark, NULL, 0);

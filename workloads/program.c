@@ -115,6 +115,7 @@ enum status program_new(struct program **program, const struct workload *workloa
 	event_log_init(&made->told);
 	event_log_init(&made->log);
 	record_result_init(&made->result);
+	made->trail = program_trail_new();
 	trace_set_text(&made->command, options->command);
 	enum status status = take_files(made, options, why);
 	if (status == STATUS_OK)
@@ -151,6 +152,7 @@ void program_free(struct program *program)
 	free(program->argv);
 	free(program->command);
 	free(program->marks);
+	program_trail_free(program->trail);
 	free(program->dump.bytes);
 	trace_release(&program->files);
 	event_log_release(&program->told);
@@ -269,6 +271,7 @@ static enum status begin_run(struct program *program, struct why *why)
 	for (size_t i = 0; i < program->request_count; i++)
 		program->requests[i].state = REQUEST_UNBORN;
 	program->mark_count = 0;
+	program_trail_begin(program->trail);
 	program->next = 0;
 	program->waited_for = SIZE_MAX;
 	program->is_open = false;
@@ -334,9 +337,16 @@ static enum run_end decide(struct program *program, struct choice *choice)
 		return RUN_LIVELOCK;
 	if (choice->stepping)
 		choice_step_done(choice, &unknown, 0);
+	program_trail_rest(program->trail, &program->run.ask, program->told.count,
+			   2 * program->next + program->is_closing);
 	uint32_t pick = choice_pick(choice, &point);
 	if (pick == CHOICE_ABANDON)
 		return RUN_PRUNED;
+	if (count > 1)
+		program_trail_decided(program->trail, true);
+	program_trail_step(program->trail,
+			   takes && pick == 0 ? NULL : &program->run.ask.calls[pick - takes],
+			   program->next);
 	if (takes && pick == 0)
 		feed(program);
 	else
@@ -474,8 +484,11 @@ enum run_end program_run(struct program *program, struct choice *choice)
 		end = own_end(program);
 	if (program->status == STATUS_OK)
 		program->status = check_recording(program, why);
-	if (program->status == STATUS_OK)
-		join_logs(program, &program->result.traces[0], end);
+	if (program->status != STATUS_OK)
+		return end;
+	join_logs(program, &program->result.traces[0], end);
+	program_trail_end(program->trail, &program->result.traces[0], &program->told,
+			  program_end_hash(program) + (uint64_t)end);
 	return end;
 }
 
@@ -522,6 +535,11 @@ uint64_t program_end_hash(const struct program *program)
 	}
 	content_free(image);
 	return hash;
+}
+
+const struct join_trail *program_trail(const struct program *program)
+{
+	return program_trail_places(program->trail);
 }
 
 static void copy_labels(const struct trace *from, struct trace *to)

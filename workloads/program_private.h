@@ -5,6 +5,7 @@
 
 #include "injector/gate_program.h"
 #include "workloads/program.h"
+#include "workloads/program_trail.h"
 
 enum {
 	PROGRAM_OPEN_ID = 1,
@@ -48,7 +49,8 @@ struct program {
 	struct event_log told; /* requests and choices */
 	size_t *marks;         /* owned; events told at each rest */
 	size_t mark_count, mark_capacity;
-	size_t next;       /* command to be taken */
+	struct program_trail *trail; /* owned */
+	size_t next;                 /* command to be taken */
 	size_t waited_for; /* command that keeps the program from reading on; SIZE_MAX: none */
 	bool is_open, is_closing;
 	struct program_dump dump;

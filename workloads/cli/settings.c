@@ -190,11 +190,12 @@ static enum status take_program(struct settings *settings, const char *command,
 		settings->strategy = "dfs";
 	settings->prune = false;
 	if (!settings->strategy || strcmp(settings->strategy, "dfs") == 0 ||
-	    strcmp(settings->strategy, "random") == 0 || strcmp(settings->strategy, "replay") == 0)
+	    strcmp(settings->strategy, "dpor") == 0 || strcmp(settings->strategy, "random") == 0 ||
+	    strcmp(settings->strategy, "replay") == 0)
 		return STATUS_OK;
 	return why_set(why, STATUS_USAGE,
-		       "strategy '%s': with --program only dfs and random: what the steps of a "
-		       "foreign program have to do with each other is not known",
+		       "strategy '%s': with --program only dfs, dpor and random: what the steps of "
+		       "a foreign program have to do with each other is not known",
 		       settings->strategy);
 }
 

@@ -74,6 +74,8 @@ static void summarise_result(struct sweep_summary *summary, const struct explore
 	summary->classes = result->classes;
 	summary->class_checksum = result->class_checksum;
 	summary->duplicates = result->duplicates;
+	summary->joined = result->joined;
+	summary->parted = result->parted;
 	summary->classes_at_least = result->complete ? 0 : result->classes_at_least;
 	summary->unseen = result->complete ? 0 : result->unseen;
 	summary->states = result->states;

@@ -37,6 +37,7 @@ struct sweep_summary {
 	bool symmetry;
 	bool prune;
 	bool is_foreign;               /* of a program, not of the engine */
+	uint64_t joined, parted;       /* of a program, as explore_result's */
 	uint64_t found_in[RULE_COUNT]; /* the run that first broke the rule, from 1; 0: none did */
 	uint64_t interleavings;
 	uint64_t pruned; /* given up, trials included */
