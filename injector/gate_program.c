@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -139,6 +140,12 @@ static void leave_processor(struct gated_run *run)
 enum status gated_start(struct gated_run *run, struct gated_server *server,
 			const struct record_options *options, struct why *why)
 {
+	return gated_start_with(run, server, options, 0, why);
+}
+
+enum status gated_start_with(struct gated_run *run, struct gated_server *server,
+			     const struct record_options *options, unsigned flags, struct why *why)
+{
 	int input[2] = { -1, -1 }, output[2] = { -1, -1 }, control[2] = { -1, -1 };
 	struct gate_birth birth = { .process = -1 };
 	enum status status = STATUS_OK;
@@ -153,7 +160,7 @@ enum status gated_start(struct gated_run *run, struct gated_server *server,
 		goto out;
 	}
 	const int ends[GATE_BIRTH_DESCRIPTORS] = { input[0], output[1], control[1] };
-	const struct gate_order order = { .processor = stay_on_processor(run) };
+	const struct gate_order order = { .processor = stay_on_processor(run), .flags = flags };
 	if (!send_order(server->socket, order, ends) || !hear_server(server, &birth, sizeof(birth)))
 		status = explain_no_server(server, options, why);
 	else if (birth.process < 0)
@@ -214,6 +221,15 @@ static enum status judge_question(const struct gated_run *run, struct why *why)
 	return why_set(why, STATUS_UNSUPPORTED, "the program asks what nobody knows");
 }
 
+/** Is it a question of `bytes` bytes, as many as its count of calls says? */
+static bool is_whole(const struct gate_ask *ask, ssize_t bytes)
+{
+	return bytes >= (ssize_t)offsetof(struct gate_ask, calls) &&
+	       ask->count <= GATE_WIRE_CALLS_MAX &&
+	       (size_t)bytes ==
+		       offsetof(struct gate_ask, calls) + ask->count * sizeof(ask->calls[0]);
+}
+
 enum status gated_wait(struct gated_run *run, enum gated_state *state, struct why *why)
 {
 	struct pollfd ends[] = { { .fd = run->control, .events = POLLIN },
@@ -238,24 +254,28 @@ enum status gated_wait(struct gated_run *run, enum gated_state *state, struct wh
 			ends[1].fd = -1;
 		if (!(ends[0].revents & (POLLIN | POLLHUP)))
 			continue;
-		if (got != (ssize_t)sizeof(run->ask))
+		if (!is_whole(&run->ask, got))
 			return STATUS_OK;
 		*state = GATED_RESTS;
 		return judge_question(run, why);
 	}
 }
 
-static void answer(struct gated_run *run, uint32_t call)
+static void answer(struct gated_run *run, const struct gate_answer *answer)
 {
-	const struct gate_answer answer = { .call = call };
-
 	/* A program that has died meanwhile shows at the next wait. */
-	(void)!send(run->control, &answer, sizeof(answer), MSG_NOSIGNAL);
+	(void)!send(run->control, answer, sizeof(*answer), MSG_NOSIGNAL);
 }
 
 void gated_let_go(struct gated_run *run, uint32_t call)
 {
-	answer(run, call);
+	answer(run, &(struct gate_answer){ .call = call });
+}
+
+void gated_let_fail(struct gated_run *run, uint32_t call, const struct fault *fault)
+{
+	answer(run,
+	       &(struct gate_answer){ .call = call, .error = fault->error, .bytes = fault->bytes });
 }
 
 void gated_feed(struct gated_run *run, const char *text)
@@ -265,7 +285,7 @@ void gated_feed(struct gated_run *run, const char *text)
 	/* Shorter than what a socket takes at once, and this one is empty. */
 	else if (send(run->input, text, strlen(text), MSG_NOSIGNAL) != (ssize_t)strlen(text))
 		gated_kill(run);
-	answer(run, GATE_ANSWER_COMMAND);
+	answer(run, &(struct gate_answer){ .call = GATE_ANSWER_COMMAND });
 }
 
 void gated_kill(struct gated_run *run)

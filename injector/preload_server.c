@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -61,8 +62,10 @@ static void move_to_processor(int32_t number)
 }
 
 /** In the fork: become the program, behind the gate. */
-static void become_program(const int *ends)
+static void become_program(const int *ends, unsigned flags)
 {
+	char number[32];
+
 	real()->dup2(ends[0], STDIN_FILENO);
 	real()->dup2(ends[1], STDOUT_FILENO);
 	real()->dup2(ends[1], STDERR_FILENO);
@@ -71,7 +74,8 @@ static void become_program(const int *ends)
 	real()->close(GATE_SERVER_DESCRIPTOR);
 	/* What it may exec(2) is no server but behind the same gate. */
 	unsetenv(GATE_SERVER_VARIABLE);
-	setenv(GATE_WIRE_VARIABLE, GATE_WIRE_NUMBER, 1);
+	snprintf(number, sizeof(number), "%d:%u", GATE_WIRE_DESCRIPTOR, flags);
+	setenv(GATE_WIRE_VARIABLE, number, 1);
 	preload_leave_sign();
 	preload_gate_init();
 }
@@ -87,7 +91,7 @@ static void serve(void)
 		move_to_processor(order.processor);
 		pid_t process = fork();
 		if (process == 0) {
-			become_program(ends);
+			become_program(ends, order.flags);
 			return;
 		}
 		const struct gate_birth birth = { .process = process };

@@ -6,6 +6,7 @@
 #define WORKLOADS_PROGRAM_H
 
 #include "injector/choice.h"
+#include "injector/fault_point.h"
 #include "injector/strategy_join.h"
 #include "traces/trace.h"
 #include "workloads/language.h"
@@ -20,6 +21,13 @@ struct program_options {
 	const char *image_folder;
 	/** Record a stack label with every I/O. */
 	bool stacks;
+	/** Calls of the main thread wait, too. */
+	bool gate_all;
+	/** A call waits once more when it has taken effect, before it returns. */
+	bool split_completion;
+	/** Faults that calls may have when they are let go. `points` is borrowed while the program
+	 * lives. */
+	struct fault_options faults;
 	/** Decisions in a run at most; 0: 20,000. */
 	uint64_t steps_max;
 	/* Initial files; NULL: as the workload says. Borrowed while program_new() runs. */

@@ -9,6 +9,7 @@
 
 enum {
 	PROGRAM_OPEN_ID = 1,
+	PROGRAM_FAILURES = 7,     /* kinds of them, as the program tells */
 	PROGRAM_LINE_BYTES = 240, /* of what the program said and nobody understood */
 };
 
@@ -21,6 +22,14 @@ struct program_request {
 	uint32_t id;                            /* in events; 0: it is no request */
 	bool waits;                             /* the program reads on when it is done */
 	enum request_state state;
+	unsigned suspected; /* set of kinds of failures that may be its own */
+	bool is_troubled;   /* something failed while it kept the program from reading on */
+};
+
+/** Failures of one kind that nobody was found to have had yet. */
+struct program_failure {
+	size_t count;
+	int error;
 };
 
 /** What a read printed: the bytes of a dump, until the line that says whose they are. */
@@ -35,6 +44,8 @@ struct program {
 	char **argv;                     /* owned; NULL at the end */
 	bool stacks;
 	uint64_t steps_max;
+	struct fault_options faults;
+	unsigned gate_flags;   /* set of GATE_ORDER bits */
 	bool ignores_discards; /* the program was told to do nothing of them */
 	struct trace files;    /* only its files are used */
 	char folder[256];      /* of our own; "": not made */
@@ -51,7 +62,12 @@ struct program {
 	size_t mark_count, mark_capacity;
 	struct program_trail *trail; /* owned */
 	size_t next;                 /* command to be taken */
-	size_t waited_for; /* command that keeps the program from reading on; SIZE_MAX: none */
+	uint32_t faults_left;
+	struct program_failure failures[PROGRAM_FAILURES];
+	bool flush_failed;   /* of the file */
+	bool has_refused;    /* to open its image, because a call failed */
+	bool close_troubled; /* something failed while it was closed */
+	size_t waited_for;   /* command that keeps the program from reading on; SIZE_MAX: none */
 	bool is_open, is_closing;
 	struct program_dump dump;
 	char line[PROGRAM_LINE_BYTES]; /* the last that was not understood */
@@ -79,5 +95,8 @@ void program_completed(struct program *program, size_t index, int result, const 
  * `reads_on`: it would read its next command. STATUS_UNSUPPORTED: it speaks of one that cannot be.
  */
 MUST_USE enum status program_listen(struct program *program, bool reads_on, struct why *why);
+
+/** A call of the program was made to fail. */
+void program_failed(struct program *program, bool is_flush);
 
 #endif

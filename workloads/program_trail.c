@@ -90,7 +90,7 @@ static uint64_t call_name(const struct gate_wire_call *call)
 {
 	uint64_t hash = chained(call->op, call->file);
 
-	hash = chained(hash, call->host_offset);
+	hash = chained(chained(hash, call->returns), call->host_offset);
 	return chained(chained(hash, call->length), call->content);
 }
 
@@ -117,6 +117,14 @@ void program_trail_step(struct program_trail *trail, const struct gate_wire_call
 			uint64_t command)
 {
 	trail->rests[trail->count - 1].step = call ? call_name(call) : order_mixed(command);
+}
+
+void program_trail_fault(struct program_trail *trail, uint32_t pick)
+{
+	struct trail_rest *rest = &trail->rests[trail->count - 1];
+
+	program_trail_decided(trail, false);
+	rest->step = pick ? chained(rest->step, pick) : rest->step;
 }
 
 /* ---- what the steps touched ---- */
@@ -192,6 +200,9 @@ static void touch_files(struct program_trail *trail, const struct event_log *rec
 						      : &beside;
 		if (event->kind == EVENT_SWITCH)
 			step++;
+		else if (event->kind == EVENT_IO_COMPLETED && event->op != IO_FLUSH)
+			footprint_touch(footprint, footprint_object(OBJECT_EPOCH, event->file), 0,
+					1, ACCESS_READ);
 		else if (event->kind == EVENT_IO_EFFECT ||
 			 (event->kind == EVENT_IO_SUBMITTED && event->op == IO_FLUSH))
 			touch_effect(trail, footprint, event);

@@ -31,6 +31,9 @@ void program_trail_decided(struct program_trail *trail, bool is_step);
 void program_trail_step(struct program_trail *trail, const struct gate_wire_call *call,
 			uint64_t command);
 
+/** With which fault the call is let go: option `pick`. */
+void program_trail_fault(struct program_trail *trail, uint32_t pick);
+
 /** The run is over: `recorded` has its I/O, with a mark at each rest, `told` what was told;
  * `end_hash` is of its end. */
 void program_trail_end(struct program_trail *trail, const struct trace *recorded,

@@ -25,6 +25,7 @@ set_target_properties(make_corpus PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_CU
 # Stock qemu-io at the gate. The thousand runs are for patient people.
 integration_test(program_gate LINKS workloads engine oracle injector traces)
 add_executable(helper_gated integration/helper_gated.c)
+target_compile_definitions(helper_gated PRIVATE _GNU_SOURCE)
 set_target_properties(helper_gated PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR})
 target_compile_definitions(test_program_gate PRIVATE HELPER="$<TARGET_FILE:helper_gated>")
 add_dependencies(test_program_gate cowtip-injector helper_gated)

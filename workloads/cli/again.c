@@ -185,6 +185,9 @@ static enum status execute_program(struct again *again, const struct workload *w
 	const struct program_options options = {
 		.command = settings->program,
 		.image_folder = settings->image_folder,
+		.faults = settings_faults(settings),
+		.gate_all = settings->gate_all,
+		.split_completion = settings->split_completion,
 		.stacks = settings->world.stacks,
 		.files = settings->world.files,
 		.file_count = settings->world.file_count,

@@ -88,8 +88,10 @@ static size_t list_assumptions(const char *list[ASSUMPTIONS_MAX],
 			       const struct sweep_summary *summary)
 {
 	size_t count = 0;
-	list[count++] = "calls of the main thread happen at once";
-	list[count++] = "an effect and its return are one step";
+	if (!summary->gate_all)
+		list[count++] = "calls of the main thread happen at once, and do not fail";
+	if (!summary->split_completion)
+		list[count++] = "an effect and its return are one step";
 	list[count++] = "one completion is delivered at a time";
 	list[count++] = "a worker thread touches nothing but its call";
 	if (joins(summary))
@@ -131,9 +133,9 @@ static void print_foreign(const struct sweep_summary *summary)
 	       summary->states, summary->judged, summary->distinct, summary->distinct_checksum,
 	       summary->ends, summary->end_checksum);
 	printf("  scope          strategy %s: the order in which calls of worker threads take "
-	       "effect,\n                 and when the next command is taken; crash models %s; no "
-	       "errors injected\n",
-	       summary->strategy, summary->models);
+	       "effect,\n                 and when the next command is taken; crash models %s;\n"
+	       "                 at most %" PRIu32 " injected error%s a run\n",
+	       summary->strategy, summary->models, summary->faults, plural(summary->faults));
 	for (size_t i = 0; i < count; i++)
 		printf("  %-14s %s\n", i ? "" : "assumed", assumed[i]);
 }

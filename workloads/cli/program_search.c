@@ -41,6 +41,9 @@ enum status program_search(const struct workload *workload, const struct setting
 	const struct program_options program_options = {
 		.command = settings->program,
 		.image_folder = settings->image_folder,
+		.faults = settings_faults(settings),
+		.gate_all = settings->gate_all,
+		.split_completion = settings->split_completion,
 	};
 	struct program *program = NULL;
 	enum status status = program_new(&program, workload, &program_options, why);
