@@ -23,7 +23,7 @@
  * and the way on from it a hash of the last two at each later rest, and of the end. Both are sums
  * or chains of hashes over names that do not depend on the order: a call is its kind, file, place,
  * length and contents, and how many of the same name came before it; lanes count nowhere. */
-#include "workloads/program_private.h"
+#include "workloads/program_trail.h"
 
 #include "injector/digest.h"
 #include "injector/order.h"

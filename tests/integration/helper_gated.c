@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* A program that behaves badly at the gate, each way under its name (`both` behaves well).
+/* A program that behaves badly at the gate, each way under its name (`both` and `hidden` behave
+ * well).
  *
  * usage: helper_gated MODE IMAGE      reads commands as qemu-io does; the first makes it misbehave
  */
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <threads.h>
 #include <unistd.h>
 
 static void *spin(void *nothing)
@@ -40,18 +42,33 @@ static void *write_beside(void *nothing)
 	return NULL;
 }
 
-/* A worker writes, and the main thread; then an event loop waits for the worker. */
-static void write_from_both(void)
+static int write_beside_hidden(void *nothing)
+{
+	write_beside(nothing);
+	return 0;
+}
+
+/* A worker writes, and the main thread; then an event loop waits for the worker. `is_hidden`: libc
+ * makes the thread by itself, past pthread_create(). */
+static void write_from_both(int is_hidden)
 {
 	pthread_t thread;
+	thrd_t hidden;
 	struct pollfd end;
-	if (pipe(finished) != 0 || pthread_create(&thread, NULL, write_beside, NULL) != 0 ||
-	    pwrite(image, "m", 1, 70001) != 1)
+	if (pipe(finished) != 0)
+		abort();
+	if (is_hidden ? thrd_create(&hidden, write_beside_hidden, NULL) != thrd_success
+		      : pthread_create(&thread, NULL, write_beside, NULL) != 0)
+		abort();
+	if (pwrite(image, "m", 1, 70001) != 1)
 		abort();
 	end = (struct pollfd){ .fd = finished[0], .events = POLLIN };
 	while (poll(&end, 1, -1) < 1)
 		;
-	pthread_join(thread, NULL);
+	if (is_hidden)
+		thrd_join(hidden, NULL);
+	else
+		pthread_join(thread, NULL);
 	puts("wrote 512/512 bytes at offset 0");
 }
 
@@ -70,7 +87,9 @@ static void misbehave(const char *mode)
 	else if (strcmp(mode, "dumb") == 0)
 		puts("I do not know that word");
 	else if (strcmp(mode, "both") == 0)
-		write_from_both();
+		write_from_both(0);
+	else if (strcmp(mode, "hidden") == 0)
+		write_from_both(1);
 	else if (strcmp(mode, "stuck") == 0)
 		poll(&nothing, 1, -1);
 	else if (strcmp(mode, "timer") == 0)

@@ -317,6 +317,9 @@ START_TEST(calls_of_the_main_thread_wait_when_all_do)
 	ck_assert(some.main_first && !some.thread_first);
 	struct orders all = orders_of(HELPER " both {image}", text, true, false);
 	ck_assert(all.main_first && all.thread_first);
+	/* A thread of which nobody told. */
+	struct orders hidden = orders_of(HELPER " hidden {image}", text, true, false);
+	ck_assert(hidden.main_first && hidden.thread_first);
 }
 END_TEST
 
