@@ -132,10 +132,16 @@ static void print_foreign(const struct sweep_summary *summary)
 	       "  final states   %" PRIu64 ", checksum %016" PRIx64 "\n",
 	       summary->states, summary->judged, summary->distinct, summary->distinct_checksum,
 	       summary->ends, summary->end_checksum);
-	printf("  scope          strategy %s: the order in which calls of worker threads take "
-	       "effect,\n                 and when the next command is taken; crash models %s;\n"
-	       "                 at most %" PRIu32 " injected error%s a run\n",
-	       summary->strategy, summary->models, summary->faults, plural(summary->faults));
+	printf("  scope          strategy %s: the order in which calls of %s\n"
+	       "                 take effect, and when the next command is taken; crash models "
+	       "%s; ",
+	       summary->strategy, summary->gate_all ? "all threads" : "worker threads",
+	       summary->models);
+	if (summary->faults)
+		printf("\n                 at most %" PRIu32 " injected error%s a run\n",
+		       summary->faults, plural(summary->faults));
+	else
+		puts("no errors\n                 injected");
 	for (size_t i = 0; i < count; i++)
 		printf("  %-14s %s\n", i ? "" : "assumed", assumed[i]);
 }
