@@ -235,12 +235,13 @@ _Noreturn static void give_up(enum gate_ask_kind kind)
 	_exit(EXIT_GIVEN_UP);
 }
 
-/** Wait until all other threads sleep. The clock decides only when to give up. */
-static void settle(void)
+/** Wait until all other threads sleep. The clock decides only when to give up. `has_woken`: some
+ * were woken just now. */
+static void settle(bool has_woken)
 {
 	struct timespec begun = { 0 }, now;
 
-	while (!preload_rest_reached()) {
+	while (!preload_rest_reached(has_woken)) {
 		if (!preload_rest_is_told())
 			give_up(GATE_ASK_UNTOLD);
 		clock_gettime(CLOCK_MONOTONIC, &now);
@@ -301,7 +302,7 @@ static void let_go(struct waiter *waiter)
 		gate.used[waiter->submitted.actor - MAIN_ACTOR - 1] = false;
 	__atomic_store_n(&waiter->open, 1, __ATOMIC_RELEASE);
 	syscall(SYS_futex, &waiter->open, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
-	settle();
+	settle(true);
 }
 
 static struct gate_wire_call on_wire(const struct waiter *waiter)
@@ -352,7 +353,7 @@ static void ask_in_call(void)
 {
 	struct waiter *waiters[GATE_WIRE_CALLS_MAX];
 
-	settle();
+	settle(false);
 	size_t count = gather(waiters);
 	ask(waiters, count, false);
 }
@@ -401,7 +402,7 @@ static int gated_poll(poll_call *next, struct pollfd *files, nfds_t count,
 			return ready;
 		}
 		gate.polls = 0;
-		settle();
+		settle(false);
 		ready = next(files, count, &at_once, signals);
 		if (ready != 0)
 			return ready;
@@ -489,7 +490,7 @@ INTERCEPT_EXPORT int pthread_cond_signal(pthread_cond_t *condition)
 		find(&next, "pthread_cond_signal");
 	int result = next(condition);
 	if (is_gated_main())
-		settle();
+		settle(true);
 	return result;
 }
 
@@ -501,7 +502,7 @@ INTERCEPT_EXPORT int pthread_cond_broadcast(pthread_cond_t *condition)
 		find(&next, "pthread_cond_broadcast");
 	int result = next(condition);
 	if (is_gated_main())
-		settle();
+		settle(true);
 	return result;
 }
 
@@ -513,7 +514,7 @@ INTERCEPT_EXPORT int sem_post(sem_t *semaphore)
 		find(&next, "sem_post");
 	int result = next(semaphore);
 	if (is_gated_main())
-		settle();
+		settle(true);
 	return result;
 }
 

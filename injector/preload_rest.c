@@ -324,11 +324,21 @@ static bool is_settled(struct thread *thread)
 	return thread->settled;
 }
 
-bool preload_rest_reached(void)
+/** If the thread has run since it was settled, it is no more. */
+static void notice_run(struct thread *thread)
 {
-	/* Who has run since the last look is found by the first turn, and settled by the second. */
+	thread->settled = thread->settled && count_arrivals(thread) == thread->arrivals;
+}
+
+bool preload_rest_reached(bool has_woken)
+{
+	/* Who has run since the last look is found by the first turn at the latest, and settled by
+	 * the second. To count first is quicker when somebody has. */
 	enum { TURNS = 2 };
 	bool rests = false;
+
+	for (int i = 0; i < known.count && has_woken; i++)
+		notice_run(&known.threads[i]);
 
 	for (int turn = 0; turn < TURNS && !rests; turn++) {
 		rests = true;

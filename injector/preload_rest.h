@@ -12,8 +12,9 @@ void preload_rest_init(void);
 void preload_rest_enter(void);
 
 /** Does every thread but the calling one sleep? When it returns true there was a moment during the
- * call at which all of them did. */
-bool preload_rest_reached(void);
+ * call at which all of them did. `has_woken`: some of them have probably run since the last call.
+ */
+bool preload_rest_reached(bool has_woken);
 
 /** False: nobody will ever know, because the kernel does not say what is needed, or there are too
  * many threads. */
