@@ -551,8 +551,9 @@ enum run_end program_run(struct program *program, struct choice *choice)
 	if (program->status != STATUS_OK)
 		return end;
 	join_logs(program, &program->result.traces[0], end);
-	program_trail_end(program->trail, &program->result.traces[0], &program->told,
-			  program_end_hash(program) + (uint64_t)end);
+	if (program->is_trail_wanted)
+		program_trail_end(program->trail, &program->result.traces[0], &program->told,
+				  program_end_hash(program) + (uint64_t)end);
 	return end;
 }
 
@@ -601,8 +602,9 @@ uint64_t program_end_hash(const struct program *program)
 	return hash;
 }
 
-const struct join_trail *program_trail(const struct program *program)
+const struct join_trail *program_trail(struct program *program)
 {
+	program->is_trail_wanted = true;
 	return program_trail_places(program->trail);
 }
 

@@ -63,9 +63,9 @@ const struct event_log *program_log(const struct program *program);
 /** A hash of the image at the end of the last run and of what its requests returned. */
 uint64_t program_end_hash(const struct program *program);
 
-/** What is known of the last run at each of its decisions. Borrowed; the same struct in every run.
- */
-const struct join_trail *program_trail(const struct program *program);
+/** What is known of the last run at each of its decisions; it is found out from the next run on.
+ * Borrowed; the same struct in every run. */
+const struct join_trail *program_trail(struct program *program);
 
 /** A trace of the last run (copies everything; the schedule is `choice`'s). `trace` must be empty.
  */

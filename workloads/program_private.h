@@ -61,7 +61,8 @@ struct program {
 	size_t *marks;         /* owned; events told at each rest */
 	size_t mark_count, mark_capacity;
 	struct program_trail *trail; /* owned */
-	size_t next;                 /* command to be taken */
+	bool is_trail_wanted;
+	size_t next; /* command to be taken */
 	uint32_t faults_left;
 	struct program_failure failures[PROGRAM_FAILURES];
 	bool flush_failed;   /* of the file */
