@@ -68,13 +68,11 @@ struct option_spec {
 
 static const struct option_spec option_specs[] = {
 	{ "program", "CMD", OPTION_PROGRAM, COMMAND_SWEEP | COMMAND_RUN,
-	  "not the engine but this: 'qemu-io ... {image}'" },
+	  "not the engine: 'qemu-io ... {image}'; --gate-all, --split-completion" },
 	{ "image-dir", "DIR", OPTION_IMAGE_DIR, COMMAND_SWEEP | COMMAND_RUN | COMMAND_REPLAY,
 	  "where its images live (in memory)" },
-	{ "gate-all", NULL, OPTION_GATE_ALL, COMMAND_SWEEP | COMMAND_RUN,
-	  "calls of its main thread wait for their turn, too" },
-	{ "split-completion", NULL, OPTION_SPLIT_COMPLETION, COMMAND_SWEEP | COMMAND_RUN,
-	  "its calls take effect in one step and return in another" },
+	{ "gate-all", NULL, OPTION_GATE_ALL, COMMAND_SWEEP | COMMAND_RUN, NULL },
+	{ "split-completion", NULL, OPTION_SPLIT_COMPLETION, COMMAND_SWEEP | COMMAND_RUN, NULL },
 	{ "policy", "NAME", OPTION_POLICY, ENGINE, "eager, delayed or cancel" },
 	{ "points", "io|all", OPTION_POINTS, ENGINE, "where other tasks may get a turn (all)" },
 	{ "faults", "K", OPTION_FAULTS, ENGINE, "at most K injected errors a run" },
