@@ -12,6 +12,7 @@
 
 #include "injector/io_call.h"
 #include "injector/preload_gate.h"
+#include "injector/preload_rest.h"
 #include "injector/real.h"
 #include "injector/recorder.h"
 
@@ -228,6 +229,8 @@ void recorder_move_away(int descriptor)
 		if (other < 0)
 			give_up("move descriptor");
 	}
+	if (preload_rest_owns(descriptor))
+		preload_rest_lose();
 	preload_unlock();
 }
 

@@ -18,7 +18,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
@@ -29,21 +31,20 @@
 
 enum { ORPHANS_BYTES = 256 };
 
-/** Receive the descriptors of the next run; false: there is none. */
-static bool receive_ends(int *ends)
+/** Receive the order of the next run, and its descriptors; false: there is none. */
+static bool receive_order(struct gate_order *order, int *ends)
 {
 	union {
 		struct cmsghdr header;
 		char bytes[CMSG_SPACE(GATE_BIRTH_DESCRIPTORS * sizeof(int))];
 	} control;
-	char nothing;
-	struct iovec piece = { .iov_base = &nothing, .iov_len = 1 };
+	struct iovec piece = { .iov_base = order, .iov_len = sizeof(*order) };
 	struct msghdr message = { .msg_iov = &piece,
 				  .msg_iovlen = 1,
 				  .msg_control = control.bytes,
 				  .msg_controllen = sizeof(control.bytes) };
 
-	if (recvmsg(GATE_SERVER_DESCRIPTOR, &message, 0) != 1)
+	if (recvmsg(GATE_SERVER_DESCRIPTOR, &message, 0) != (ssize_t)sizeof(*order))
 		return false;
 	const struct cmsghdr *header = CMSG_FIRSTHDR(&message);
 	if (!header || header->cmsg_type != SCM_RIGHTS ||
@@ -59,9 +60,23 @@ static void close_ends(const int *ends)
 		real()->close(ends[i]);
 }
 
-/** In the fork: become the program, behind the gate. */
-static void become_program(const int *ends)
+/** Go to processor `number`, with all that is born from now on; anywhere when there is no such. */
+static void move_to_processor(int32_t number)
 {
+	cpu_set_t one;
+
+	if (number < 0 || number >= CPU_SETSIZE)
+		return;
+	CPU_ZERO(&one);
+	CPU_SET((size_t)number, &one);
+	(void)!sched_setaffinity(0, sizeof(one), &one);
+}
+
+/** In the fork: become the program, behind the gate. */
+static void become_program(const int *ends, unsigned flags)
+{
+	char number[32];
+
 	real()->dup2(ends[0], STDIN_FILENO);
 	real()->dup2(ends[1], STDOUT_FILENO);
 	real()->dup2(ends[1], STDERR_FILENO);
@@ -71,7 +86,8 @@ static void become_program(const int *ends)
 	/* What it may exec(2) is no server but behind the same gate. */
 	unsetenv(GATE_SERVER_VARIABLE);
 	unsetenv(GATE_FOLDER_VARIABLE);
-	setenv(GATE_WIRE_VARIABLE, GATE_WIRE_NUMBER, 1);
+	snprintf(number, sizeof(number), "%d:%u", GATE_WIRE_DESCRIPTOR, flags);
+	setenv(GATE_WIRE_VARIABLE, number, 1);
 	preload_leave_sign();
 	preload_gate_init();
 }
@@ -138,13 +154,15 @@ static void remove_folder(const char *path)
 static void serve(void)
 {
 	int ends[GATE_BIRTH_DESCRIPTORS];
+	struct gate_order order;
 	struct gate_death death;
 
 	prctl(PR_SET_CHILD_SUBREAPER, 1L, 0L, 0L, 0L);
-	while (receive_ends(ends)) {
+	while (receive_order(&order, ends)) {
+		move_to_processor(order.processor);
 		pid_t process = fork();
 		if (process == 0) {
-			become_program(ends);
+			become_program(ends, order.flags);
 			return;
 		}
 		const struct gate_birth birth = { .process = process };

@@ -182,8 +182,14 @@ static bool was_passed_on(const struct trace *traces, size_t trace_count, const 
 	return false;
 }
 
-static enum status explain_difference(struct why *why, const char *path, uint64_t difference)
+/** `problem`: what the recorder knows to be missing; NULL: nothing. */
+static enum status explain_difference(struct why *why, const char *path, uint64_t difference,
+				      const char *problem)
 {
+	if (problem)
+		return why_set(why, STATUS_UNSUPPORTED,
+			       "'%s' differs from its recording at byte %" PRIu64 ": %s", path,
+			       difference, problem);
 	return why_set(why, STATUS_UNSUPPORTED,
 		       "'%s' differs from its recording at byte %" PRIu64
 		       ": it was changed past the calls that can be recorded (a shared memory "
@@ -218,7 +224,8 @@ static enum status check_file(struct trace *traces, size_t trace_count, struct t
 	}
 	if (status == STATUS_OK && !equal &&
 	    !was_passed_on(traces, trace_count, trace, path, final))
-		status = explain_difference(why, path, difference);
+		status = explain_difference(why, path, difference,
+					    trace_setting(trace, PRELOAD_PROBLEM_SETTING));
 	content_free(final);
 	content_free(present);
 	return status;
@@ -227,17 +234,17 @@ static enum status check_file(struct trace *traces, size_t trace_count, struct t
 enum status record_check_final(struct trace *traces, size_t trace_count, struct why *why)
 {
 	for (size_t i = 0; i < trace_count; i++) {
-		const char *problem = trace_setting(&traces[i], PRELOAD_PROBLEM_SETTING);
-		if (problem)
-			return why_set(why, STATUS_UNSUPPORTED,
-				       "the recording of '%s' has a gap: %s", traces[i].subject,
-				       problem);
 		for (size_t file = 0; file < traces[i].file_count; file++) {
 			enum status status =
 				check_file(traces, trace_count, &traces[i], (uint16_t)file, why);
 			if (status != STATUS_OK)
 				return status;
 		}
+		const char *problem = trace_setting(&traces[i], PRELOAD_PROBLEM_SETTING);
+		if (problem)
+			return why_set(why, STATUS_UNSUPPORTED,
+				       "the recording of '%s' has a gap: %s", traces[i].subject,
+				       problem);
 	}
 	return STATUS_OK;
 }

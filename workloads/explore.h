@@ -74,6 +74,8 @@ struct explore_result {
 	uint64_t classes;        /* different classes of completed runs; 0 unless counted */
 	uint64_t class_checksum; /* over them, whatever their order */
 	uint64_t duplicates;     /* completed runs of a class that was complete already */
+	uint64_t joined; /* of a program: runs that came together with others; strategy_join.h */
+	uint64_t parted; /* of a program: states that looked alike and went on otherwise */
 	uint64_t states;
 	uint64_t judged;
 	uint64_t distinct;

@@ -6,9 +6,11 @@
 
 #include "injector/gate_program.h"
 #include "workloads/program.h"
+#include "workloads/program_trail.h"
 
 enum {
 	PROGRAM_OPEN_ID = 1,
+	PROGRAM_FAILURES = 7,     /* kinds of them, as the program tells */
 	PROGRAM_LINE_BYTES = 240, /* of what the program said and nobody understood */
 };
 
@@ -21,6 +23,14 @@ struct program_request {
 	uint32_t id; /* in events; 0: it is no request */
 	bool waits;  /* the next one may be taken when it is done */
 	enum request_state state;
+	unsigned suspected; /* set of kinds of failures that may be its own */
+	bool is_troubled;   /* something failed while it kept the program from reading on */
+};
+
+/** Failures of one kind that nobody was found to have had yet. */
+struct program_failure {
+	size_t count;
+	int error;
 };
 
 /** What a read printed: the bytes of a dump, until the line that says whose they are. */
@@ -75,6 +85,8 @@ struct program {
 	char **argv;                     /* owned; NULL at the end */
 	bool stacks;
 	uint64_t steps_max;
+	struct fault_options faults;
+	unsigned gate_flags;   /* set of GATE_ORDER bits */
 	bool ignores_discards; /* the program was told to do nothing of them */
 	struct trace files;    /* only its files are used */
 	char folder[256];      /* of our own; "": not made */
@@ -89,8 +101,15 @@ struct program {
 	struct event_log told; /* requests and choices */
 	size_t *marks;         /* owned; events told at each rest */
 	size_t mark_count, mark_capacity;
-	size_t next;       /* command to be taken */
-	size_t waited_for; /* command that keeps the program from reading on; SIZE_MAX: none */
+	struct program_trail *trail; /* owned */
+	bool is_trail_wanted;
+	size_t next; /* command to be taken */
+	uint32_t faults_left;
+	struct program_failure failures[PROGRAM_FAILURES];
+	bool flush_failed;   /* of the file */
+	bool has_refused;    /* to open its image, because a call failed */
+	bool close_troubled; /* something failed while it was closed */
+	size_t waited_for;   /* command that keeps the program from reading on; SIZE_MAX: none */
 	bool is_open, is_closing;
 	struct program_dump dump;
 	struct nbd_client *client;     /* owned */
@@ -129,5 +148,8 @@ enum status program_console_listen(struct program *program, bool has_ended, enum
 
 /** Keep the last line of what the program said: it may tell why it ended. */
 void program_keep_line(struct program *program, const char *line);
+
+/** A call of the program was made to fail. */
+void program_failed(struct program *program, bool is_flush);
 
 #endif

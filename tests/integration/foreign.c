@@ -63,21 +63,26 @@ static void check_same(const struct event_log *first, const struct event_log *ag
 		     before, after);
 }
 
-void foreign_replay_random(struct foreign *foreign, unsigned long runs)
+void foreign_replay(struct foreign *foreign, const struct schedule *taken, uint64_t seed)
 {
 	struct event_log first;
-	struct schedule schedule;
 	event_log_init(&first);
+	copy_log(&first, program_log(foreign->program));
+	foreign_execute(foreign, strategy_replay_new(taken), NULL);
+	check_same(&first, program_log(foreign->program), seed);
+	event_log_release(&first);
+}
+
+void foreign_replay_random(struct foreign *foreign, unsigned long runs)
+{
+	struct schedule schedule;
 	schedule_init(&schedule);
 	for (uint64_t seed = 1; seed <= runs; seed++) {
 		foreign_execute(foreign, strategy_random_new(seed, 1), &schedule);
-		copy_log(&first, program_log(foreign->program));
-		foreign_execute(foreign, strategy_replay_new(&schedule), NULL);
-		check_same(&first, program_log(foreign->program), seed);
+		foreign_replay(foreign, &schedule, seed);
 	}
 	printf("%lu random runs, all identical when replayed\n", runs);
 	schedule_release(&schedule);
-	event_log_release(&first);
 }
 
 static unsigned count_kind(const struct event_log *log, enum event_kind kind)

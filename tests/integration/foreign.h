@@ -19,6 +19,10 @@ void foreign_close(struct foreign *foreign);
  * program's. `taken` (may be NULL) becomes its schedule. */
 void foreign_execute(struct foreign *foreign, struct strategy *strategy, struct schedule *taken);
 
+/** Execute `taken`, the schedule of the run in hand, again: the same event by event. `seed` is for
+ * the message. */
+void foreign_replay(struct foreign *foreign, const struct schedule *taken, uint64_t seed);
+
 /** Random runs with seeds 1 .. `runs`: replayed, each is the same event by event. */
 void foreign_replay_random(struct foreign *foreign, unsigned long runs);
 

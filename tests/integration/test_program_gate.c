@@ -7,6 +7,7 @@
 #include "tests/run_suite.h"
 
 #include <check.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -53,6 +54,165 @@ START_TEST(exhaustive_search_runs_every_order_of_writes_in_place)
 	foreign_open(&foreign, &qemu_io, text);
 	ck_assert_uint_eq(foreign_count_orders(&foreign, 512), 6);
 	foreign_close(&foreign);
+}
+END_TEST
+
+/* What is looked at in each run of a search, for as many runs. */
+typedef void look_at_run(void *context, struct foreign *test, const struct schedule *taken);
+
+static uint64_t search(struct foreign *test, uint64_t runs, look_at_run *look, void *context)
+{
+	struct strategy *strategy = strategy_dfs_new(false);
+	struct choice choice;
+	struct schedule taken;
+	uint64_t done = 0;
+	choice_init(&choice, strategy, NULL);
+	schedule_init(&taken);
+	for (; done < runs && choice_begin(&choice); done++) {
+		struct why why = { "" };
+		enum run_end end = program_run(test->program, &choice);
+		ck_assert_msg(program_status(test->program, &why) == STATUS_OK, "%s", why.text);
+		schedule_copy(&taken, &choice.taken);
+		look(context, test, &taken);
+		choice_end(&choice, end, 0);
+	}
+	ck_assert_ptr_null(strategy->ops->complaint(strategy));
+	schedule_release(&taken);
+	choice_release(&choice);
+	strategy_free(strategy);
+	return done;
+}
+
+/* What became of requests, in runs with one fault each at most. */
+struct failures {
+	uint64_t faults, failed, cut, refused;
+	bool alone; /* some run had a write that failed beside one that did not */
+};
+
+static void count_failures(void *context, struct foreign *test, const struct schedule *taken)
+{
+	struct failures *failures = context;
+	uint64_t faults = 0, failed = 0, written = 0;
+	const struct event_log *log = program_log(test->program);
+	for (size_t i = 0; i < log->count; i++) {
+		const struct event *event = &log->events[i];
+		bool is_told = event->kind == EVENT_REQUEST_COMPLETED;
+		faults += event->kind == EVENT_FAULT;
+		failures->cut += event->kind == EVENT_FAULT && event->result > 0;
+		failures->refused += is_told && event->op == REQUEST_OPEN && event->result < 0;
+		failed += is_told && event->op == REQUEST_WRITE && event->result == -EIO;
+		written += is_told && event->op == REQUEST_WRITE && event->result == 0;
+	}
+	ck_assert_uint_le(faults, 1);
+	ck_assert(faults == 1 || failed == 0);
+	failures->faults += faults;
+	failures->failed += failed;
+	failures->alone |= failed == 1 && written == 1;
+	foreign_replay(test, taken, 0);
+}
+
+START_TEST(errors_are_chosen_and_told_and_come_again_in_a_replay)
+{
+	static const char text[] = "#@ image size=64k cluster_size=4k\n"
+				   "aio_write -P 1 0 1k\naio_flush\n";
+	struct program_options options = {
+		.command = PROGRAM, .faults = { .kinds = FAULT_EIO | FAULT_SHORT, .faults_max = 1 }
+	};
+	struct foreign test;
+	struct failures failures = { 0 };
+	foreign_open(&test, &options, text);
+	ck_assert_uint_lt(search(&test, 400, count_failures, &failures), 400);
+	ck_assert_uint_gt(failures.failed, 0);
+	ck_assert_uint_gt(failures.cut, 0);
+	ck_assert_uint_gt(failures.refused, 0);
+	foreign_close(&test);
+}
+END_TEST
+
+/* qemu-io does not say which request failed. It shows when the others have completed. */
+START_TEST(of_two_requests_the_one_that_failed_is_found)
+{
+	static const char text[] = "#@ image size=64k cluster_size=4k\n"
+				   "#@ prepare write -P 7 0 8k\n"
+				   "aio_write -P 1 0 512\naio_write -P 2 4k 512\naio_flush\n";
+	struct program_options options = {
+		.command = PROGRAM,
+		.faults = { .points = "posix/io/rw/pwrite*", .kinds = FAULT_EIO, .faults_max = 1 }
+	};
+	struct foreign test;
+	struct failures failures = { 0 };
+	foreign_open(&test, &options, text);
+	search(&test, 60, count_failures, &failures);
+	ck_assert_uint_gt(failures.faults, 0);
+	ck_assert_uint_eq(failures.failed, failures.faults);
+	ck_assert(failures.alone);
+	foreign_close(&test);
+}
+END_TEST
+
+/* Orders that were seen: of two writes, and of a write's return and another's effect. */
+struct orders {
+	bool main_first, thread_first, between;
+};
+
+static void look_at_orders(void *context, struct foreign *test, const struct schedule *taken)
+{
+	struct orders *orders = context;
+	const struct event_log *log = program_log(test->program);
+	char order[3] = "";
+	size_t count = 0;
+	uint32_t in_effect = 0;
+	(void)taken;
+	for (size_t i = 0; i < log->count; i++) {
+		const struct event *event = &log->events[i];
+		if (event->op != IO_WRITE)
+			continue;
+		if (event->kind == EVENT_IO_EFFECT && event->length == 1 && count < 2)
+			order[count++] = (char)event_data(log, event)[0];
+		if (event->kind == EVENT_IO_EFFECT) {
+			orders->between |= in_effect != 0;
+			in_effect = event->id;
+		}
+		if (event->kind == EVENT_IO_COMPLETED && event->id == in_effect)
+			in_effect = 0;
+	}
+	orders->main_first |= strcmp(order, "mt") == 0;
+	orders->thread_first |= strcmp(order, "tm") == 0;
+}
+
+static struct orders orders_of(const char *command, const char *text, bool gate_all, bool split)
+{
+	const struct program_options options = { .command = command,
+						 .gate_all = gate_all,
+						 .split_completion = split };
+	struct foreign test;
+	struct orders orders = { 0 };
+	foreign_open(&test, &options, text);
+	search(&test, 100, look_at_orders, &orders);
+	foreign_close(&test);
+	return orders;
+}
+
+START_TEST(calls_of_the_main_thread_wait_when_all_do)
+{
+	static const char text[] = "#@ image size=64k cluster_size=4k\nwrite 0 512\n";
+	struct orders some = orders_of(HELPER " both {image}", text, false, false);
+	ck_assert(some.main_first && !some.thread_first);
+	struct orders all = orders_of(HELPER " both {image}", text, true, false);
+	ck_assert(all.main_first && all.thread_first);
+	/* A thread of which nobody told. */
+	struct orders hidden = orders_of(HELPER " hidden {image}", text, true, false);
+	ck_assert(hidden.main_first && hidden.thread_first);
+}
+END_TEST
+
+START_TEST(effects_and_returns_are_chosen_apart_when_split)
+{
+	static const char text[] = "#@ image size=64k cluster_size=4k\n"
+				   "#@ prepare write -P 7 0 8k\n"
+				   "aio_write -P 1 0 512\naio_write -P 2 4k 512\naio_flush\n";
+	ck_assert(!orders_of(PROGRAM, text, false, false).between);
+	ck_assert(orders_of(PROGRAM, text, false, true).between);
 }
 END_TEST
 
@@ -135,6 +295,10 @@ int main(int argc, char **argv)
 	tcase_set_timeout(tests, 0);
 	tcase_add_test(tests, random_runs_replayed_are_identical);
 	tcase_add_test(tests, exhaustive_search_runs_every_order_of_writes_in_place);
+	tcase_add_test(tests, errors_are_chosen_and_told_and_come_again_in_a_replay);
+	tcase_add_test(tests, of_two_requests_the_one_that_failed_is_found);
+	tcase_add_test(tests, calls_of_the_main_thread_wait_when_all_do);
+	tcase_add_test(tests, effects_and_returns_are_chosen_apart_when_split);
 	tcase_add_test(tests, the_log_has_what_reads_returned);
 	tcase_add_test(tests, a_program_that_never_rests_is_refused);
 	tcase_add_test(tests, a_program_that_dies_or_stands_still_is_a_run_that_did);

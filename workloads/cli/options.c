@@ -30,6 +30,8 @@ enum option_id {
 	OPTION_DEPTH,
 	OPTION_NO_SWAP,
 	OPTION_SYMMETRY,
+	OPTION_GATE_ALL,
+	OPTION_SPLIT_COMPLETION,
 	OPTION_RECOVERY,
 	OPTION_RESUME,
 	OPTION_SLICE,
@@ -81,6 +83,10 @@ static const struct option_spec option_specs[] = {
 	{ "image-dir", "DIR", OPTION_IMAGE_DIR,
 	  COMMAND_SWEEP | COMMAND_RUN | COMMAND_REPLAY | COMMAND_SHRINK,
 	  "where its images live (in memory)" },
+	{ "gate-all", NULL, OPTION_GATE_ALL, COMMAND_SWEEP | COMMAND_RUN,
+	  "its main thread's calls wait as well" },
+	{ "split-completion", NULL, OPTION_SPLIT_COMPLETION, COMMAND_SWEEP | COMMAND_RUN,
+	  "effect and return of a call are two steps" },
 	{ "policy", "NAME", OPTION_POLICY, ENGINE, "eager, delayed or cancel" },
 	{ "points", "io|all", OPTION_POINTS, ENGINE, "where other tasks may get a turn (all)" },
 	{ "faults", "K", OPTION_FAULTS, ENGINE, "at most K injected errors a run" },
@@ -219,6 +225,8 @@ static bool *flag_option(struct options *options, enum option_id id)
 	case OPTION_TWICE: return &options->twice;
 	case OPTION_NO_SWAP: return &options->no_swap;
 	case OPTION_SYMMETRY: return &options->symmetry;
+	case OPTION_GATE_ALL: return &options->gate_all;
+	case OPTION_SPLIT_COMPLETION: return &options->split_completion;
 	case OPTION_EVENTS: return &options->events;
 	case OPTION_STACKS: return &options->stacks;
 	case OPTION_BISECT: return &options->bisect;

@@ -87,6 +87,8 @@ struct options {
 	uint32_t depth; /* 0: not said */
 	bool no_swap;
 	bool symmetry;
+	bool gate_all;         /* of a program: its main thread's calls, too */
+	bool split_completion; /* of a program: effects and returns are two steps */
 	bool has_recovery;
 	uint32_t recovery;
 	const char *resume; /* a checkpoint */
