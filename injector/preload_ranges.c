@@ -30,6 +30,7 @@ static int waiting;   /* threads */
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t freed = PTHREAD_COND_INITIALIZER;
 static __thread int own_range = NO_RANGE;
+static __thread int depth; /* a signal's handler may call while its thread is in a call */
 static __thread int cancel_state;
 
 void preload_ranges_after_fork(void)
@@ -41,6 +42,7 @@ void preload_ranges_after_fork(void)
 	freed = empty;
 	range_end = waiting = 0;
 	own_range = NO_RANGE;
+	depth = 0;
 }
 
 static struct range range_of(const struct watched_open *open, const struct io_request *request)
@@ -77,12 +79,15 @@ static int find_place(const struct range *range)
 	return place;
 }
 
-/* A thread cancelled inside its call would keep its bytes for ever. */
+/* A thread cancelled inside its call would keep its bytes for ever. One that is interrupted in a
+ * call waits for nobody in the handler: it might be itself. */
 void recorder_begin_effect(const struct watched_open *open, const struct io_request *request)
 {
 	const struct range range = range_of(open, request);
 	int place;
 
+	if (depth++ > 0)
+		return;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	pthread_mutex_lock(&mutex);
 	while ((place = find_place(&range)) == NO_RANGE) {
@@ -97,6 +102,8 @@ void recorder_begin_effect(const struct watched_open *open, const struct io_requ
 
 void recorder_end_effect(void)
 {
+	if (--depth > 0)
+		return;
 	pthread_mutex_lock(&mutex);
 	ranges[own_range].used = false;
 	own_range = NO_RANGE;
