@@ -11,15 +11,13 @@
 
 #include <assert.h>
 #include <fiu-control.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define EVERY_POINT "*"
 #define BUG_PREFIX "engine/bug/"
-#define CUT_SUFFIX "/reduce"
-
-enum { NAME_BYTES = 96 };
 
 /* What stands for every point: "*" would be known bugs, too. */
 static const char *const every_point[] = { "posix/io/*", "libc/mm/*" };
@@ -32,15 +30,6 @@ static struct {
 	uint32_t faults_left;
 } run;
 
-static bool matches(const char *pattern, const char *name)
-{
-	size_t length = strlen(pattern);
-
-	if (length > 0 && pattern[length - 1] == '*')
-		return strncmp(pattern, name, length - 1) == 0;
-	return strcmp(pattern, name) == 0;
-}
-
 static bool has_suffix(const char *name, const char *suffix)
 {
 	size_t length = strlen(name);
@@ -52,12 +41,12 @@ static bool has_suffix(const char *name, const char *suffix)
 /** What may be chosen now that libfiu asks about point `name` of the call. */
 static void offered(struct fault_menu *menu, const char *name)
 {
-	char cut[NAME_BYTES];
-	bool is_cut = has_suffix(name, CUT_SUFFIX);
+	char cut[FAULT_POINT_BYTES];
+	bool is_cut = has_suffix(name, FAULT_CUT_SUFFIX);
 
-	snprintf(cut, sizeof(cut), "%s" CUT_SUFFIX, fault_asked.call->point);
+	snprintf(cut, sizeof(cut), "%s" FAULT_CUT_SUFFIX, fault_asked.call->point);
 	fault_menu_of(menu, fault_asked.call, run.kinds, !is_cut,
-		      is_cut || matches(run.pattern, cut));
+		      is_cut || fault_pattern_matches(run.pattern, cut));
 }
 
 static int decide(const char *name, int *failnum, void **failinfo, unsigned *flags)
@@ -92,6 +81,20 @@ static void enable(const char *pattern)
 {
 	if (fault_enable_external(pattern, decide) != 0)
 		abort();
+}
+
+void fault_options_to_trace(const struct fault_options *options, struct trace *trace)
+{
+	char kinds[FAULT_KINDS_BYTES];
+	char number[16];
+
+	snprintf(number, sizeof(number), "%" PRIu32, options->faults_max);
+	trace_add_setting(trace, "faults", number);
+	if (options->points)
+		trace_add_setting(trace, "fault_points", options->points);
+	fault_kinds_text(options->kinds ? options->kinds : FAULT_KINDS_ALL, kinds, sizeof(kinds));
+	if (options->faults_max)
+		trace_add_setting(trace, "fault_kinds", kinds);
 }
 
 void fault_point_begin(struct choice *choice, const struct fault_options *options)

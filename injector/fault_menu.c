@@ -131,3 +131,36 @@ void fault_menu_of(struct fault_menu *menu, const struct fault_call *call, unsig
 	add(menu, true, half);
 	add(menu, most.bytes != half.bytes, most);
 }
+
+bool fault_pattern_matches(const char *pattern, const char *name)
+{
+	size_t length = strlen(pattern);
+
+	if (length > 0 && pattern[length - 1] == '*')
+		return strncmp(pattern, name, length - 1) == 0;
+	return strcmp(pattern, name) == 0;
+}
+
+void fault_menu_matching(struct fault_menu *menu, const struct fault_call *call, unsigned kinds,
+			 const char *pattern)
+{
+	char cut[FAULT_POINT_BYTES];
+
+	snprintf(cut, sizeof(cut), "%s" FAULT_CUT_SUFFIX, call->point);
+	fault_menu_of(menu, call, kinds, fault_pattern_matches(pattern, call->point),
+		      fault_pattern_matches(pattern, cut));
+}
+
+enum fault_call_kind fault_menu_kind(enum io_op op)
+{
+	switch (op) {
+	case IO_READ: return FAULT_CALL_READ;
+	case IO_WRITE: return FAULT_CALL_WRITE;
+	case IO_FLUSH: return FAULT_CALL_FLUSH;
+	case IO_RESIZE:
+	case IO_ZERO:
+	case IO_PUNCH:
+	case IO_ALLOCATE: return FAULT_CALL_RESIZE;
+	}
+	return FAULT_CALL_RESIZE;
+}

@@ -3,6 +3,8 @@
 #ifndef INJECTOR_FAULT_MENU_H
 #define INJECTOR_FAULT_MENU_H
 
+#include "traces/event.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -45,8 +47,12 @@ struct fault {
 	uint64_t bytes; /* moved instead of all; 0: all */
 };
 
+/** Behind a point's name: the point of being cut short. */
+#define FAULT_CUT_SUFFIX "/reduce"
+
 enum {
 	FAULT_MENU_MAX = 8,
+	FAULT_POINT_BYTES = 96, /* of a point's name */
 	FAULT_KINDS_BYTES = 80, /* of the names of all kinds, with commas */
 };
 
@@ -59,6 +65,17 @@ struct fault_menu {
  * `cuts`: those of point "<point>", those of "<point>/reduce". */
 void fault_menu_of(struct fault_menu *menu, const struct fault_call *call, unsigned kinds,
 		   bool errors, bool cuts);
+
+/** As fault_menu_of(), of the faults whose points match `pattern`: a name of points, a trailing `*`
+ * allowed. */
+void fault_menu_matching(struct fault_menu *menu, const struct fault_call *call, unsigned kinds,
+			 const char *pattern);
+
+/** Does the point `name` match? */
+bool fault_pattern_matches(const char *pattern, const char *name);
+
+/** What kind of call an I/O is. */
+enum fault_call_kind fault_menu_kind(enum io_op op);
 
 /** A transfer that is cut to `bytes` bytes (0: about half), or nearly so: it is cut where two
  * sectors of the file meet and nowhere else. None if there is no such place, or no transfer. */

@@ -6,6 +6,7 @@
 
 #include "injector/choice.h"
 #include "injector/fault_menu.h"
+#include "traces/trace.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,6 +21,9 @@ struct fault_options {
 	unsigned kinds;     /* set of fault_kind bits; 0: all */
 	uint32_t faults_max;
 };
+
+/** Add to `trace` the settings that say so. */
+void fault_options_to_trace(const struct fault_options *options, struct trace *trace);
 
 /** Begin a run that may have faults as `options` say, which are copied. Nothing is enabled when
  * `faults_max` is 0 or `choice` is NULL; points enabled by others (fiu_enable, fiu-ctrl, fiu-run)

@@ -7,6 +7,7 @@
 #ifndef INJECTOR_GATE_H
 #define INJECTOR_GATE_H
 
+#include "injector/fault_menu.h"
 #include "traces/event.h"
 
 #include <stdint.h>
@@ -15,6 +16,7 @@
 /** A watched call on its way. Lives on the caller's stack. */
 struct io_call {
 	enum io_op op;
+	const char *point;          /* its failure point, libfiu's name; NULL: none */
 	uint16_t file;              /* index of the watched file */
 	uint64_t host_offset;       /* bytes */
 	uint64_t length;            /* bytes */
@@ -27,6 +29,9 @@ struct gate {
 	uint32_t (*actor)(void *context);
 	/** Return when `call` may take effect. */
 	void (*before_effect)(void *context, const struct io_call *call);
+	/** What goes wrong with the call that before_effect() just let go; nothing: the failure
+	 * points are asked. May be NULL: nothing ever. */
+	struct fault (*fault)(void *context);
 	/** `call` took effect: return when its caller may go on. */
 	void (*before_return)(void *context, const struct io_call *call);
 };

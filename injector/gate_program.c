@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,15 +62,14 @@ void gated_server_stop(struct gated_server *server)
 	*server = (struct gated_server){ .socket = -1 };
 }
 
-/** Hand the program's three ends over. */
-static bool send_ends(int socket, const int *ends)
+/** Hand the order and the program's three ends over. */
+static bool send_order(int socket, struct gate_order order, const int *ends)
 {
 	union {
 		struct cmsghdr header;
 		char bytes[CMSG_SPACE(GATE_BIRTH_DESCRIPTORS * sizeof(int))];
 	} control = { .bytes = { 0 } };
-	char nothing = 0;
-	struct iovec piece = { .iov_base = &nothing, .iov_len = 1 };
+	struct iovec piece = { .iov_base = &order, .iov_len = sizeof(order) };
 	struct msghdr message = { .msg_iov = &piece,
 				  .msg_iovlen = 1,
 				  .msg_control = control.bytes,
@@ -80,7 +80,7 @@ static bool send_ends(int socket, const int *ends)
 	header->cmsg_type = SCM_RIGHTS;
 	header->cmsg_len = CMSG_LEN(GATE_BIRTH_DESCRIPTORS * sizeof(int));
 	memcpy(CMSG_DATA(header), ends, GATE_BIRTH_DESCRIPTORS * sizeof(int));
-	return sendmsg(socket, &message, MSG_NOSIGNAL) == 1;
+	return sendmsg(socket, &message, MSG_NOSIGNAL) == (ssize_t)sizeof(order);
 }
 
 /** Receive a message of the server; false: it is gone, or says nothing. */
@@ -115,8 +115,36 @@ static enum status explain_no_server(struct gated_server *server,
 
 /* ---- a run ---- */
 
+/** Controller and program take turns, so they share the processor on which we are: waking somebody
+ * on another takes longer than most steps. Returns its number; -1: it is not known. */
+static int32_t stay_on_processor(struct gated_run *run)
+{
+	cpu_set_t one;
+	int present = sched_getcpu();
+
+	CPU_ZERO(&run->processors);
+	if (present < 0 || present >= CPU_SETSIZE ||
+	    sched_getaffinity(0, sizeof(run->processors), &run->processors) != 0)
+		return -1;
+	CPU_ZERO(&one);
+	CPU_SET((size_t)present, &one);
+	return sched_setaffinity(0, sizeof(one), &one) == 0 ? present : -1;
+}
+
+static void leave_processor(struct gated_run *run)
+{
+	if (CPU_COUNT(&run->processors) > 0)
+		(void)!sched_setaffinity(0, sizeof(run->processors), &run->processors);
+}
+
 enum status gated_start(struct gated_run *run, struct gated_server *server,
 			const struct record_options *options, struct why *why)
+{
+	return gated_start_with(run, server, options, 0, why);
+}
+
+enum status gated_start_with(struct gated_run *run, struct gated_server *server,
+			     const struct record_options *options, unsigned flags, struct why *why)
 {
 	int input[2] = { -1, -1 }, output[2] = { -1, -1 }, control[2] = { -1, -1 };
 	struct gate_birth birth = { .process = -1 };
@@ -132,7 +160,8 @@ enum status gated_start(struct gated_run *run, struct gated_server *server,
 		goto out;
 	}
 	const int ends[GATE_BIRTH_DESCRIPTORS] = { input[0], output[1], control[1] };
-	if (!send_ends(server->socket, ends) || !hear_server(server, &birth, sizeof(birth)))
+	const struct gate_order order = { .processor = stay_on_processor(run), .flags = flags };
+	if (!send_order(server->socket, order, ends) || !hear_server(server, &birth, sizeof(birth)))
 		status = explain_no_server(server, options, why);
 	else if (birth.process < 0)
 		status = why_set(why, STATUS_IO, "cannot start '%s' once more", options->argv[0]);
@@ -183,8 +212,22 @@ static enum status judge_question(const struct gated_run *run, struct why *why)
 		return why_set(why, STATUS_UNSUPPORTED,
 			       "more than %d calls of the program wait at a time",
 			       GATE_WIRE_CALLS_MAX);
+	case GATE_ASK_UNTOLD:
+		return why_set(why, STATUS_UNSUPPORTED,
+			       "this kernel does not say when a thread sleeps "
+			       "(/proc/PID/task/TID/syscall and schedstat), or the program has too "
+			       "many threads");
 	}
 	return why_set(why, STATUS_UNSUPPORTED, "the program asks what nobody knows");
+}
+
+/** Is it a question of `bytes` bytes, as many as its count of calls says? */
+static bool is_whole(const struct gate_ask *ask, ssize_t bytes)
+{
+	return bytes >= (ssize_t)offsetof(struct gate_ask, calls) &&
+	       ask->count <= GATE_WIRE_CALLS_MAX &&
+	       (size_t)bytes ==
+		       offsetof(struct gate_ask, calls) + ask->count * sizeof(ask->calls[0]);
 }
 
 enum status gated_wait(struct gated_run *run, enum gated_state *state, struct why *why)
@@ -211,24 +254,28 @@ enum status gated_wait(struct gated_run *run, enum gated_state *state, struct wh
 			ends[1].fd = -1;
 		if (!(ends[0].revents & (POLLIN | POLLHUP)))
 			continue;
-		if (got != (ssize_t)sizeof(run->ask))
+		if (!is_whole(&run->ask, got))
 			return STATUS_OK;
 		*state = GATED_RESTS;
 		return judge_question(run, why);
 	}
 }
 
-static void answer(struct gated_run *run, uint32_t call)
+static void answer(struct gated_run *run, const struct gate_answer *answer)
 {
-	const struct gate_answer answer = { .call = call };
-
 	/* A program that has died meanwhile shows at the next wait. */
-	(void)!send(run->control, &answer, sizeof(answer), MSG_NOSIGNAL);
+	(void)!send(run->control, answer, sizeof(*answer), MSG_NOSIGNAL);
 }
 
 void gated_let_go(struct gated_run *run, uint32_t call)
 {
-	answer(run, call);
+	answer(run, &(struct gate_answer){ .call = call });
+}
+
+void gated_let_fail(struct gated_run *run, uint32_t call, const struct fault *fault)
+{
+	answer(run,
+	       &(struct gate_answer){ .call = call, .error = fault->error, .bytes = fault->bytes });
 }
 
 void gated_feed(struct gated_run *run, const char *text)
@@ -238,7 +285,19 @@ void gated_feed(struct gated_run *run, const char *text)
 	/* Shorter than what a socket takes at once, and this one is empty. */
 	else if (send(run->input, text, strlen(text), MSG_NOSIGNAL) != (ssize_t)strlen(text))
 		gated_kill(run);
-	answer(run, GATE_ANSWER_COMMAND);
+	gated_go_on(run);
+}
+
+void gated_go_on(struct gated_run *run)
+{
+	answer(run, &(struct gate_answer){ .call = GATE_ANSWER_COMMAND });
+}
+
+void gated_terminate(struct gated_run *run)
+{
+	if (run->process > 0)
+		kill(run->process, SIGTERM);
+	answer(run, &(struct gate_answer){ .call = GATE_ANSWER_SIGNAL });
 }
 
 void gated_kill(struct gated_run *run)
@@ -261,6 +320,7 @@ enum status gated_finish(struct gated_run *run, struct gated_server *server,
 			status = explain_no_server(server, options, why);
 		result->wait_status = death.wait_status;
 	}
+	leave_processor(run);
 	if (run->process > 0 && status == STATUS_OK)
 		status = record_collect(options, &server->record, result, why);
 	close_end(&run->said);

@@ -8,9 +8,11 @@
 #ifndef INJECTOR_GATE_PROGRAM_H
 #define INJECTOR_GATE_PROGRAM_H
 
+#include "injector/fault_menu.h"
 #include "injector/gate_wire.h"
 #include "injector/record_program.h"
 
+#include <sched.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -37,7 +39,8 @@ struct gated_run {
 	int input; /* to its standard input; -1: closed */
 	int said;  /* from its standard output and error */
 	int control;
-	pid_t process; /* 0: it was not started */
+	pid_t process;        /* 0: it was not started */
+	cpu_set_t processors; /* on which we may be, beside this run */
 };
 
 /** Load the program; `options` as for record_program(). */
@@ -52,6 +55,11 @@ void gated_server_stop(struct gated_server *server);
 MUST_USE enum status gated_start(struct gated_run *run, struct gated_server *server,
 				 const struct record_options *options, struct why *why);
 
+/** As gated_start(), with a set of GATE_ORDER bits. */
+MUST_USE enum status gated_start_with(struct gated_run *run, struct gated_server *server,
+				      const struct record_options *options, unsigned flags,
+				      struct why *why);
+
 /** Wait for the end of the step in progress. STATUS_UNSUPPORTED: the program never comes to rest,
  * or is of a kind that the gate cannot hold; `why` says which. It is to be killed then. */
 MUST_USE enum status gated_wait(struct gated_run *run, enum gated_state *state, struct why *why);
@@ -59,8 +67,18 @@ MUST_USE enum status gated_wait(struct gated_run *run, enum gated_state *state, 
 /** Let call number `call` of the question go on. The next step begins. */
 void gated_let_go(struct gated_run *run, uint32_t call);
 
+/** Let call number `call` go on, and fail, or be cut short. */
+void gated_let_fail(struct gated_run *run, uint32_t call, const struct fault *fault);
+
 /** Give the program `text` to read; NULL: the end of its input. The next step begins. */
 void gated_feed(struct gated_run *run, const char *text);
+
+/** Let the program look once more at what it polls: something has come there, or may come. The next
+ * step begins. */
+void gated_go_on(struct gated_run *run);
+
+/** Ask the program to end (SIGTERM), which interrupts its wait. The next step begins. */
+void gated_terminate(struct gated_run *run);
 
 /** End the program at once. */
 void gated_kill(struct gated_run *run);

@@ -6,11 +6,13 @@
 
 #include <stdint.h>
 
-/** The variables that name the descriptors of the sockets: of a gated program, and of the server
- * that programs are forked from. */
+/** The variables that name the descriptors of the sockets: of a gated program ("399:3", with the
+ * flags of its order), and of the server that programs are forked from. */
 #define GATE_WIRE_VARIABLE "COWTIP_GATE"
 #define GATE_SERVER_VARIABLE "COWTIP_SERVER"
-#define GATE_WIRE_NUMBER "399"
+
+/** The variable that names the folder that a server removes when its controller is gone. */
+#define GATE_FOLDER_VARIABLE "COWTIP_FOLDER"
 
 enum {
 	/** The descriptors: high, because low numbers are for the program. */
@@ -23,6 +25,8 @@ enum {
 	/** Times in a row that the program may wait for its own clock with nothing to be decided.
 	 */
 	GATE_WIRE_TIMERS_MAX = 1000,
+	/** A failure point's name, the end included. */
+	GATE_WIRE_POINT_BYTES = 32,
 	/** Polls in a row that find nothing and do not wait. */
 	GATE_WIRE_POLLS_MAX = 1000000,
 };
@@ -32,6 +36,7 @@ enum gate_ask_kind {
 	GATE_ASK_RESTLESS, /* the program does not come to rest; it ends itself */
 	GATE_ASK_TIMERS,   /* it only waits for its own clock, again and again; likewise */
 	GATE_ASK_CROWD,    /* more calls wait than a message can hold; likewise */
+	GATE_ASK_UNTOLD,   /* nobody says whether it rests; likewise */
 };
 
 /** A call that waits. */
@@ -40,26 +45,45 @@ struct gate_wire_call {
 	uint32_t actor;
 	uint32_t id; /* as in events */
 	uint32_t file;
-	uint64_t host_offset, length; /* bytes */
+	uint32_t returns;                  /* it has taken effect, and would return */
+	uint64_t host_offset, length;      /* bytes */
+	uint64_t content;                  /* hash of what it writes */
+	char point[GATE_WIRE_POINT_BYTES]; /* its failure point; "": it cannot fail */
 };
 
-/** From the program. The calls are in the order of their identity. */
+/** From the program. The calls are in the order of their identity; there are no bytes behind the
+ * last of them. */
 struct gate_ask {
-	uint32_t kind;          /* enum gate_ask_kind */
-	uint32_t takes_command; /* it would read its standard input now */
+	uint32_t kind;           /* enum gate_ask_kind */
+	uint32_t takes_command;  /* it would read its standard input, or a socket, now */
+	uint32_t waits_for_room; /* it would write to a socket that is full */
 	uint32_t count;
 	struct gate_wire_call calls[GATE_WIRE_CALLS_MAX];
 };
 
-/** The answer: call number `call` goes on, or its standard input has something to read now. */
+/** The answer: call number `call` goes on, or there is something to read now, or a signal was sent
+ * and interrupts the wait. */
 #define GATE_ANSWER_COMMAND UINT32_MAX
+#define GATE_ANSWER_SIGNAL (UINT32_MAX - 1)
 struct gate_answer {
 	uint32_t call;
+	int32_t error;  /* with which the call fails; 0: it does not */
+	uint64_t bytes; /* to which a transfer is cut; 0: it is not */
 };
 
-/** To the server: descriptors come with a byte. The program's ends of its standard input, of its
- * standard output and error, and of its control socket, in this order. */
+/** What else waits at the gate. */
+enum gate_order_flag {
+	GATE_ORDER_ALL = 1 << 0,   /* calls of the main thread */
+	GATE_ORDER_SPLIT = 1 << 1, /* calls that have taken effect, once more */
+};
+
+/** To the server: start a run. With it come descriptors: the program's ends of its standard input,
+ * of its standard output and error, and of its control socket, in this order. */
 enum { GATE_BIRTH_DESCRIPTORS = 3 };
+struct gate_order {
+	int32_t processor; /* on which all threads take turns; -1: any */
+	uint32_t flags;    /* set of GATE_ORDER bits */
+};
 
 /** From the server: it has forked a program; and, later: that has ended. */
 struct gate_birth {

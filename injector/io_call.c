@@ -58,22 +58,8 @@ static void record_fault(struct event *event, const char *point, int32_t result)
 	recorder_append(event, &name, name.iov_len);
 }
 
-static enum fault_call_kind fault_kind_of(enum io_op op)
-{
-	switch (op) {
-	case IO_READ: return FAULT_CALL_READ;
-	case IO_WRITE: return FAULT_CALL_WRITE;
-	case IO_FLUSH: return FAULT_CALL_FLUSH;
-	case IO_RESIZE:
-	case IO_ZERO:
-	case IO_PUNCH:
-	case IO_ALLOCATE: return FAULT_CALL_RESIZE;
-	}
-	return FAULT_CALL_RESIZE;
-}
-
-/** Ask the failure point. What it says is recorded. */
-static struct fault ask_fault(struct flight *flight)
+/** Ask the gate, if there is one, and else the failure point. What they say is recorded. */
+static struct fault ask_fault(struct flight *flight, const struct gate *gate)
 {
 	const struct io_request *request = flight->request;
 	struct fault fault = { 0 };
@@ -81,10 +67,13 @@ static struct fault ask_fault(struct flight *flight)
 	if (!request->point)
 		return fault;
 	const struct fault_call call = { .point = request->point,
-					 .kind = fault_kind_of(request->op),
+					 .kind = fault_menu_kind(request->op),
 					 .host_offset = request->host_offset,
 					 .length = request->length };
-	fault = fault_point_ask(&call);
+	if (gate && gate->fault)
+		fault = gate->fault(gate->context);
+	if (fault.error == 0 && fault.bytes == 0)
+		fault = fault_point_ask(&call);
 	if (fault.error != 0 || fault.bytes != 0)
 		record_fault(&flight->event, request->point,
 			     fault.error != 0 ? -fault.error : (int32_t)fault.bytes);
@@ -142,7 +131,7 @@ static ssize_t take_effect(struct flight *flight)
 
 	recorder_touch_effect(flight->open, request);
 	if (locked)
-		recorder_lock();
+		recorder_begin_effect(flight->open, request);
 	ssize_t result = perform(flight);
 	if (recording) {
 		bool keeps_size = disk_mode_keeps_size(request->mode);
@@ -153,7 +142,7 @@ static ssize_t take_effect(struct flight *flight)
 		append(flight, EVENT_IO_EFFECT, has_data ? (size_t)result : 0);
 	}
 	if (locked)
-		recorder_unlock();
+		recorder_end_effect();
 	return result;
 }
 
@@ -222,10 +211,11 @@ ssize_t io_call_run(struct watched_open *open, const struct io_request *request)
 				.file = open->file,
 				.host_offset = request->host_offset,
 				.length = request->length,
-				.vector = request->vector };
+				.vector = request->vector,
+				.point = request->point };
 	if (gated)
 		gate->before_effect(gate->context, &call);
-	const struct fault fault = ask_fault(&flight);
+	const struct fault fault = ask_fault(&flight, gated ? gate : NULL);
 	ssize_t result = -fault.error;
 	if (fault.error == 0)
 		result = fault.bytes != 0 ? take_short_effect(&flight, fault.bytes)

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* The recorder's life in a foreign program: when it begins, what a fork does to it, when it ends.
  *
- * The stream is written with the real write(2), whole records at a time, in append mode: when the
- * program is killed, what was recorded is on file. It is begun when the first file is watched, so a
- * program that opens no image leaves no stream; that the library was there at all is told by an
- * empty file "<prefix>.loaded".
+ * The stream is written by preload_tail.c: when the program is killed, what was recorded is on
+ * file. It is begun when the first file is watched, so a program that opens no image leaves no
+ * stream; that the library was there at all is told by an empty file "<prefix>.loaded".
  *
  * A forked child goes on with descriptors that are watched already. It gets a stream of its own,
  * with the files as they are at its first call. A child of vfork(2) shares our memory and must not
@@ -13,6 +12,7 @@
 
 #include "injector/io_call.h"
 #include "injector/preload_gate.h"
+#include "injector/preload_rest.h"
 #include "injector/real.h"
 #include "injector/recorder.h"
 
@@ -52,6 +52,7 @@ static void forget_stream(void)
 {
 	if (preload.stream >= 0)
 		real()->close(preload.stream);
+	preload_tail_forget();
 	preload.stream = -1;
 	preload.problem = false;
 	preload.events = 0;
@@ -68,6 +69,7 @@ static void after_fork_in_child(void)
 
 	lock = unlocked;
 	watch_after_fork();
+	preload_ranges_after_fork();
 	forget_stream();
 	if (--lock_depth == 0)
 		pthread_setcancelstate(cancel_state, NULL);
@@ -106,32 +108,7 @@ __attribute__((constructor)) void preload_init(void)
 	pthread_once(&once, init);
 }
 
-static enum status put(void *context, const struct trace_span *spans, size_t span_count)
-{
-	struct iovec pieces[TRACE_SPANS_MAX];
-	size_t first = 0;
-
-	(void)context;
-	for (size_t i = 0; i < span_count; i++)
-		pieces[i] = io_piece(spans[i].bytes, spans[i].byte_count);
-	while (first < span_count) {
-		ssize_t put =
-			real()->writev(preload.stream, pieces + first, (int)(span_count - first));
-		if (put < 0 && errno == EINTR)
-			continue;
-		if (put < 0)
-			return STATUS_IO;
-		for (; first < span_count && (size_t)put >= pieces[first].iov_len; first++)
-			put -= (ssize_t)pieces[first].iov_len;
-		if (first < span_count) {
-			pieces[first].iov_base = (uint8_t *)pieces[first].iov_base + put;
-			pieces[first].iov_len -= (size_t)put;
-		}
-	}
-	return STATUS_OK;
-}
-
-static const struct trace_sink sink = { .put = put };
+static const struct trace_sink sink = { .put = preload_tail_put };
 
 /** The program's command line, with spaces between the arguments. */
 static void read_subject(char *subject, size_t subject_bytes)
@@ -155,7 +132,7 @@ static void read_subject(char *subject, size_t subject_bytes)
 static int create_stream(void)
 {
 	char path[PRELOAD_PATH_BYTES + 64];
-	int flags = O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC;
+	int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC;
 	int stream = -1;
 
 	for (int number = 0; stream < 0 && number < NAMES_PER_PROCESS; number++) {
@@ -170,6 +147,7 @@ static int create_stream(void)
 	}
 	if (stream < 0)
 		return -1;
+	preload_tail_open(path);
 	/* Low numbers are for the program: it may count on what it gets. */
 	int high = real()->fcntl(stream, F_DUPFD_CLOEXEC, (long)STREAM_DESCRIPTOR_LOWEST);
 	if (high < 0)
@@ -228,7 +206,8 @@ __attribute__((destructor)) static void end(void)
 		/* The program ended by itself: what it leaves behind is what it meant to leave. */
 		struct event finished = { .kind = EVENT_END, .op = RUN_FINISHED };
 		if (trace_put_event(&sink, &finished, NULL, 0) != STATUS_OK ||
-		    trace_put_end(&sink, preload.events + 1) != STATUS_OK)
+		    trace_put_end(&sink, preload.events + 1) != STATUS_OK ||
+		    preload_tail_flush() != STATUS_OK)
 			give_up("write");
 		preload.on = false;
 	}
@@ -250,6 +229,8 @@ void recorder_move_away(int descriptor)
 		if (other < 0)
 			give_up("move descriptor");
 	}
+	if (preload_rest_owns(descriptor))
+		preload_rest_lose();
 	preload_unlock();
 }
 

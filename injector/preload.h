@@ -53,6 +53,18 @@ void preload_init(void);
 void preload_lock(void);
 void preload_unlock(void);
 
+/** The stream's file was created: records may be gathered beside it (preload_tail.c). */
+void preload_tail_open(const char *stream_path);
+/** A forked child: what is gathered is its parent's. */
+void preload_tail_forget(void);
+/** The stream's sink. */
+enum status preload_tail_put(void *context, const struct trace_span *spans, size_t span_count);
+/** Write what is gathered into the stream's file. */
+MUST_USE enum status preload_tail_flush(void);
+
+/** In a forked child: no call is under way (preload_ranges.c). */
+void preload_ranges_after_fork(void);
+
 /** Where records go: the stream, begun when needed, with all files known so far. */
 const struct trace_sink *preload_sink(void);
 

@@ -18,7 +18,9 @@
  * happen any more, depending on luck.
  *
  * Only the main thread asks, and only when its event loop would sleep. Calls of the main thread
- * itself go straight through. A program whose main thread waits elsewhere never asks; the
+ * itself go straight through; or, when the controller wants all, it asks in front of each of them,
+ * too, and lets others go before it when it is told so. With split completions a call waits once
+ * more when it has taken effect. A program whose main thread waits elsewhere never asks; the
  * controller gives it up after a time. */
 #include "injector/preload_gate.h"
 
@@ -27,6 +29,7 @@
 #include "injector/gate_wire.h"
 #include "injector/intercept.h"
 #include "injector/preload.h"
+#include "injector/preload_rest.h"
 #include "injector/real.h"
 #include "injector/recorder.h"
 
@@ -38,6 +41,7 @@
 #include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,12 +61,16 @@ struct waiter {
 	struct event submitted; /* as it will be recorded */
 	uint64_t hash;          /* of what it writes */
 	uint64_t arrival;
-	uint32_t open; /* the futex: 1 when it may go on */
+	bool returns;       /* it waits for the second time */
+	const char *point;  /* may be NULL */
+	struct fault fault; /* with which it may go on */
+	uint32_t open;      /* the futex: 1 when it may go on */
 	struct waiter *next;
 };
 
 static struct {
 	bool on;
+	unsigned flags; /* set of GATE_ORDER bits */
 	pid_t main_thread;
 	pthread_mutex_t lock; /* for `waiting` and `arrivals` */
 	struct waiter *waiting;
@@ -75,6 +83,7 @@ static struct {
  * one went through. */
 static __thread struct event arriving;
 static __thread uint32_t signed_actor, signed_id;
+static __thread struct fault arranged;
 static __thread pid_t own_thread;
 
 static bool is_main_thread(void)
@@ -84,6 +93,11 @@ static bool is_main_thread(void)
 	return own_thread == gate.main_thread;
 }
 
+static bool is_gated_main(void)
+{
+	return gate.on && is_main_thread() && preload.process == getpid();
+}
+
 bool preload_gate_holds(void)
 {
 	return gate.on && preload.process == getpid() && !is_main_thread();
@@ -91,7 +105,7 @@ bool preload_gate_holds(void)
 
 bool preload_gate_owns(int descriptor)
 {
-	return gate.on && descriptor == GATE_WIRE_DESCRIPTOR;
+	return gate.on && (descriptor == GATE_WIRE_DESCRIPTOR || preload_rest_owns(descriptor));
 }
 
 bool preload_gate_sign(struct event *event)
@@ -109,37 +123,82 @@ bool preload_gate_sign(struct event *event)
 
 /* ---- the calls that wait ---- */
 
+static void ask_in_call(void);
+
 static uint64_t content_hash(const struct io_call *call)
 {
 	return call->op == IO_WRITE ? digest_vector(call->vector, (size_t)call->length) : 0;
 }
 
-static void wait_at_gate(void *context, const struct io_call *call)
+static void enter_gate(struct waiter *waiter)
 {
-	struct waiter waiter = { .submitted = arriving, .hash = content_hash(call) };
-
-	(void)context;
 	pthread_mutex_lock(&gate.lock);
-	waiter.arrival = ++gate.arrivals;
-	waiter.next = gate.waiting;
-	gate.waiting = &waiter;
+	waiter->arrival = ++gate.arrivals;
+	waiter->next = gate.waiting;
+	gate.waiting = waiter;
 	pthread_mutex_unlock(&gate.lock);
-	while (!__atomic_load_n(&waiter.open, __ATOMIC_ACQUIRE))
-		syscall(SYS_futex, &waiter.open, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
-	signed_actor = waiter.submitted.actor;
-	signed_id = waiter.submitted.id;
 }
 
-static void pass(void *context, const struct io_call *call)
+/** Wait, on a thread of the program: the main thread asks on its behalf, or, when it is the main
+ * thread itself, here. */
+static void wait_for_turn(struct waiter *waiter)
+{
+	enter_gate(waiter);
+	while (is_main_thread() && !waiter->open)
+		ask_in_call();
+	while (!__atomic_load_n(&waiter->open, __ATOMIC_ACQUIRE))
+		syscall(SYS_futex, &waiter->open, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
+}
+
+static void wait_at_gate(void *context, const struct io_call *call)
+{
+	struct waiter waiter = { .submitted = arriving,
+				 .hash = content_hash(call),
+				 .point = call->point };
+
+	(void)context;
+	/* The main thread has recorded its call's submission already, under its own name. */
+	if (is_main_thread())
+		waiter.submitted = (struct event){ .op = (uint8_t)call->op,
+						   .actor = MAIN_ACTOR,
+						   .file = call->file,
+						   .host_offset = call->host_offset,
+						   .length = call->length };
+	wait_for_turn(&waiter);
+	signed_actor = waiter.submitted.actor;
+	signed_id = waiter.submitted.id;
+	arranged = waiter.fault;
+}
+
+/** The call took effect: it may return, or waits once more, under the same name. */
+static void wait_to_return(void *context, const struct io_call *call)
+{
+	struct waiter waiter = { .submitted = { .op = (uint8_t)call->op,
+						.actor = signed_actor,
+						.id = signed_id,
+						.file = call->file,
+						.host_offset = call->host_offset,
+						.length = call->length },
+				 .hash = content_hash(call),
+				 .returns = true };
+
+	(void)context;
+	if (gate.flags & GATE_ORDER_SPLIT)
+		wait_for_turn(&waiter);
+}
+
+static struct fault take_fault(void *context)
 {
 	(void)context;
-	(void)call;
+	return arranged;
 }
 
 static uint32_t held_actor(void *context)
 {
 	(void)context;
-	return preload_gate_holds() ? MAIN_ACTOR + 1 : 0;
+	if (preload_gate_holds())
+		return MAIN_ACTOR + 1;
+	return (gate.flags & GATE_ORDER_ALL) && is_gated_main() ? MAIN_ACTOR : 0;
 }
 
 /** The order of identities: what the call is, never who makes it. The last resort is the order of
@@ -152,6 +211,8 @@ static int compare_waiters(const void *a, const void *b)
 
 	if (one->op != two->op)
 		return one->op < two->op ? -1 : 1;
+	if (left->returns != right->returns)
+		return right->returns ? -1 : 1;
 	if (one->file != two->file)
 		return one->file < two->file ? -1 : 1;
 	if (one->host_offset != two->host_offset)
@@ -170,16 +231,19 @@ _Noreturn static void give_up(enum gate_ask_kind kind)
 {
 	const struct gate_ask ask = { .kind = (uint32_t)kind };
 
-	(void)!send(GATE_WIRE_DESCRIPTOR, &ask, sizeof(ask), MSG_NOSIGNAL);
+	(void)!send(GATE_WIRE_DESCRIPTOR, &ask, offsetof(struct gate_ask, calls), MSG_NOSIGNAL);
 	_exit(EXIT_GIVEN_UP);
 }
 
-/** Wait until all other threads sleep. The clock decides only when to give up. */
-static void settle(void)
+/** Wait until all other threads sleep. The clock decides only when to give up. `has_woken`: some
+ * were woken just now. */
+static void settle(bool has_woken)
 {
 	struct timespec begun = { 0 }, now;
 
-	while (!preload_rest_reached()) {
+	while (!preload_rest_reached(has_woken)) {
+		if (!preload_rest_is_told())
+			give_up(GATE_ASK_UNTOLD);
 		clock_gettime(CLOCK_MONOTONIC, &now);
 		if (begun.tv_sec == 0)
 			begun = now;
@@ -233,66 +297,125 @@ static void let_go(struct waiter *waiter)
 		link = &(*link)->next;
 	*link = waiter->next;
 	pthread_mutex_unlock(&gate.lock);
-	gate.used[waiter->submitted.actor - MAIN_ACTOR - 1] = false;
+	if (waiter->submitted.actor != MAIN_ACTOR &&
+	    (waiter->returns || !(gate.flags & GATE_ORDER_SPLIT)))
+		gate.used[waiter->submitted.actor - MAIN_ACTOR - 1] = false;
 	__atomic_store_n(&waiter->open, 1, __ATOMIC_RELEASE);
 	syscall(SYS_futex, &waiter->open, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
-	settle();
+	settle(true);
 }
 
-/** Ask, and do as we are told. A controller that is gone means the end. */
-static void ask(struct waiter *const *waiters, size_t count, bool takes_command)
+static struct gate_wire_call on_wire(const struct waiter *waiter)
+{
+	const struct event *event = &waiter->submitted;
+	struct gate_wire_call call = { .op = event->op,
+				       .actor = event->actor,
+				       .id = event->id,
+				       .file = event->file,
+				       .returns = waiter->returns,
+				       .host_offset = event->host_offset,
+				       .length = event->length,
+				       .content = waiter->hash };
+
+	if (waiter->point)
+		snprintf(call.point, sizeof(call.point), "%s", waiter->point);
+	return call;
+}
+
+/** What the main thread waits for, as far as it comes from outside. */
+struct wishes {
+	bool input; /* its standard input, or what a client sends */
+	bool room;  /* to send something to a client */
+};
+
+/** Receive the answer. A signal that the controller sent before it is handled by then. */
+static bool hear(struct gate_answer *answer)
+{
+	ssize_t got;
+
+	do
+		got = recv(GATE_WIRE_DESCRIPTOR, answer, sizeof(*answer), 0);
+	while (got < 0 && errno == EINTR);
+	return got == (ssize_t)sizeof(*answer);
+}
+
+/** Ask, and do as we are told. A controller that is gone means the end. Returns the answer. */
+static uint32_t ask(struct waiter *const *waiters, size_t count, const struct wishes *wishes)
 {
 	static struct gate_ask question;
+	size_t bytes = offsetof(struct gate_ask, calls) + count * sizeof(question.calls[0]);
 	struct gate_answer answer;
 	const struct event mark = { .kind = EVENT_SWITCH, .actor = MAIN_ACTOR };
 
-	question = (struct gate_ask){ .kind = GATE_ASK_REST,
-				      .takes_command = takes_command,
-				      .count = (uint32_t)count };
-	for (size_t i = 0; i < count; i++) {
-		const struct event *event = &waiters[i]->submitted;
-		question.calls[i] = (struct gate_wire_call){ .op = event->op,
-							     .actor = event->actor,
-							     .id = event->id,
-							     .file = event->file,
-							     .host_offset = event->host_offset,
-							     .length = event->length };
-	}
+	question.kind = GATE_ASK_REST;
+	question.takes_command = wishes->input;
+	question.waits_for_room = wishes->room;
+	question.count = (uint32_t)count;
+	for (size_t i = 0; i < count; i++)
+		question.calls[i] = on_wire(waiters[i]);
 	/* Where the controller's own events belong in the recording. */
 	recorder_append(&mark, NULL, 0);
 	fflush(stdout);
-	if (send(GATE_WIRE_DESCRIPTOR, &question, sizeof(question), MSG_NOSIGNAL) !=
-		    (ssize_t)sizeof(question) ||
-	    recv(GATE_WIRE_DESCRIPTOR, &answer, sizeof(answer), 0) != (ssize_t)sizeof(answer))
+	if (send(GATE_WIRE_DESCRIPTOR, &question, bytes, MSG_NOSIGNAL) != (ssize_t)bytes ||
+	    !hear(&answer))
 		_exit(EXIT_GIVEN_UP);
-	if (answer.call < count)
-		let_go(waiters[answer.call]);
+	if (answer.call >= count)
+		return answer.call;
+	waiters[answer.call]->fault =
+		(struct fault){ .error = answer.error, .bytes = answer.bytes };
+	let_go(waiters[answer.call]);
+	return answer.call;
 }
 
-/** At rest: let the controller decide. False: there is nothing to decide, and the program may wait
- * for its clock. */
-static bool decide(bool takes_command, bool has_timeout)
+/** The main thread is about to do I/O itself, and waits like all others. */
+static void ask_in_call(void)
+{
+	const struct wishes none = { false, false };
+	struct waiter *waiters[GATE_WIRE_CALLS_MAX];
+
+	settle(false);
+	size_t count = gather(waiters);
+	ask(waiters, count, &none);
+}
+
+/** What became of a rest. */
+enum decision { DECIDED, UNDECIDED, INTERRUPTED };
+
+/** At rest: let the controller decide. UNDECIDED: there is nothing to decide, and the program may
+ * wait for its clock. */
+static enum decision decide(const struct wishes *wishes, bool has_timeout)
 {
 	struct waiter *waiters[GATE_WIRE_CALLS_MAX];
 	size_t count = gather(waiters);
 
-	if (count == 0 && !takes_command && has_timeout) {
+	if (count == 0 && !wishes->input && has_timeout) {
 		if (++gate.timers > GATE_WIRE_TIMERS_MAX)
 			give_up(GATE_ASK_TIMERS);
-		return false;
+		return UNDECIDED;
 	}
 	gate.timers = 0;
-	ask(waiters, count, takes_command);
-	return true;
+	return ask(waiters, count, wishes) == GATE_ANSWER_SIGNAL ? INTERRUPTED : DECIDED;
 }
 
-/** Would the program read its standard input when there were something? */
-static bool wants_input(const struct pollfd *files, nfds_t count)
+static bool is_socket(int descriptor)
 {
-	for (nfds_t i = 0; i < count; i++)
-		if (files[i].fd == STDIN_FILENO && (files[i].events & POLLIN))
-			return true;
-	return false;
+	int type;
+	socklen_t bytes = sizeof(type);
+
+	return getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &type, &bytes) == 0;
+}
+
+static struct wishes find_wishes(const struct pollfd *files, nfds_t count)
+{
+	struct wishes wishes = { false, false };
+
+	for (nfds_t i = 0; i < count; i++) {
+		if (files[i].fd != STDIN_FILENO && !is_socket(files[i].fd))
+			continue;
+		wishes.input |= (files[i].events & POLLIN) != 0;
+		wishes.room |= (files[i].events & POLLOUT) != 0;
+	}
+	return wishes;
 }
 
 typedef int poll_call(struct pollfd *files, nfds_t count, const struct timespec *timeout,
@@ -313,12 +436,16 @@ static int gated_poll(poll_call *next, struct pollfd *files, nfds_t count,
 			return ready;
 		}
 		gate.polls = 0;
-		settle();
+		settle(false);
 		ready = next(files, count, &at_once, signals);
 		if (ready != 0)
 			return ready;
-		if (!decide(wants_input(files, count), timeout != NULL))
-			return next(files, count, timeout, signals);
+		const struct wishes wishes = find_wishes(files, count);
+		switch (decide(&wishes, timeout != NULL)) {
+		case DECIDED: break;
+		case UNDECIDED: return next(files, count, timeout, signals);
+		case INTERRUPTED: errno = EINTR; return -1;
+		}
 	}
 }
 
@@ -333,11 +460,6 @@ static void find(void *pointer, const char *name)
 	if (!address)
 		address = dlsym(RTLD_NEXT, name);
 	memcpy(pointer, &address, sizeof(address));
-}
-
-static bool is_gated_main(void)
-{
-	return gate.on && is_main_thread() && preload.process == getpid();
 }
 
 INTERCEPT_EXPORT int ppoll(struct pollfd *files, nfds_t count, const struct timespec *timeout,
@@ -364,6 +486,40 @@ INTERCEPT_EXPORT int poll(struct pollfd *files, nfds_t count, int milliseconds)
 	return ppoll(files, count, milliseconds < 0 ? NULL : &timeout, NULL);
 }
 
+/** How a thread begins: on the heap, until it has begun. */
+struct birth {
+	void *(*start)(void *);
+	void *argument;
+};
+
+static void *be_born(void *argument)
+{
+	const struct birth birth = *(const struct birth *)argument;
+
+	free(argument);
+	preload_rest_enter();
+	return birth.start(birth.argument);
+}
+
+INTERCEPT_EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+				    void *(*start)(void *), void *argument)
+{
+	static int (*next)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+
+	if (!next)
+		find(&next, "pthread_create");
+	if (!gate.on || preload.process != getpid())
+		return next(thread, attributes, start, argument);
+	struct birth *birth = malloc(sizeof(*birth));
+	if (!birth)
+		return EAGAIN;
+	*birth = (struct birth){ start, argument };
+	int error = next(thread, attributes, be_born, birth);
+	if (error != 0)
+		free(birth);
+	return error;
+}
+
 INTERCEPT_EXPORT int pthread_cond_signal(pthread_cond_t *condition)
 {
 	static int (*next)(pthread_cond_t *);
@@ -372,7 +528,7 @@ INTERCEPT_EXPORT int pthread_cond_signal(pthread_cond_t *condition)
 		find(&next, "pthread_cond_signal");
 	int result = next(condition);
 	if (is_gated_main())
-		settle();
+		settle(true);
 	return result;
 }
 
@@ -384,7 +540,7 @@ INTERCEPT_EXPORT int pthread_cond_broadcast(pthread_cond_t *condition)
 		find(&next, "pthread_cond_broadcast");
 	int result = next(condition);
 	if (is_gated_main())
-		settle();
+		settle(true);
 	return result;
 }
 
@@ -396,7 +552,7 @@ INTERCEPT_EXPORT int sem_post(sem_t *semaphore)
 		find(&next, "sem_post");
 	int result = next(semaphore);
 	if (is_gated_main())
-		settle();
+		settle(true);
 	return result;
 }
 
@@ -404,12 +560,17 @@ void preload_gate_init(void)
 {
 	static const struct gate closed = { .actor = held_actor,
 					    .before_effect = wait_at_gate,
-					    .before_return = pass };
+					    .fault = take_fault,
+					    .before_return = wait_to_return };
 	const char *descriptor = getenv(GATE_WIRE_VARIABLE);
 
-	if (!descriptor || strtol(descriptor, NULL, 10) != GATE_WIRE_DESCRIPTOR)
+	char *colon = NULL;
+
+	if (!descriptor || strtol(descriptor, &colon, 10) != GATE_WIRE_DESCRIPTOR)
 		return;
+	gate.flags = *colon == ':' ? (unsigned)strtoul(colon + 1, NULL, 10) : 0;
 	gate.main_thread = getpid();
+	preload_rest_init();
 	gate.on = true;
 	/* What the program says is read at each rest, in as few pieces as possible. */
 	setvbuf(stdout, NULL, _IOFBF, OUTPUT_BUFFER_BYTES);

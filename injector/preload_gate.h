@@ -23,8 +23,4 @@ bool preload_gate_sign(struct event *event);
 /** Is `descriptor` the one that leads to the controller? */
 bool preload_gate_owns(int descriptor);
 
-/** Does every thread but the calling one sleep? When it returns true there was a moment during the
- * call at which all of them did. See preload_rest.c. */
-bool preload_rest_reached(void);
-
 #endif

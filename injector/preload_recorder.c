@@ -28,6 +28,14 @@ static struct {
 static uint32_t label_count;
 static pid_t labels_of; /* the process whose stream has them */
 
+/** The stack that this thread came with last: most often it comes with the same again. */
+static __thread struct {
+	uintptr_t addresses[TRACE_FRAMES_MAX];
+	size_t count;
+	pid_t process; /* in whose stream it is */
+	uint32_t label;
+} last_stack;
+
 bool recorder_is_on(void)
 {
 	return preload.on;
@@ -122,6 +130,30 @@ static void forget_foreign_labels(void)
 	module_count = 0;
 }
 
+static bool is_last_stack(const uintptr_t *addresses, size_t count)
+{
+	return last_stack.process == preload.process && last_stack.count == count &&
+	       memcmp(last_stack.addresses, addresses, count * sizeof(*addresses)) == 0;
+}
+
+/** Make these return addresses the thread's last stack, with its label. */
+static void label_stack(const uintptr_t *addresses, size_t count)
+{
+	preload_lock();
+	const struct trace_sink *sink = preload.on ? preload_sink() : NULL;
+	last_stack.label = 0;
+	if (sink) {
+		struct trace_stack stack;
+		forget_foreign_labels();
+		make_stack(&stack, sink, addresses, count);
+		last_stack.label = stack_label(sink, &stack);
+	}
+	memcpy(last_stack.addresses, addresses, count * sizeof(*addresses));
+	last_stack.count = count;
+	last_stack.process = preload.process;
+	preload_unlock();
+}
+
 /* Nobody looks at the stacks of a foreign program's threads. */
 void recorder_clear_stack(void)
 {
@@ -137,17 +169,9 @@ void recorder_begin_call(struct event *event)
 		event->actor = actor_number();
 		event->id = preload_next_id();
 	}
-	if (count == 0)
-		return;
-	preload_lock();
-	const struct trace_sink *sink = preload.on ? preload_sink() : NULL;
-	if (sink) {
-		struct trace_stack stack;
-		forget_foreign_labels();
-		make_stack(&stack, sink, addresses, count);
-		event->stack = stack_label(sink, &stack);
-	}
-	preload_unlock();
+	if (count != 0 && !is_last_stack(addresses, count))
+		label_stack(addresses, count);
+	event->stack = count != 0 ? last_stack.label : 0;
 }
 
 /** Cut `vector` to its first `data_bytes` bytes. Returns how many spans that takes; 0: more than a
@@ -191,16 +215,6 @@ void recorder_append(const struct event *event, const struct iovec *vector, size
 void recorder_gap(const char *text)
 {
 	preload_problem(text);
-}
-
-void recorder_lock(void)
-{
-	preload_lock();
-}
-
-void recorder_unlock(void)
-{
-	preload_unlock();
 }
 
 /* Footprints serve a search, which a recording is not. */

@@ -5,99 +5,192 @@
  *
  *      we look at A: asleep    B wakes A, goes to sleep    we look at B: asleep      all asleep?
  *
- * So we look twice, and count. Each thread's count of context switches grows when it leaves the
- * processor. Between the looks, which we take of each thread in turn,
+ * So we count. Of each thread the kernel says
  *
- *      first look       state: sleeping;                                         count n
- *      second look      off the processor ("/proc/self/task/N/syscall" says more than "running",
- *                       which the kernel says of a thread that it has seen off it);
- *                       then state: sleeping;                                    count n
+ *      "schedstat"      how often it was given a processor: the number grows before it runs
+ *      "syscall"        "running", but for a thread that waits for something and that the kernel
+ *                       has seen off the processor and off its queue
+ *      "stat"           its state: S for one that sleeps, D for one that waits for a disk and will
+ *                       go on by itself, R for one that runs or was woken to run
+ *      "wchan"          "0", but for a thread that waits, off the queue, and was not woken
  *
- * a thread did not run: to be off the processor at the second look it would have had to leave it,
- * and its count would be n + 1. So each of them slept from its first look to its second. All of
- * these spans contain the moment between the two rounds. At that moment everybody slept, and the
- * only one who could have woken anybody, the calling thread, was busy here.
+ * A thread is *settled* at count n when it was counted n times, then seen off the processor, then
+ * in state S, then counted n times again. From the second to the last of these it did nothing, as
+ * it would have been given a processor, and counted, first. It was not even woken: it would have
+ * been in state R until it ran. (One that is being woken has a state that is neither, which
+ * "syscall" does not tell from sleep; but it cannot become S without running.)
  *
- * A thread may also make another one, behind our back when the list of threads was read before, and
- * go to sleep before its first look. The new one is in the list then: it is read once more in the
- * end, and must be the same.
+ * It sleeps on as long as it is not woken: at any later time when "wchan" is not "0" and the count
+ * is n still. So a look is
  *
- * (The state alone is not enough: a thread calls itself sleeping shortly before it leaves the
- * processor, and may think better of it. Where a kernel is built without the file "syscall" the
- * states and counts have to do.)
+ *      who has run since it was settled is settled anew
+ *      ------------- moment M -------------
+ *      of each: "wchan", and the count once more
  *
- * A thread that waits for a disk is not at rest (state D): it will go on by itself. One that sleeps
- * for a time (a timer) is, and wakes later: the next question finds it. */
-#include "injector/preload_gate.h"
+ * and when it succeeds, each slept from some time before M to some time after it. At M everybody
+ * slept, and the only one who could have woken anybody, the calling thread, was busy here.
+ *
+ * "Everybody" is a list that must be whole. At M the kernel is asked how many threads there are
+ * (the links of the folder "task"). As many as are on the list; and those on the list lived at M,
+ * since they were there after it. So nobody else was. Threads enter themselves when they are
+ * created (preload_gate.c); when some did not, the folder is read.
+ *
+ * One that sleeps for a time (a timer) is at rest, and wakes later: the next question finds it.
+ *
+ * Looking is most of what a step costs. So the files are kept open, out of the way of the program's
+ * own descriptors. They are those of /proc/TID, not of /proc/PID/task/TID: when many threads of one
+ * process end together, the kernel takes long to forget what was opened in their common folder. */
+#include "injector/preload_rest.h"
 
 #include "injector/real.h"
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 enum {
 	THREADS_MAX = 256,
-	STATUS_BYTES = 4096,
 	ENTRIES_BYTES = 8192,
 	LABEL_BYTES = 64,
-	LINE_BYTES = 256
+	TEXT_BYTES = 512,
+	DESCRIPTOR_LOWEST = 410,
+	/** Looks at which the list was not whole before the folder is read. */
+	PATIENCE = 1000,
 };
 
-/** A thread as it was at the first look. */
-struct sleeper {
-	long thread;
-	uint64_t switches;
+/** What is asked of a thread. */
+enum fact { FACT_COUNT, FACT_CALL, FACT_STATE, FACT_WAIT, FACTS };
+
+static const char *const fact_names[FACTS] = { "schedstat", "syscall", "stat", "wchan" };
+
+/** A thread of the program. */
+struct thread {
+	long number;
+	int files[FACTS];  /* descriptors */
+	uint64_t arrivals; /* how often it was given a processor, when last counted */
+	bool settled;      /* at this count */
+	bool listed;       /* by the kernel, when last asked */
 };
 
-/** Read a small file of /proc into `text`; false: it is gone. */
-static bool read_small(char *text, size_t text_bytes, const char *path)
+/* All of them but the calling one, as far as is known. */
+static struct {
+	int folder;        /* descriptor of "task" */
+	long links;        /* of the folder, beside one for each thread */
+	bool stale;        /* somebody is gone */
+	bool silent;       /* the kernel does not say what is needed */
+	bool lost;         /* the program took one of the descriptors: open all anew */
+	uint32_t patience; /* looks at which somebody was missing */
+	int count;
+	struct thread threads[THREADS_MAX];
+	long born[THREADS_MAX]; /* threads that entered themselves; 0: free */
+} known = { .folder = -1 };
+
+/** Open a file of /proc under a high number; -1: it is not there. */
+static int open_kept(const char *path, int flags)
 {
-	int file = real()->open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t got = file < 0 ? -1 : real()->read(file, text, text_bytes - 1);
+	int low = real()->open(path, O_RDONLY | O_CLOEXEC | flags, 0);
+	int high = low < 0 ? -1 : real()->fcntl(low, F_DUPFD_CLOEXEC, (long)DESCRIPTOR_LOWEST);
 
-	if (file >= 0)
-		real()->close(file);
+	if (high < 0)
+		return low;
+	real()->close(low);
+	return high;
+}
+
+/** How many links has the folder? One more for each thread. */
+static long count_links(void)
+{
+	struct stat status;
+
+	return real()->fstat(known.folder, &status) == 0 ? (long)status.st_nlink : -1;
+}
+
+void preload_rest_init(void)
+{
+	known.folder = open_kept("/proc/self/task", O_DIRECTORY);
+	known.links = count_links() - 1;
+}
+
+/** Read a small file of /proc anew; false: what it tells of is gone. */
+static bool ask_kernel(const struct thread *thread, enum fact fact, char *text, size_t text_bytes)
+{
+	ssize_t got = real()->pread(thread->files[fact], text, text_bytes - 1, 0);
+
 	text[got > 0 ? got : 0] = '\0';
+	known.stale |= got <= 0;
 	return got > 0;
 }
 
-static uint64_t number_behind(const char *text, const char *label)
-{
-	const char *at = strstr(text, label);
+/* ---- who is there ---- */
 
-	return at ? strtoull(at + strlen(label), NULL, 10) : 0;
+static void forget_thread(int index)
+{
+	for (int fact = 0; fact < FACTS; fact++)
+		if (known.threads[index].files[fact] >= 0)
+			real()->close(known.threads[index].files[fact]);
+	known.threads[index] = known.threads[--known.count];
 }
 
-/** Look at one thread: how often it left the processor. False: it does not sleep. A thread that is
- * gone sleeps well. */
-static bool look(long thread, uint64_t *switches)
+/** Put thread `number` on the list, if it is not there. */
+static void add_thread(long number)
 {
 	char path[LABEL_BYTES];
-	char text[STATUS_BYTES];
 
-	*switches = 0;
-	snprintf(path, sizeof(path), "/proc/self/task/%ld/status", thread);
-	if (!read_small(text, sizeof(text), path))
-		return true;
-	const char *state = strstr(text, "\nState:\t");
-	*switches = number_behind(text, "\nvoluntary_ctxt_switches:\t") +
-		    number_behind(text, "\nnonvoluntary_ctxt_switches:\t");
-	return state && (state[8] == 'S' || state[8] == 'Z' || state[8] == 'X');
+	for (int i = 0; i < known.count; i++) {
+		if (known.threads[i].number == number) {
+			known.threads[i].listed = true;
+			return;
+		}
+	}
+	if (known.count == THREADS_MAX) {
+		known.silent = true;
+		return;
+	}
+	struct thread *thread = &known.threads[known.count++];
+	*thread = (struct thread){ .number = number, .listed = true };
+	for (int fact = 0; fact < FACTS; fact++) {
+		snprintf(path, sizeof(path), "/proc/%ld/%s", number, fact_names[fact]);
+		thread->files[fact] = open_kept(path, 0);
+	}
 }
 
-/** Has the kernel seen the thread off the processor? */
-static bool is_off_processor(long thread)
+void preload_rest_enter(void)
 {
-	char path[LABEL_BYTES];
-	char text[LINE_BYTES];
+	long number = syscall(SYS_gettid);
 
-	snprintf(path, sizeof(path), "/proc/self/task/%ld/syscall", thread);
-	return !read_small(text, sizeof(text), path) || strncmp(text, "running", 7) != 0;
+	for (int i = 0; i < THREADS_MAX; i++) {
+		long nobody = 0;
+		if (__atomic_compare_exchange_n(&known.born[i], &nobody, number, false,
+						__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+			return;
+	}
+}
+
+/** Put those who entered themselves on the list. */
+static void take_born(void)
+{
+	for (int i = 0; i < THREADS_MAX; i++) {
+		long number = __atomic_load_n(&known.born[i], __ATOMIC_ACQUIRE);
+		if (number == 0)
+			continue;
+		add_thread(number);
+		__atomic_store_n(&known.born[i], 0, __ATOMIC_RELEASE);
+	}
+}
+
+static void drop_dead(void)
+{
+	char text[TEXT_BYTES];
+
+	for (int i = known.count; i-- > 0;)
+		if (!ask_kernel(&known.threads[i], FACT_COUNT, text, sizeof(text)))
+			forget_thread(i);
 }
 
 /** What the kernel fills a directory's listing with. */
@@ -109,57 +202,174 @@ struct entry {
 	char name[];
 };
 
-/** The program's threads but the calling one. Returns how many; -1: too many, or unknown. */
-static int list_threads(struct sleeper *sleepers)
+/** List the threads as the kernel does. */
+static void list_threads(void)
 {
 	_Alignas(struct entry) char entries[ENTRIES_BYTES];
 	long self = syscall(SYS_gettid);
-	int count = 0;
-	int folder = real()->open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	long got;
 
-	for (;;) {
-		long got =
-			folder < 0 ? -1 : syscall(SYS_getdents64, folder, entries, sizeof(entries));
-		if (got <= 0) {
-			count = got < 0 ? -1 : count;
-			break;
-		}
-		for (long at = 0; at < got && count < THREADS_MAX;) {
+	for (int i = 0; i < known.count; i++)
+		known.threads[i].listed = false;
+	real()->lseek(known.folder, 0, SEEK_SET);
+	while ((got = syscall(SYS_getdents64, known.folder, entries, sizeof(entries))) > 0) {
+		for (long at = 0; at < got;) {
 			const struct entry *entry = (const void *)(entries + at);
 			long thread = strtol(entry->name, NULL, 10);
 			if (thread > 0 && thread != self)
-				sleepers[count++].thread = thread;
+				add_thread(thread);
 			at += entry->bytes;
 		}
 	}
-	if (folder >= 0)
-		real()->close(folder);
-	return count < THREADS_MAX ? count : -1;
+	for (int i = known.count; i-- > 0;)
+		if (!known.threads[i].listed)
+			forget_thread(i);
 }
 
-/** Are these all threads, still? */
-static bool is_still_all(const struct sleeper *sleepers, int count)
+static void open_anew(void)
 {
-	struct sleeper now[THREADS_MAX];
-	bool is_equal = list_threads(now) == count;
-
-	for (int i = 0; i < count && is_equal; i++)
-		is_equal = now[i].thread == sleepers[i].thread;
-	return is_equal;
+	known.count = 0;
+	known.folder = open_kept("/proc/self/task", O_DIRECTORY);
+	list_threads();
 }
 
-bool preload_rest_reached(void)
+/** Are as many threads on the list as there are, the calling one besides? */
+static bool is_list_whole(void)
 {
-	struct sleeper sleepers[THREADS_MAX];
-	int count = list_threads(sleepers);
-	bool rests = count >= 0;
+	return !known.stale && known.links + 1 + known.count == count_links();
+}
 
-	for (int i = 0; i < count && rests; i++)
-		rests = look(sleepers[i].thread, &sleepers[i].switches);
-	for (int i = 0; i < count && rests; i++) {
-		uint64_t switches = 0;
-		rests = is_off_processor(sleepers[i].thread) &&
-			look(sleepers[i].thread, &switches) && switches == sleepers[i].switches;
+/** Make the list whole; false: not yet. */
+static bool complete_list(void)
+{
+	if (__atomic_exchange_n(&known.lost, false, __ATOMIC_ACQ_REL))
+		open_anew();
+	if (is_list_whole())
+		return true;
+	take_born();
+	drop_dead();
+	known.stale = false;
+	if (is_list_whole()) {
+		known.patience = 0;
+		return true;
 	}
-	return rests && is_still_all(sleepers, count);
+	if (++known.patience % PATIENCE == 0)
+		list_threads();
+	return false;
+}
+
+/* ---- what they do ---- */
+
+/** How often was the thread given a processor? 0: it is gone. */
+static uint64_t count_arrivals(const struct thread *thread)
+{
+	char text[TEXT_BYTES];
+
+	if (!ask_kernel(thread, FACT_COUNT, text, sizeof(text)))
+		return 0;
+	/* Time on the processor, time in the queue, how often. */
+	const char *last = strrchr(text, ' ');
+	return last ? strtoull(last, NULL, 10) : 0;
+}
+
+/** Does the thread wait, off the processor? */
+static bool is_off(const struct thread *thread)
+{
+	char text[TEXT_BYTES];
+
+	return ask_kernel(thread, FACT_CALL, text, sizeof(text)) &&
+	       strncmp(text, "running", 7) != 0;
+}
+
+static bool is_asleep(const struct thread *thread)
+{
+	char text[TEXT_BYTES];
+
+	if (!ask_kernel(thread, FACT_STATE, text, sizeof(text)))
+		return false;
+	/* Its name, in parentheses, may have any letters. */
+	const char *name_end = strrchr(text, ')');
+	return name_end && strncmp(name_end, ") S", 3) == 0;
+}
+
+/** Does the thread, which is settled, still wait? */
+static bool was_not_woken(const struct thread *thread)
+{
+	char text[TEXT_BYTES];
+
+	/* A kernel that keeps the names of its functions to itself always says "0". */
+	return ask_kernel(thread, FACT_WAIT, text, sizeof(text)) &&
+	       (text[0] != '0' || is_asleep(thread));
+}
+
+/** True: the thread is settled. */
+static bool settle(struct thread *thread)
+{
+	if (thread->settled)
+		return true;
+	thread->arrivals = count_arrivals(thread);
+	if (!is_off(thread) || !is_asleep(thread))
+		return false;
+	uint64_t arrivals = count_arrivals(thread);
+	/* Nobody goes to sleep who never ran. */
+	known.silent |= arrivals == 0 && !known.stale;
+	thread->settled = arrivals == thread->arrivals;
+	return thread->settled;
+}
+
+/** True: the thread, which was settled, is so still. */
+static bool is_settled(struct thread *thread)
+{
+	thread->settled = was_not_woken(thread) && count_arrivals(thread) == thread->arrivals;
+	return thread->settled;
+}
+
+/** If the thread has run since it was settled, it is no more. */
+static void notice_run(struct thread *thread)
+{
+	thread->settled = thread->settled && count_arrivals(thread) == thread->arrivals;
+}
+
+bool preload_rest_reached(bool has_woken)
+{
+	/* Who has run since the last look is found by the first turn at the latest, and settled by
+	 * the second. To count first is quicker when somebody has. */
+	enum { TURNS = 2 };
+	bool rests = false;
+
+	for (int i = 0; i < known.count && has_woken; i++)
+		notice_run(&known.threads[i]);
+
+	for (int turn = 0; turn < TURNS && !rests; turn++) {
+		rests = true;
+		for (int i = 0; i < known.count && rests; i++)
+			rests = settle(&known.threads[i]);
+		if (!complete_list() || !rests)
+			return false;
+		for (int i = 0; i < known.count; i++)
+			rests &= is_settled(&known.threads[i]);
+	}
+	return rests && !known.silent;
+}
+
+bool preload_rest_is_told(void)
+{
+	return !known.silent && known.folder >= 0;
+}
+
+bool preload_rest_owns(int descriptor)
+{
+	bool owns = descriptor >= 0 && descriptor == known.folder;
+
+	if (descriptor < DESCRIPTOR_LOWEST)
+		return false;
+	for (int i = 0; i < known.count && !owns; i++)
+		for (int fact = 0; fact < FACTS; fact++)
+			owns |= known.threads[i].files[fact] == descriptor;
+	return owns;
+}
+
+void preload_rest_lose(void)
+{
+	__atomic_store_n(&known.lost, true, __ATOMIC_RELEASE);
 }

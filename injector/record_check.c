@@ -51,19 +51,20 @@ static enum status classify(struct trace *trace, uint16_t file, bool *is_image, 
 {
 	char name[QCOW2_PEEK_NAME_BYTES];
 	struct qcow2_peek peek;
-	bool was_qcow2 = trace->files[file].format == TRACE_FORMAT_QCOW2;
-	struct content *final = trace_final_content(trace, file);
+	enum status status = STATUS_OK;
 
+	*is_image = trace->files[file].format == TRACE_FORMAT_QCOW2;
+	if (*is_image)
+		return STATUS_OK;
+	struct content *final = trace_final_content(trace, file);
 	if (!final)
 		return why_set(why, STATUS_NO_MEMORY, "out of memory");
-	bool is_qcow2 = backing_chain_peek(final, &peek, name);
-	enum status status = STATUS_OK;
-	if (is_qcow2 && !was_qcow2)
-		status = backing_chain_add(trace, file, final, why);
-	content_free(final);
-	*is_image = is_qcow2 || was_qcow2;
-	if (*is_image)
+	*is_image = backing_chain_peek(final, &peek, name);
+	if (*is_image) {
 		trace->files[file].format = TRACE_FORMAT_QCOW2;
+		status = backing_chain_add(trace, file, final, why);
+	}
+	content_free(final);
 	return status;
 }
 
@@ -181,8 +182,14 @@ static bool was_passed_on(const struct trace *traces, size_t trace_count, const 
 	return false;
 }
 
-static enum status explain_difference(struct why *why, const char *path, uint64_t difference)
+/** `problem`: what the recorder knows to be missing; NULL: nothing. */
+static enum status explain_difference(struct why *why, const char *path, uint64_t difference,
+				      const char *problem)
 {
+	if (problem)
+		return why_set(why, STATUS_UNSUPPORTED,
+			       "'%s' differs from its recording at byte %" PRIu64 ": %s", path,
+			       difference, problem);
 	return why_set(why, STATUS_UNSUPPORTED,
 		       "'%s' differs from its recording at byte %" PRIu64
 		       ": it was changed past the calls that can be recorded (a shared memory "
@@ -200,18 +207,25 @@ static enum status check_file(struct trace *traces, size_t trace_count, struct t
 	/* A file that is gone, such as a temporary one, has nothing to be compared with. */
 	if (access(path, F_OK) != 0)
 		return STATUS_OK;
-	struct content *final = trace_final_content(trace, file);
+	struct content *final = trace_final_view(trace, file);
 	if (!final)
 		return why_set(why, STATUS_NO_MEMORY, "out of memory");
-	enum status status = content_load(&present, path, why);
-	bool equal = status == STATUS_OK && content_equal(final, present, &difference);
+	bool equal = false;
+	enum status status = content_compare(final, &equal, &difference, path, why);
 	if (status == STATUS_OK && !equal && !trace->complete) {
-		finish_writes(trace, file, final, present);
-		equal = content_equal(final, present, &difference);
+		/* The log grows now: what is borrowed from it does not stay. */
+		content_free(final);
+		final = trace_final_content(trace, file);
+		status = final ? content_load(&present, path, why)
+			       : why_set(why, STATUS_NO_MEMORY, "out of memory");
+		if (status == STATUS_OK)
+			finish_writes(trace, file, final, present);
+		equal = status == STATUS_OK && content_equal(final, present, &difference);
 	}
 	if (status == STATUS_OK && !equal &&
 	    !was_passed_on(traces, trace_count, trace, path, final))
-		status = explain_difference(why, path, difference);
+		status = explain_difference(why, path, difference,
+					    trace_setting(trace, PRELOAD_PROBLEM_SETTING));
 	content_free(final);
 	content_free(present);
 	return status;
@@ -220,17 +234,17 @@ static enum status check_file(struct trace *traces, size_t trace_count, struct t
 enum status record_check_final(struct trace *traces, size_t trace_count, struct why *why)
 {
 	for (size_t i = 0; i < trace_count; i++) {
-		const char *problem = trace_setting(&traces[i], PRELOAD_PROBLEM_SETTING);
-		if (problem)
-			return why_set(why, STATUS_UNSUPPORTED,
-				       "the recording of '%s' has a gap: %s", traces[i].subject,
-				       problem);
 		for (size_t file = 0; file < traces[i].file_count; file++) {
 			enum status status =
 				check_file(traces, trace_count, &traces[i], (uint16_t)file, why);
 			if (status != STATUS_OK)
 				return status;
 		}
+		const char *problem = trace_setting(&traces[i], PRELOAD_PROBLEM_SETTING);
+		if (problem)
+			return why_set(why, STATUS_UNSUPPORTED,
+				       "the recording of '%s' has a gap: %s", traces[i].subject,
+				       problem);
 	}
 	return STATUS_OK;
 }

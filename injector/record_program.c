@@ -7,6 +7,7 @@
 #include "injector/gate_wire.h"
 #include "injector/preload.h"
 #include "injector/record_check.h"
+#include "injector/stream_tail.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -122,7 +123,7 @@ static void environment_make(struct environment *environment, const struct recor
 	while (environ[inherited])
 		inherited++;
 	*environment = (struct environment){ 0 };
-	environment->variables = calloc(inherited + 9, sizeof(*environment->variables));
+	environment->variables = calloc(inherited + 10, sizeof(*environment->variables));
 	if (!environment->variables)
 		abort();
 	for (size_t i = 0; i < inherited; i++) {
@@ -132,7 +133,8 @@ static void environment_make(struct environment *environment, const struct recor
 			 !begins_with(environ[i], PRELOAD_IMAGES_VARIABLE "=") &&
 			 !begins_with(environ[i], PRELOAD_STACKS_VARIABLE "=") &&
 			 !begins_with(environ[i], GATE_WIRE_VARIABLE "=") &&
-			 !begins_with(environ[i], GATE_SERVER_VARIABLE "="))
+			 !begins_with(environ[i], GATE_SERVER_VARIABLE "=") &&
+			 !begins_with(environ[i], GATE_FOLDER_VARIABLE "="))
 			environment->variables[environment->count++] = environ[i];
 	}
 	environment_set(environment, "LD_PRELOAD", library, preloads);
@@ -143,6 +145,8 @@ static void environment_make(struct environment *environment, const struct recor
 		char number[16];
 		snprintf(number, sizeof(number), "%d", GATE_SERVER_DESCRIPTOR);
 		environment_set(environment, GATE_SERVER_VARIABLE, number, "");
+		environment_set(environment, GATE_FOLDER_VARIABLE,
+				options->folder ? options->folder : "", "");
 	}
 	free(images);
 }
@@ -241,39 +245,30 @@ static enum status list_streams(struct name_list *list, const char *prefix, stru
 	return STATUS_OK;
 }
 
-/** Read a whole file. Gives `*bytes`. */
-static enum status read_file(uint8_t **bytes, size_t *byte_count, const char *path, struct why *why)
+/** Put what a process had gathered and not written yet to the end of its stream, in whatever way it
+ * ended. */
+static enum status add_tail(const char *stream_path, struct why *why)
 {
-	struct stat status;
-	int file = open(path, O_RDONLY | O_CLOEXEC);
-	size_t done = 0;
+	char path[PATH_MAX + 16];
+	struct stream_tail tail;
+	enum status status = STATUS_OK;
 
-	*bytes = NULL;
-	bool whole = false;
-	if (file < 0 || fstat(file, &status) < 0)
-		goto out;
-	*byte_count = (size_t)status.st_size;
-	*bytes = malloc(*byte_count + 1);
-	if (!*bytes)
-		goto out;
-	while (done < *byte_count) {
-		ssize_t got = read(file, *bytes + done, *byte_count - done);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			goto out;
-		done += (size_t)got;
-	}
-	whole = true;
-out:
-	if (!whole)
-		why_set(why, STATUS_IO, "cannot read '%s': %s", path, strerror(errno));
-	if (file >= 0)
-		close(file);
-	if (whole)
+	snprintf(path, sizeof(path), "%s" STREAM_TAIL_SUFFIX, stream_path);
+	int from = open(path, O_RDONLY | O_CLOEXEC);
+	if (from < 0)
 		return STATUS_OK;
-	free(*bytes);
-	return STATUS_IO;
+	int to = open(stream_path, O_WRONLY | O_CLOEXEC);
+	bool is_whole = to >= 0 && read(from, &tail, sizeof(tail)) == (ssize_t)sizeof(tail) &&
+			tail.used <= STREAM_TAIL_BYTES && tail.stream_bytes <= INT64_MAX &&
+			pwrite(to, tail.bytes, (size_t)tail.used, (off_t)tail.stream_bytes) ==
+				(ssize_t)tail.used;
+	if (!is_whole)
+		status = why_set(why, STATUS_IO, "cannot finish the recording '%s'", stream_path);
+	close(from);
+	if (to >= 0)
+		close(to);
+	unlink(path);
+	return status;
 }
 
 /** Readers look at file 0: let it be an image that was changed, or at least an image. */
@@ -295,16 +290,12 @@ static void put_image_first(struct trace *trace)
 static enum status add_trace(struct record_result *result, const struct record_options *options,
 			     const char *path, struct why *why)
 {
-	uint8_t *bytes;
-	size_t byte_count;
 	struct trace trace;
-	enum status status = read_file(&bytes, &byte_count, path, why);
 
-	if (status != STATUS_OK)
-		return status;
 	trace_init(&trace);
-	status = trace_decode(&trace, bytes, byte_count, path, why);
-	free(bytes);
+	enum status status = add_tail(path, why);
+	if (status == STATUS_OK)
+		status = trace_read(&trace, path, why);
 	/* A process that was killed leaves no end mark. */
 	if (status == STATUS_TRUNCATED)
 		status = STATUS_OK;

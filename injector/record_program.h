@@ -26,6 +26,9 @@ struct record_options {
 	/** Do not run it but make it a server from which gated programs are forked: it gets this
 	 * socket (gate_program.h). -1 or 0: run it. */
 	int server;
+	/** A server removes this folder, and the files in it, when we are gone without having ended
+	 * it. NULL: none. Borrowed. */
+	const char *folder;
 };
 
 /** A program that runs. */

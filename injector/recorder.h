@@ -28,10 +28,11 @@ void recorder_clear_stack(void);
 /** Append `event` with the first `data_bytes` bytes of `vector` (NULL when 0). */
 void recorder_append(const struct event *event, const struct iovec *vector, size_t data_bytes);
 
-/** Between these two no other effect is recorded, so that effects stand in the record in the order
- * in which they happened. */
-void recorder_lock(void);
-void recorder_unlock(void);
+/** Between these two `request` takes effect on `open` and its effect is appended. Of others that
+ * share bytes with it none does, so that effects whose order matters stand in the record in the
+ * order in which they happened. Not for flushes. */
+void recorder_begin_effect(const struct watched_open *open, const struct io_request *request);
+void recorder_end_effect(void);
 
 /** `request` is about to take effect on `open`: note what the step in progress touches. */
 void recorder_touch_effect(const struct watched_open *open, const struct io_request *request);

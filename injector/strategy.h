@@ -74,6 +74,14 @@ struct strategy_ops {
  * independent steps of another run. Gives; NULL when memory is short. */
 struct strategy *strategy_dfs_new(bool prune);
 
+/** How many decisions the run just begun shares with the last one, the one that is taken otherwise
+ * included. `strategy` is one of strategy_dfs_new(). */
+size_t strategy_dfs_depth(const struct strategy *strategy);
+
+/** Explore nothing more below decision number `depth` (from 0) of the run just executed, that
+ * decision included. `strategy` is one of strategy_dfs_new(), without `prune`. */
+void strategy_dfs_cut(struct strategy *strategy, size_t depth);
+
 /** `runs` runs (0: no end) with uniformly random picks; equal seeds, equal runs. */
 struct strategy *strategy_random_new(uint64_t seed, uint64_t runs);
 

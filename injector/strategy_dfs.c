@@ -301,6 +301,20 @@ static void dfs_step_done(struct strategy *strategy, uint32_t actor,
 	keep_independent(dfs, &dfs->pool[node->first], node->sleeper_count, footprint);
 }
 
+size_t strategy_dfs_depth(const struct strategy *strategy)
+{
+	return ((const struct dfs_strategy *)strategy)->node_count;
+}
+
+void strategy_dfs_cut(struct strategy *strategy, size_t depth)
+{
+	struct dfs_strategy *dfs = dfs_of(strategy);
+
+	assert(!dfs->prune);
+	if (depth < dfs->node_count)
+		dfs->node_count = depth;
+}
+
 static bool dfs_is_complete(const struct strategy *strategy)
 {
 	const struct dfs_strategy *dfs = (const struct dfs_strategy *)strategy;

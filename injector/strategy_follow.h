@@ -17,4 +17,10 @@ struct turn {
 struct strategy *strategy_follow_new(const struct order *order, const uint32_t *first,
 				     size_t first_count);
 
+/** The steps of `order` (copied) whose indices are in `cut`, then option 0 for ever. `cut` must be
+ * down-closed, its last member not needed by another; that one comes last. The others stand in an
+ * order that is the same in every run that has the cut: whoever can go on and has the smallest
+ * number goes on. Gives. */
+struct strategy *strategy_follow_cut(const struct order *order, const uint32_t *cut, size_t count);
+
 #endif

@@ -61,38 +61,50 @@ static void queue_rechecks(struct judge *judge)
 	judge->recheck_count = 0;
 }
 
-/** The state as it is was not met before: list it if its image says dirty. */
-static void list_if_dirty(struct judge *judge, uint64_t fingerprint)
+/** Stands for contents and promises of the state as it is. */
+static uint64_t fingerprint_of(const struct judge *judge)
+{
+	return mix(judge->live.sectors.content_hash ^ judge->history.promises,
+		   judge->live.sectors.file_bytes);
+}
+
+void judge_list_if_dirty(struct judge *judge, const struct judge_loss *loss)
 {
 	const struct image_header *header = &judge->live.header;
+	const struct moment *now = &judge->findings.now;
+	const struct dirty_way way = { .fingerprint = fingerprint_of(judge),
+				       .model = now->model,
+				       .rank = *findings_rank(&judge->findings) };
 
 	if (!judge->options.list_dirty || !header->readable ||
-	    (header->incompatible & INCOMPATIBLE_DIRTY) == 0)
+	    (header->incompatible & INCOMPATIBLE_DIRTY) == 0 ||
+	    !dirty_list_improve(&judge->dirty_ways, &way))
 		return;
 	judge->dirty = heap_grow(judge->dirty, &judge->dirty_capacity, judge->dirty_count + 1,
 				 sizeof(*judge->dirty));
 	judge->dirty[judge->dirty_count++] = (struct judge_dirty){
 		.operation = judge->operations,
 		.told = judge->history.now,
-		.sector = judge->findings.now.sector,
+		.sector = now->sector,
 		.sector_bytes = judge->options.sector_bytes,
-		.model = judge->findings.now.model,
-		.fingerprint = fingerprint,
+		.model = now->model,
+		.cut_size = way.rank.size,
+		.cut_hash = way.rank.hash,
+		.loss = *loss,
+		.fingerprint = way.fingerprint,
 		.promises = judge->history.promises,
 	};
 }
 
 void judge_count_state(struct judge *judge)
 {
-	uint64_t fingerprint;
+	const struct judge_loss nothing = { .kind = LOSS_OF_NOTHING };
 
 	judge->states++;
 	if (!judge->options.count_distinct)
 		return;
-	fingerprint = mix(judge->live.sectors.content_hash ^ judge->history.promises,
-			  judge->live.sectors.file_bytes);
-	if (distinct_add(&judge->distinct, fingerprint))
-		list_if_dirty(judge, fingerprint);
+	distinct_add(&judge->distinct, fingerprint_of(judge));
+	judge_list_if_dirty(judge, &nothing);
 }
 
 void judge_crash_state(struct judge *judge)
@@ -148,7 +160,8 @@ static void set_sector(struct judge *judge, uint64_t sector_index, sector_ref re
 static void begin_operation(struct judge *judge, const struct event *event)
 {
 	if (judge->window.is_on)
-		window_begin_op(&judge->window, event, judge->operations + 1);
+		window_begin_op(&judge->window, event, judge->operations + 1,
+				judge->findings.now.event);
 }
 
 /** Bring [from, to) of a write (whose bytes begin at `position` in the log for `host_offset`) to
@@ -376,15 +389,18 @@ static void judge_reordered(struct judge *judge, enum reorder_cause cause)
 		return;
 	if (cause == REORDER_OPERATION && reorder_note_roots(judge))
 		cause = REORDER_ROOTS;
-	if (!judge->quiet)
-		reorder_judge(judge, cause);
+	if (judge->quiet)
+		return;
+	reorder_judge(judge, cause);
+	judge_list_losses(judge);
 }
 
 static void on_effect(struct judge *judge, const struct event *event)
 {
 	bool changes = event->op != IO_READ && event->op != IO_FLUSH;
 
-	if (event->file != 0 && changes && event->result >= 0)
+	if (event->file != 0 && changes && event->result >= 0 &&
+	    layers_has_file(&judge->layers, event->file))
 		journal_set(&judge->journal, &judge->foreign_write, 1);
 	if (!judge_is_operation(event))
 		return;

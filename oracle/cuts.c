@@ -56,6 +56,7 @@ struct cut_frame {
 struct cut_place {
 	size_t first;
 	size_t count;
+	struct cut_rank rank;
 };
 
 struct cut_walk {
@@ -78,7 +79,6 @@ struct cut_walk {
 	/* Where verdicts fall. */
 	struct cut_place *places; /* owned; of each finding */
 	size_t place_capacity;
-	size_t placed;
 	struct cut_place *dirty_places; /* owned; of each dirty state */
 	size_t dirty_place_capacity;
 	size_t dirty_placed;
@@ -157,36 +157,6 @@ static void find_reach(struct cut_walk *walk)
 	}
 }
 
-enum cut_end { CUT_OF_ALL = -1, CUT_OF_NONE = -2 };
-
-/** Note for new findings and new dirty states where they fall: in the cut that the books had, plus
- * `last`; or in one of enum cut_end. */
-static void place_findings(struct cut_walk *walk, int64_t last)
-{
-	size_t count = walk->judge->findings.count;
-	size_t dirty_count = walk->judge->dirty_count;
-	size_t first = walk->step_count;
-
-	if (walk->placed == count && walk->dirty_placed == dirty_count)
-		return;
-	if (last == CUT_OF_ALL)
-		list_steps(walk, NULL, NULL);
-	if (last >= 0) {
-		find_reach(walk);
-		list_steps(walk, NULL, walk->reach);
-		list_steps(walk, walk->reach, clock_of(walk, (uint32_t)last));
-	}
-	walk->places = heap_grow(walk->places, &walk->place_capacity, count, sizeof(*walk->places));
-	while (walk->placed < count)
-		walk->places[walk->placed++] =
-			(struct cut_place){ first, walk->step_count - first };
-	walk->dirty_places = heap_grow(walk->dirty_places, &walk->dirty_place_capacity, dirty_count,
-				       sizeof(*walk->dirty_places));
-	while (walk->dirty_placed < dirty_count)
-		walk->dirty_places[walk->dirty_placed++] =
-			(struct cut_place){ first, walk->step_count - first };
-}
-
 /** May a node be added to the cut: is all that it needs there? */
 static bool is_enabled(const struct cut_walk *walk, const struct cut_node *node)
 {
@@ -213,20 +183,179 @@ static bool is_maximal(const struct cut_walk *walk, uint32_t chain)
 	return true;
 }
 
-/** A node of the cut that may come last and ends in a crash state, which the cut is then;
- * CUT_NODE_NONE: it is none. */
+/** A node of the cut that may come last and ends in a crash state, which the cut is then; of
+ * several, always the same one. CUT_NODE_NONE: the cut is no crash state. */
 static uint32_t crash_node(const struct cut_walk *walk)
 {
+	const struct cut_node *nodes = walk->nodes.nodes;
+	uint32_t found = CUT_NODE_NONE;
+
 	for (uint32_t c = 0; c < walk->nodes.chain_count; c++) {
 		uint32_t node;
 
 		if (walk->done[c] == 0)
 			continue;
 		node = cut_nodes_at(&walk->nodes, c, walk->done[c] - 1);
-		if (walk->nodes.nodes[node].ends_in_state && is_maximal(walk, c))
-			return node;
+		if (nodes[node].ends_in_state && is_maximal(walk, c) &&
+		    (found == CUT_NODE_NONE || nodes[node].weight < nodes[found].weight))
+			found = node;
 	}
-	return CUT_NODE_NONE;
+	return found;
+}
+
+/* Where what was found falls. Every judge that comes to a cut says so in the same words, whichever
+ * way it came: explore's findings must not depend on how a search was divided.
+ *
+ * Let V be the cuts in which something shows. In a smallest one it is said whatever node came last,
+ * because it does not show without that node; so all judges together say at least the smallest ones
+ * of V, and none that is not in V. The least by (size, hash) is one of them. What lies inside a
+ * step is smaller than the cut with that step, which need not say it again. */
+
+/** What the verdict is of: cuts of one size, and the size of a place inside a step is odd. */
+enum cut_part { PART_PAST, PART_INSIDE, PART_WHOLE, PART_COUNT };
+
+enum cut_end { CUT_OF_ALL = -1, CUT_OF_NONE = -2 };
+
+/** List the cut that the books have, with `last` (not in it) at its end. */
+static void list_cut(struct cut_walk *walk, uint32_t last)
+{
+	find_reach(walk);
+	list_steps(walk, NULL, walk->reach);
+	list_steps(walk, walk->reach, clock_of(walk, last));
+}
+
+/** List a cut that is one with `last`, with that node at its end which always stands there. */
+static void list_whole(struct cut_walk *walk, uint32_t last)
+{
+	uint32_t *done = &walk->done[walk->nodes.nodes[last].chain];
+	uint32_t end;
+
+	++*done;
+	end = crash_node(walk);
+	if (end == CUT_NODE_NONE)
+		end = last;
+	walk->done[walk->nodes.nodes[end].chain]--;
+	list_cut(walk, end);
+	walk->done[walk->nodes.nodes[end].chain]++;
+	--*done;
+}
+
+static struct cut_place list_part(struct cut_walk *walk, int64_t last, enum cut_part part)
+{
+	struct cut_place place = { .first = walk->step_count };
+
+	if (last == CUT_OF_ALL)
+		list_steps(walk, NULL, NULL);
+	else if (last >= 0 && part == PART_PAST)
+		list_steps(walk, NULL, clock_of(walk, (uint32_t)last));
+	else if (last >= 0 && part == PART_INSIDE)
+		list_cut(walk, (uint32_t)last);
+	else if (last >= 0)
+		list_whole(walk, (uint32_t)last);
+	place.count = walk->step_count - place.first;
+	return place;
+}
+
+/** Operations of the cut at `place` up to event `end`, which lies in its last step. */
+static uint64_t count_operations(const struct cut_walk *walk, const struct cut_place *place,
+				 size_t end)
+{
+	const struct event *events = walk->judge->log->events;
+	const struct judge_step *steps = walk->class->steps;
+	uint64_t count = 0;
+
+	for (size_t i = 0; i < steps[0].first_event; i++)
+		count += judge_is_operation(&events[i]);
+	for (size_t i = 0; i < place->count; i++) {
+		const struct judge_step *step = &steps[walk->steps[place->first + i]];
+		size_t step_end = step->first_event + step->event_count;
+
+		if (i + 1 == place->count && end < step_end)
+			step_end = end;
+		for (size_t k = step->first_event; k < step_end; k++)
+			count += judge_is_operation(&events[k]);
+	}
+	return count;
+}
+
+static enum cut_part part_of(enum crash_model model, uint64_t size)
+{
+	if (model == CRASH_NONE)
+		return PART_PAST;
+	return size % 2 != 0 ? PART_INSIDE : PART_WHOLE;
+}
+
+/** Note for new findings and new dirty states where they fall: in the cut that the books had, plus
+ * `last`; or in one of enum cut_end. */
+static void place_findings(struct cut_walk *walk, int64_t last)
+{
+	struct findings *findings = &walk->judge->findings;
+	size_t dirty_count = walk->judge->dirty_count;
+	struct cut_place made[PART_COUNT] = { { 0 } };
+	bool is_made[PART_COUNT] = { false };
+
+	walk->places = heap_grow(walk->places, &walk->place_capacity, findings->count,
+				 sizeof(*walk->places));
+	walk->dirty_places = heap_grow(walk->dirty_places, &walk->dirty_place_capacity, dirty_count,
+				       sizeof(*walk->dirty_places));
+	for (size_t i = 0; findings->has_new && i < findings->count; i++) {
+		struct finding *finding = &findings->list[i];
+		enum cut_part part = part_of(finding->verdict.model, finding->rank.size);
+
+		if (!finding->is_new)
+			continue;
+		if (!is_made[part])
+			made[part] = list_part(walk, last, part);
+		is_made[part] = true;
+		walk->places[i] = made[part];
+		walk->places[i].rank = finding->rank;
+		finding->is_new = false;
+		if (part == PART_PAST && last >= 0)
+			finding->verdict.operation =
+				count_operations(walk, &made[part], finding->verdict.event);
+	}
+	findings->has_new = false;
+	for (size_t i = walk->dirty_placed; i < dirty_count; i++) {
+		const struct judge_dirty *dirty = &walk->judge->dirty[i];
+		enum cut_part part = part_of(dirty->model, dirty->cut_size);
+
+		if (!is_made[part])
+			made[part] = list_part(walk, last, part);
+		is_made[part] = true;
+		walk->dirty_places[i] = made[part];
+	}
+	walk->dirty_placed = dirty_count;
+}
+
+/** Say where verdicts fall while the events of `node` are applied, on top of the cut that the books
+ * have. */
+static void set_ranks(struct cut_walk *walk, const struct cut_node *node)
+{
+	struct moment *now = &walk->judge->findings.now;
+	uint64_t hash = walk->frames[walk->depth].hash;
+	uint64_t past = 1;
+
+	for (uint32_t c = 0; c < walk->nodes.chain_count; c++)
+		past += cut_nodes_need(&walk->nodes, (uint32_t)(node - walk->nodes.nodes), c);
+	now->past = (struct cut_rank){ 2 * past, node->weight };
+	now->inside = (struct cut_rank){ 2 * walk->depth + 1, mix(hash, node->weight) };
+	now->cut = (struct cut_rank){ 2 * (walk->depth + 1), hash + node->weight };
+}
+
+/** Apply the first `count` events of a node. */
+static void apply_events(struct cut_walk *walk, const struct cut_node *node, size_t count)
+{
+	const size_t *events = &walk->nodes.events[node->first_event];
+	struct moment *now = &walk->judge->findings.now;
+	const struct cut_rank whole = now->cut;
+
+	for (size_t i = 0; i < count; i++) {
+		bool is_last = i + 1 == node->event_count && node->ends_in_state;
+
+		now->cut = is_last ? whole : now->inside;
+		judge_apply(walk->judge, events[i]);
+	}
+	now->cut = whole;
 }
 
 /** Judge what comes, but reads that were judged: they depend on what is before them only. */
@@ -241,7 +370,6 @@ static void listen(struct cut_walk *walk, const struct cut_node *node)
 static void add_node(struct cut_walk *walk, uint32_t index, bool is_new)
 {
 	const struct cut_node *node = &walk->nodes.nodes[index];
-	const size_t *events = &walk->nodes.events[node->first_event];
 	struct judge *judge = walk->judge;
 	struct cut_frame *frame = &walk->frames[walk->depth + 1];
 	uint32_t last;
@@ -253,8 +381,8 @@ static void add_node(struct cut_walk *walk, uint32_t index, bool is_new)
 	judge->quiet = true;
 	if (is_new && cut_set_add(&walk->seen, frame->hash, walk->call) == walk->call)
 		listen(walk, node);
-	for (size_t i = 0; i < node->event_count; i++)
-		judge_apply(judge, events[i]);
+	set_ranks(walk, node);
+	apply_events(walk, node, node->event_count);
 	place_findings(walk, index);
 	walk->done[node->chain]++;
 	walk->depth++;
@@ -266,6 +394,7 @@ static void add_node(struct cut_walk *walk, uint32_t index, bool is_new)
 		return;
 	judge_set_moment(judge, CRASH_PREFIX, 0);
 	judge_count_state(judge);
+	judge_list_losses(judge);
 	walk->done[walk->nodes.nodes[last].chain]--;
 	place_findings(walk, last);
 	walk->done[walk->nodes.nodes[last].chain]++;
@@ -293,8 +422,8 @@ static void look_inside(struct cut_walk *walk, const struct cut_node *node, uint
 		return;
 	mark = judge_mark(walk->judge);
 	listen(walk, node);
-	for (size_t i = 0; i + 1 < node->event_count; i++)
-		judge_apply(walk->judge, events[i]);
+	set_ranks(walk, node);
+	apply_events(walk, node, node->event_count - 1);
 	judge_tear(walk->judge, events[node->event_count - 1]);
 	place_findings(walk, index);
 	judge_step_back(walk->judge, &mark);
@@ -326,6 +455,8 @@ static void finish(struct cut_walk *walk, struct judge_report *report)
 		tail = class->steps[class->step_count - 1].first_event +
 		       class->steps[class->step_count - 1].event_count;
 	judge->quiet = judge->reads_known = false;
+	judge->findings.now.past = judge->findings.now.cut =
+		(struct cut_rank){ 2 * walk->depth, walk->frames[walk->depth].hash };
 	for (size_t i = 0; i < log->count; i++)
 		judge_note_failure(judge, &log->events[i]);
 	for (size_t i = tail; i < log->count; i++)
@@ -334,7 +465,7 @@ static void finish(struct cut_walk *walk, struct judge_report *report)
 	walk->built += judge->states - states;
 	walk->finished = true;
 	report->operations = judge->operations;
-	report->leaked = judge->live.leaked;
+	report->leaked = judge_leaked(judge);
 	report->copied_missing = judge->live.copied_missing;
 	judge_explain_skipped(judge, report);
 	judge_step_back(judge, &mark);
@@ -418,6 +549,7 @@ static void begin_anew(struct cut_walk *walk)
 	judge_step_back(judge, &judge->start);
 	judge->quiet = walk->call > 1;
 	judge->reads_known = false;
+	judge->findings.now = (struct moment){ .model = CRASH_NONE };
 	for (size_t i = 0; i < end; i++)
 		judge_apply(judge, i);
 	place_findings(walk, CUT_OF_NONE);
@@ -483,7 +615,7 @@ static struct cut_walk *walk_of(struct judge *judge)
 static struct judge_cut cut_at(const struct cut_walk *walk, const struct cut_place *place)
 {
 	return (struct judge_cut){ place->count > 0 ? &walk->steps[place->first] : NULL,
-				   place->count };
+				   place->count, place->rank.size, place->rank.hash };
 }
 
 /** The cuts of the dirty states. */
@@ -542,12 +674,12 @@ void judge_cuts(struct judge *judge, const struct event_log *log, const struct j
 	*report = (struct judge_report){ 0 };
 	walk->call++;
 	walk->finished = false;
-	walk->placed = walk->step_count = walk->dirty_placed = 0;
+	walk->step_count = walk->dirty_placed = 0;
 	judge->dirty_count = 0;
 	judge->log = log;
 	judge->live.sectors.log_bytes = log->bytes;
 	judge->findings.stay = true;
-	judge->findings.count = judge->start.finding_count;
+	findings_forget(&judge->findings, judge->start.finding_count);
 	judge->initial_judged = true;
 	judge->decided = 0;
 	states = judge->states;

@@ -16,11 +16,14 @@ enum {
 	SNAPSHOT_FIXED_BYTES = 40,
 	SNAPSHOT_V3_EXTRA_BYTES = 16,
 	SNAPSHOT_TABLE_BYTES_MAX = 4 * 1024 * 1024,
+	AUTOCLEAR_AT = 88,
+	BITMAPS_BYTES = 24,
 };
 
 #define MAGIC 0x514649fbU
 #define EXTENSION_END 0U
 #define EXTENSION_BITMAPS 0x23852875U
+#define AUTOCLEAR_BITMAPS UINT64_C(1)
 #define INCOMPATIBLE_KNOWN UINT64_C(0x1f)
 
 static bool has_fatal_version(struct image_header *header, const uint8_t *raw)
@@ -102,6 +105,23 @@ static void check_backing_name(struct image_header *header, const struct image_s
 	header->backing_hash = bytes_hash(name, name_bytes);
 }
 
+/** The bitmaps extension, if the header says that it means something. */
+static void read_bitmaps(struct image_header *header, const struct image_source *source,
+			 uint64_t start, uint64_t bytes)
+{
+	uint8_t raw[BITMAPS_BYTES];
+	uint8_t autoclear[8];
+
+	source->read(source->context, autoclear, sizeof(autoclear), AUTOCLEAR_AT);
+	if (header->version < 3 || bytes < sizeof(raw) ||
+	    (be64_load(autoclear) & AUTOCLEAR_BITMAPS) == 0)
+		return;
+	source->read(source->context, raw, sizeof(raw), start);
+	header->bitmap_count = be32_load(raw);
+	header->bitmaps_bytes = be64_load(raw + 8);
+	header->bitmaps_offset = be64_load(raw + 16);
+}
+
 static void check_extensions(struct image_header *header, const struct image_source *source,
 			     uint64_t start, uint64_t end)
 {
@@ -116,13 +136,13 @@ static void check_extensions(struct image_header *header, const struct image_sou
 		bytes = be32_load(head + 4);
 		if (type == EXTENSION_END)
 			return;
-		if (type == EXTENSION_BITMAPS)
-			header->has_bitmaps = 1;
 		start += sizeof(head);
 		if (bytes > end - start) {
 			complain(header, HEADER_EXTENSION);
 			return;
 		}
+		if (type == EXTENSION_BITMAPS)
+			read_bitmaps(header, source, start, bytes);
 		start += (bytes + 7) & ~UINT64_C(7);
 	}
 }

@@ -73,8 +73,10 @@ struct image_header {
 	uint64_t snapshot_count;
 	uint64_t incompatible;
 	uint64_t has_backing;
-	uint64_t backing_hash; /* of the backing file's name */
-	uint64_t has_bitmaps;  /* the bitmaps extension holds clusters that are not followed */
+	uint64_t backing_hash;   /* of the backing file's name */
+	uint64_t bitmap_count;   /* 0 also when they are not consistent (autoclear bit 0) */
+	uint64_t bitmaps_offset; /* their directory */
+	uint64_t bitmaps_bytes;
 };
 
 enum { IMAGE_HEADER_WORDS = sizeof(struct image_header) / sizeof(uint64_t) };

@@ -61,11 +61,7 @@ void judge_image(struct judge *judge, const struct event_log *log, size_t event_
 {
 	uint64_t operations = 0;
 
-	judge_go_back(judge, &judge->start);
-	judge->findings.stay = judge->by_cuts = false;
-	judge->processed = 0;
-	judge->log = log;
-	judge->live.sectors.log_bytes = log->bytes;
+	judge_begin_again(judge, log);
 	judge->quiet = judge->image_is_given = true;
 	for (size_t i = 0; i < event_count; i++) {
 		operations += judge_is_operation(&log->events[i]);
@@ -78,7 +74,7 @@ void judge_image(struct judge *judge, const struct event_log *log, size_t event_
 	judge_crash_state(judge);
 	*report = (struct judge_report){ .verdict_count = findings_visible(&judge->findings),
 					 .operations = operations,
-					 .leaked = judge->live.leaked,
+					 .leaked = judge_leaked(judge),
 					 .copied_missing = judge->live.copied_missing,
 					 .counts = { .states = 1, .judged = 1 } };
 	report->verdicts = judge->findings.visible;

@@ -105,8 +105,9 @@ void judge_explain_skipped(const struct judge *judge, struct judge_report *repor
 				? "the recording has neither requests of the guest nor an end"
 				: "the recording has no requests of the guest: leaks are judged at "
 				  "its end";
-	if (judge->live.header.has_bitmaps != 0)
-		report->skipped[RULE_LEAK_BOUNDED] = "the clusters of bitmaps are not followed";
+	if (judge->bitmaps_lost != 0)
+		report->skipped[RULE_LEAK_BOUNDED] =
+			"the bitmaps are damaged, or too many to be followed";
 	if (judge->made_here != 0)
 		report->skipped[RULE_OPENS] = report->skipped[RULE_REFCOUNT_COVERS] =
 			report->skipped[RULE_COPIED_EXACT] = report->skipped[RULE_NO_ALIAS] =
@@ -117,17 +118,32 @@ void judge_explain_skipped(const struct judge *judge, struct judge_report *repor
 		report->skipped[RULE_PROGRESS] = "the recording has no end";
 }
 
-void judge_run(struct judge *judge, const struct event_log *log, size_t kept_events,
-	       struct judge_report *report)
+void judge_begin_again(struct judge *judge, const struct event_log *log)
+{
+	judge_go_back(judge, &judge->start);
+	judge->findings.stay = judge->by_cuts = judge->is_standing = false;
+	judge->findings.now = (struct moment){ .model = CRASH_NONE };
+	judge->processed = 0;
+	judge->log = log;
+	judge->live.sectors.log_bytes = log->bytes;
+}
+
+void judge_crash(struct judge *judge)
+{
+	if (judge->window.is_on)
+		window_crash(&judge->window);
+	journal_set(&judge->journal, &judge->history.flush_failed, 0);
+}
+
+/** Walk through the run; before event `crash` the machine crashed, and what precedes it is not
+ * judged. 0: it did not. */
+static void walk(struct judge *judge, const struct event_log *log, size_t kept_events, size_t crash,
+		 struct judge_report *report)
 {
 	uint64_t kept_states;
 
-	if (judge->by_cuts) {
-		judge_go_back(judge, &judge->start);
-		judge->findings.stay = false;
-		judge->by_cuts = false;
-		judge->processed = 0;
-	}
+	if (judge->by_cuts || judge->is_standing)
+		judge_begin_again(judge, log);
 	if (kept_events > judge->processed)
 		kept_events = judge->processed;
 	if (kept_events > log->count)
@@ -144,12 +160,16 @@ void judge_run(struct judge *judge, const struct event_log *log, size_t kept_eve
 				 sizeof(*judge->marks));
 	for (size_t i = kept_events; i < log->count; i++) {
 		judge->marks[i] = judge_mark(judge);
+		judge->quiet = i < crash;
+		if (i == crash && crash > 0)
+			judge_crash(judge);
 		judge_apply(judge, i);
 		judge->processed = i + 1;
 	}
+	judge->quiet = false;
 	*report = (struct judge_report){ .verdict_count = findings_visible(&judge->findings),
 					 .operations = judge->operations,
-					 .leaked = judge->live.leaked,
+					 .leaked = judge_leaked(judge),
 					 .copied_missing = judge->live.copied_missing,
 					 .dirty = judge->dirty,
 					 .dirty_count = judge->dirty_count };
@@ -160,6 +180,18 @@ void judge_run(struct judge *judge, const struct event_log *log, size_t kept_eve
 	report->counts.distinct_checksum = judge->distinct.checksum;
 	report->counts.decided = judge->decided;
 	judge_explain_skipped(judge, report);
+}
+
+void judge_run(struct judge *judge, const struct event_log *log, size_t kept_events,
+	       struct judge_report *report)
+{
+	walk(judge, log, kept_events, 0, report);
+}
+
+void judge_reopened(struct judge *judge, const struct event_log *log, size_t kept_events,
+		    size_t crash, struct judge_report *report)
+{
+	walk(judge, log, kept_events, crash, report);
 }
 
 /** Understand the initial image and judge it: the state before the first event. */
@@ -179,7 +211,7 @@ static void begin(struct judge *judge, const struct content *image)
 		judge_begin_making(judge);
 	judge_set_moment(judge, CRASH_PREFIX, 0);
 	judge_crash_state(judge);
-	judge->initial_leaks = judge->live.leaked;
+	judge->initial_leaks = judge_leaked(judge);
 	judge->journal.count = 0;
 	judge->start = judge_mark(judge);
 }
@@ -224,6 +256,7 @@ void judge_free(struct judge *judge)
 	history_release(&judge->history);
 	findings_release(&judge->findings);
 	distinct_release(&judge->distinct);
+	dirty_list_release(&judge->dirty_ways);
 	journal_release(&judge->journal);
 	inflater_free(judge->inflater);
 	cut_walk_free(judge->cuts);
@@ -232,6 +265,7 @@ void judge_free(struct judge *judge)
 	free(judge->marks);
 	free(judge->rechecks);
 	free(judge->dirty);
+	free(judge->losses);
 	free(judge);
 }
 

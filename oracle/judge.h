@@ -21,8 +21,24 @@ struct judge_options {
 	uint32_t verdicts_max; /* kept a run, of each rule (one per rule and place); 0: 16 */
 	bool count_distinct;   /* keep the set of crash states seen over all runs */
 	/* List the crash states whose image says dirty refcounts: those that a repair must be able
-	 * to begin with. Needs `count_distinct`. */
+	 * to begin with; of `reorder`, those of judge_loss. Needs `count_distinct`. */
 	bool list_dirty;
+};
+
+/** What a disk that reorders loses in a crash, of the operations that no flush has made durable. */
+enum judge_loss_kind {
+	LOSS_OF_NOTHING,
+	LOSS_OF_ONE,    /* this operation */
+	LOSS_OF_OTHERS, /* all but this one */
+	LOSS_OF_ALL,
+};
+
+/** Which: operation `number`, from 1, of those that `actor` did in the run. 0 where no operation is
+ * meant. See loss.c. */
+struct judge_loss {
+	enum judge_loss_kind kind;
+	uint32_t actor;
+	uint32_t number;
 };
 
 /** A crash state with the dirty bit. A run that has made so many operations when so many requests
@@ -34,6 +50,9 @@ struct judge_dirty {
 	uint32_t sector; /* 0: not inside a write */
 	uint32_t sector_bytes;
 	enum crash_model model;
+	struct judge_loss loss; /* CRASH_REORDER: of these operations */
+	/* As judge_cut's; 0 after judge_run(). */
+	uint64_t cut_size, cut_hash;
 	uint64_t fingerprint; /* of contents and promises, as judge_fingerprints() */
 	uint64_t promises;    /* what was asked and promised: a hash */
 };
@@ -57,11 +76,17 @@ struct judge_counts {
 	double decided;
 };
 
-/** Where in a class a verdict shows: the run repeated up to these steps, in this order, shows it.
- * The order is the run's, but that the step in which the crash falls is the last one. */
+/** Where in a class a verdict shows: the run repeated up to these steps, in any order that agrees
+ * with what happens before what and has the last one last, shows it. They are listed in the run's
+ * order, but for the last one, in which the crash falls.
+ *
+ *  Of all cuts that show the same, that one is reported for which (size, hash) is least: the same
+ * whichever judge looks at which class when. */
 struct judge_cut {
 	const uint32_t *steps; /* indices into judge_class.steps */
 	size_t step_count;
+	uint64_t size; /* steps that matter */
+	uint64_t hash; /* equal in every class that has the cut */
 };
 
 struct judge_report {
@@ -69,8 +94,9 @@ struct judge_report {
 	size_t verdict_count;
 	/* One for each verdict, borrowed until the next call; NULL after judge_run(). */
 	const struct judge_cut *cuts;
-	/* If asked for: dirty crash states that no call met before, each once, the initial one left
-	 * out; and after judge_cuts() the cut of each. Borrowed until the next call. */
+	/* If asked for: dirty crash states that no call met before, or not in a model as weak or a
+	 * cut as small, the initial one left out; and after judge_cuts() the cut of each. Of one
+	 * state the last that is listed is the best. Borrowed until the next call. */
 	const struct judge_dirty *dirty;
 	const struct judge_cut *dirty_cuts;
 	size_t dirty_count;
@@ -99,6 +125,25 @@ void judge_free(struct judge *judge);
  * those of the previous call (0 when in doubt). `log` is borrowed until the next call. */
 void judge_run(struct judge *judge, const struct event_log *log, size_t kept_events,
 	       struct judge_report *report);
+
+/** Judge the end of a log in which several runs are joined, with a crash before event `crash` (and
+ * maybe others before). The crash decided what is on disk, so all of that is durable; what comes
+ * before it is understood and not judged. As judge_run() otherwise; verdicts on the initial image
+ * come first. Earlier crashes need not be known: what they decided is on disk, too. Requests that
+ * were acknowledged before a crash and not promised must not look acknowledged in the log. */
+void judge_reopened(struct judge *judge, const struct event_log *log, size_t kept_events,
+		    size_t crash, struct judge_report *report);
+
+/** Stand behind the first `event_count` events of a log, with a crash before event `crash`
+ * (SIZE_MAX: none), and list what a disk that reorders may lose if it crashes here: `*losses`,
+ * borrowed until the next call. Returns how many; 0 when everything is durable or CRASH_REORDER is
+ * not among the models. Ends with the next judge_run() or the like. */
+size_t judge_stand(struct judge *judge, const struct event_log *log, size_t event_count,
+		   size_t crash, const struct judge_loss **losses);
+
+/** Let `image`, which is what all operations have made of the file where the judge stands, be
+ * without what is lost. False: there is no such operation, or it is durable. */
+bool judge_lose(struct judge *judge, const struct judge_loss *loss, struct content *image);
 
 /** Judge one image as what a crash left after the first `event_count` events of a run: by the
  * requests among them, and as a state of `prefix`, whatever their operations wrote. Verdicts on the

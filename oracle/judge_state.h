@@ -3,6 +3,7 @@
 #ifndef ORACLE_JUDGE_STATE_H
 #define ORACLE_JUDGE_STATE_H
 
+#include "oracle/dirty_list.h"
 #include "oracle/distinct.h"
 #include "oracle/findings.h"
 #include "oracle/history.h"
@@ -50,9 +51,12 @@ struct judge {
 	struct recheck *rechecks; /* owned */
 	size_t recheck_count;
 	size_t recheck_capacity;
-	struct judge_dirty *dirty; /* owned; met in this call */
+	struct dirty_list dirty_ways;
+	struct judge_dirty *dirty; /* owned; met in this call, or better than those met before */
 	size_t dirty_count;
 	size_t dirty_capacity;
+	struct judge_loss *losses; /* owned; as judge_stand() gave them */
+	size_t loss_capacity;
 	uint64_t states;
 	double decided; /* states that `reorder` decisions stand for */
 	struct window window;
@@ -62,12 +66,14 @@ struct judge {
 	bool image_is_given;     /* operations are not applied (judge_image()) */
 	bool reads_known;        /* reads that complete now were judged before */
 	bool by_cuts;            /* the books stand where judge_cuts() left them */
+	bool is_standing;        /* or where judge_stand() did */
 	struct cut_walk *cuts;   /* owned; NULL until judge_cuts() was called */
 	/* Journaled words. */
 	uint64_t operations;    /* that changed the image so far */
 	uint64_t ended;         /* 1 + run_end of the END event */
 	uint64_t foreign_write; /* a backing file was written: contents cannot be judged */
 	uint64_t made_here;     /* the image was made, or made anew, in the run */
+	uint64_t bitmaps_lost;  /* clusters of bitmaps could not be listed */
 	uint64_t gave_up;       /* a step asked for more comparisons than the judge makes */
 	/* Facts of the initial image. */
 	uint64_t initial_leaks;
@@ -110,6 +116,16 @@ void judge_crash_state(struct judge *judge);
 /** Count the state as it is. */
 void judge_count_state(struct judge *judge);
 
+/** List the state as it is, with `loss`, if its image says dirty and no better way to it is known.
+ */
+void judge_list_if_dirty(struct judge *judge, const struct judge_loss *loss);
+
+/** The same for the states that a disk that reorders may leave here (loss.c). */
+void judge_list_losses(struct judge *judge);
+
+/** The machine crashes here: everything that is on disk is durable. */
+void judge_crash(struct judge *judge);
+
 /** The file is empty: what follows makes an image of it. */
 void judge_begin_making(struct judge *judge);
 
@@ -121,6 +137,8 @@ void judge_set_moment(struct judge *judge, enum crash_model model, uint32_t sect
 
 /* Stepping back (judge.c). */
 
+/** Put the books back to the beginning, for runs of `log`. */
+void judge_begin_again(struct judge *judge, const struct event_log *log);
 /** Where the books stand. */
 struct mark judge_mark(const struct judge *judge);
 /** Put the books back to where they stood. */
@@ -157,6 +175,8 @@ void rule_refcounts_keep(struct judge *judge);
 void rule_refcounts(struct judge *judge);
 /** leak-bounded: the number of leaked clusters. */
 void rule_leaks(struct judge *judge);
+/** How many clusters are leaked in the state as it is. */
+uint64_t judge_leaked(struct judge *judge);
 /** old-or-new for what snapshots hold. */
 void rule_snapshots(struct judge *judge);
 

@@ -65,10 +65,18 @@ enum status layers_init(struct layers *layers, struct inflater *inflater,
 				    why);
 		if (status != STATUS_OK)
 			return status;
-		layers->count++;
+		layers->layers[layers->count++].file = at;
 		at = files[at].backing;
 	} while (at != TRACE_NO_BACKING && at < file_count);
 	return STATUS_OK;
+}
+
+bool layers_has_file(const struct layers *layers, size_t file)
+{
+	for (size_t i = 0; i < layers->count; i++)
+		if (layers->layers[i].file == file)
+			return true;
+	return false;
 }
 
 static uint64_t l2_table(const struct layer *layer, uint64_t guest_cluster)

@@ -18,6 +18,7 @@ struct layer {
 	struct image_header header;    /* of a qcow2 layer; not readable for a raw one */
 	bool is_qcow2;
 	uint64_t size_bytes; /* of the virtual disk */
+	size_t file;         /* index in the trace */
 };
 
 /** The chain, top first. layers[0] is the image under test. */
@@ -33,6 +34,9 @@ struct layers {
 MUST_USE enum status layers_init(struct layers *layers, struct inflater *inflater,
 				 const struct trace_file *files, size_t file_count,
 				 struct why *why);
+
+/** Is file `file` of the trace one of the chain? */
+bool layers_has_file(const struct layers *layers, size_t file);
 
 /** The 512 bytes that the guest reads at `guest_offset` (a multiple of 512) from layer `top` down;
  * zeros beyond the end of the disk. NULL: they cannot be read (a compressed cluster that does not

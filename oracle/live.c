@@ -329,16 +329,31 @@ static bool same_snapshot(const struct image_snapshot *a, const struct image_sna
 	return a->l1_offset == b->l1_offset && a->l1_entries == b->l1_entries;
 }
 
-/* Dead stays dead: the L1 table of a deleted snapshot may be where that of a new one is made. */
-static void find_alive(struct live *live, const struct snapshot_list *list)
+/** Which of the snapshots that may not change stand in the list? */
+static uint64_t listed_in(const struct live *live, const struct snapshot_list *list)
 {
-	uint64_t alive = 0;
+	uint64_t listed = 0;
 
 	for (size_t k = 0; k < live->frozen_count; k++)
 		for (size_t i = 0; i < list->count; i++)
 			if (same_snapshot(&live->frozen[k], &list->snapshots[i]))
-				alive |= UINT64_C(1) << k;
-	journal_set(live->journal, &live->alive, live->alive & alive);
+				listed |= UINT64_C(1) << k;
+	return listed;
+}
+
+/* Dead stays dead: the L1 table of a deleted snapshot may be where that of a new one is made. */
+static void find_alive(struct live *live, const struct snapshot_list *list)
+{
+	journal_set(live->journal, &live->alive, live->alive & listed_in(live, list));
+}
+
+void live_revive_snapshots(struct live *live, uint64_t set)
+{
+	const struct snapshot_list *list = live_snapshots(live);
+
+	if (set != 0 && list != NULL)
+		journal_set(live->journal, &live->alive,
+			    live->alive | (set & listed_in(live, list)));
 }
 
 /** Replace the snapshots on the books by those that the present header lists. */

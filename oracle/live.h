@@ -117,6 +117,9 @@ struct live {
 	struct image_snapshot frozen[FROZEN_SNAPSHOTS_MAX];
 	uint64_t frozen_count;
 	uint64_t alive; /* journaled; set of those that the snapshot table lists */
+	/* Journaled; 1 + index in window.ops of the operation that took it off the table; 0: none,
+	 * or not asked for (reorder_note_roots()). */
+	uint64_t deaths[FROZEN_SNAPSHOTS_MAX];
 	uint64_t stamp; /* number of the transition, from 1; never goes back */
 	bool header_stale;
 	bool snapshots_stale;
@@ -180,6 +183,9 @@ void live_queue_frozen(struct live *live, uint64_t sector_index);
 
 /** All snapshots that the table lists now are final: what they hold may not change. */
 void live_freeze_snapshots(struct live *live);
+
+/** Those of `set` that the table lists are not dead: they never were taken off it. */
+void live_revive_snapshots(struct live *live, uint64_t set);
 
 /** The present snapshot table; NULL when there is none. */
 const struct snapshot_list *live_snapshots(const struct live *live);

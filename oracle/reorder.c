@@ -322,6 +322,16 @@ static bool cuts_off(const struct window *window)
 	return window->ops[window->op_count - 1]->size_kind == SIZE_SET;
 }
 
+/** Which snapshots did the last operation take off the table? */
+static void note_deaths(struct judge *judge)
+{
+	struct live *live = &judge->live;
+
+	for (size_t k = 0; k < live->frozen_count; k++)
+		if ((live->alive >> k & 1) == 0 && live->deaths[k] == 0)
+			journal_set(&judge->journal, &live->deaths[k], judge->window.op_count);
+}
+
 bool reorder_note_roots(struct judge *judge)
 {
 	const struct window *window = &judge->window;
@@ -329,6 +339,7 @@ bool reorder_note_roots(struct judge *judge)
 
 	if (changed && window->settled < window->op_count)
 		find_roots(judge, window->settled);
+	note_deaths(judge);
 	return changed;
 }
 

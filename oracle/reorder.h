@@ -26,8 +26,9 @@ struct plan {
 /** What made states possible that were not before. */
 enum reorder_cause { REORDER_OPERATION, REORDER_ROOTS, REORDER_PROMISE };
 
-/** Note which cells that the last operation changed decide where tables are. To be called behind
- * every operation, judged or not. Returns whether there are any, or the file was cut off. */
+/** Note which cells that the last operation changed decide where tables are, and which snapshots it
+ * took off the table. To be called behind every operation, judged or not. Returns whether there are
+ * any such cells, or the file was cut off. */
 bool reorder_note_roots(struct judge *judge);
 
 /** Hold every state that a crash may leave now, and that was not judged before, against the rules.
@@ -56,6 +57,9 @@ void plan_apply(struct judge *judge, const struct plan *plan);
 
 /** Let a cell of the image hold one of its versions, as far as the file goes. */
 void reorder_put(struct judge *judge, const struct cell *cell, uint64_t version);
+
+/** Let the file end at `bytes`: nothing is stored behind that. */
+void reorder_put_size(struct judge *judge, uint64_t bytes);
 
 /** Add a pick. False: the cell has another version in the plan, or the plan is full. */
 bool plan_add(struct judge *judge, struct plan *plan, struct cell *cell, uint64_t version);

@@ -43,8 +43,7 @@ void reorder_put(struct judge *judge, const struct cell *cell, uint64_t version)
 	}
 }
 
-/** The file ends at `bytes`: nothing is stored behind that. */
-static void put_size(struct judge *judge, uint64_t bytes)
+void reorder_put_size(struct judge *judge, uint64_t bytes)
 {
 	uint64_t first = (bytes + SECTOR_BYTES - 1) / SECTOR_BYTES;
 	uint64_t end = judge->live.sectors.file_bytes / SECTOR_BYTES + 1;
@@ -66,6 +65,35 @@ static void put_size(struct judge *judge, uint64_t bytes)
 	free(pages);
 }
 
+/** Is a version in the state that was there before operation `op` (an index in window.ops) changed
+ * its cell? */
+static bool lacks(const struct plan *plan, uint64_t left_out, uint64_t op)
+{
+	for (size_t i = 0; i < plan->count; i++) {
+		const struct cell *cell = plan->picks[i].cell;
+
+		if ((left_out >> i & 1) != 0)
+			continue;
+		for (uint64_t v = plan->picks[i].version + 1; v < cell->count; v++)
+			if (cell->ops[v] == op)
+				return true;
+	}
+	return false;
+}
+
+/** Snapshots are not dead where the operation that took them off the table is not in the state. */
+static void revive(struct judge *judge, const struct plan *plan, uint64_t left_out)
+{
+	const struct live *live = &judge->live;
+	uint64_t set = 0;
+
+	for (size_t k = 0; k < live->frozen_count; k++)
+		if ((live->alive >> k & 1) == 0 && live->deaths[k] != 0 &&
+		    lacks(plan, left_out, live->deaths[k] - 1))
+			set |= UINT64_C(1) << k;
+	live_revive_snapshots(&judge->live, set);
+}
+
 /** Let the image be that of `plan` without the picks in `left_out`, which get their newest version;
  * bit PLAN_PICKS_MAX stands for the size. */
 static void apply(struct judge *judge, const struct plan *plan, uint64_t left_out)
@@ -73,7 +101,7 @@ static void apply(struct judge *judge, const struct plan *plan, uint64_t left_ou
 	bool has_size = plan->has_size && (left_out >> PLAN_PICKS_MAX & 1) == 0;
 
 	live_begin(&judge->live);
-	put_size(judge, has_size ? plan->size_bytes : judge->reorder->newest_bytes);
+	reorder_put_size(judge, has_size ? plan->size_bytes : judge->reorder->newest_bytes);
 	for (size_t i = 0; i < plan->count; i++) {
 		const struct pick *pick = &plan->picks[i];
 
@@ -81,6 +109,7 @@ static void apply(struct judge *judge, const struct plan *plan, uint64_t left_ou
 			    (left_out >> i & 1) != 0 ? pick->cell->count - 1 : pick->version);
 	}
 	live_settle(&judge->live);
+	revive(judge, plan, left_out);
 	/* What a snapshot holds is judged when it changes, not when it changes back. */
 	judge->live.work.frozen_count = 0;
 }
@@ -141,6 +170,7 @@ static bool shows(struct judge *judge, const struct plan *plan, uint64_t left_ou
 	size_t before = findings->count;
 	size_t at = before;
 
+	findings_begin_trial(findings);
 	apply(judge, plan, left_out);
 	queue_finding(judge, finding);
 	run_rules(judge);
@@ -204,10 +234,12 @@ static void report(struct judge *judge, const struct plan *plan, const struct fi
 		findings->count--;
 		left_out |= bit;
 	}
-	if (shows(judge, plan, left_out, finding))
-		write_persist(judge, plan, left_out, &findings->list[findings->count - 1].verdict);
-	else
+	if (!shows(judge, plan, left_out, finding)) {
 		judge->reorder->undecided++;
+		return;
+	}
+	write_persist(judge, plan, left_out, &findings->list[findings->count - 1].verdict);
+	findings_end_trial(findings);
 }
 
 /** Take the findings from `before` on, found in the state of `plan`, and report them one by one. */
@@ -217,6 +249,7 @@ static void report_all(struct judge *judge, const struct plan *plan, size_t befo
 	size_t count = findings->count - before;
 	struct finding *found;
 
+	findings->trial = SIZE_MAX;
 	if (count == 0)
 		return;
 	found = heap_new(count, sizeof(*found));
@@ -224,6 +257,7 @@ static void report_all(struct judge *judge, const struct plan *plan, size_t befo
 	findings->count = before;
 	for (size_t i = 0; i < count; i++)
 		report(judge, plan, &found[i]);
+	findings->trial = SIZE_MAX;
 	free(found);
 }
 
@@ -232,6 +266,7 @@ void plan_judge(struct judge *judge, const struct plan *plan, struct recheck ite
 	size_t journal_count = judge->journal.count;
 	size_t before = judge->findings.count;
 
+	findings_begin_trial(&judge->findings);
 	apply(judge, plan, 0);
 	judge_queue_recheck(judge, &item);
 	run_rules(judge);
@@ -244,6 +279,7 @@ void plan_judge_here(struct judge *judge, const struct plan *plan)
 	size_t journal_count = judge->journal.count;
 	size_t before = judge->findings.count;
 
+	findings_begin_trial(&judge->findings);
 	run_rules(judge);
 	journal_rollback(&judge->journal, journal_count);
 	report_all(judge, plan, before);

@@ -69,6 +69,18 @@ static void check_purposes(struct judge *judge, const struct cluster *cluster,
 			     verdict->host_offset, first->name, first->users);
 }
 
+/** What a cluster that is referred to is, in a word. */
+static const char *main_purpose(const struct cluster *cluster)
+{
+	struct purpose purposes[PURPOSES];
+
+	purposes_of(purposes, cluster);
+	for (size_t i = 0; i < PURPOSES; i++)
+		if (purposes[i].users > 0)
+			return purposes[i].name;
+	return "referred to";
+}
+
 static void check_end(struct judge *judge, const struct cluster *cluster,
 		      const struct verdict *verdict)
 {
@@ -82,8 +94,8 @@ static void check_end(struct judge *judge, const struct cluster *cluster,
 		return;
 	findings_add(&judge->findings, place, verdict,
 		     "host cluster 0x%" PRIx64
-		     " is referred to and lies beyond the end of the file (0x%" PRIx64 ")",
-		     verdict->host_offset, judge->live.sectors.file_bytes);
+		     " is %s and lies beyond the end of the file (0x%" PRIx64 ")",
+		     verdict->host_offset, main_purpose(cluster), judge->live.sectors.file_bytes);
 }
 
 static const char *entry_name(enum entry_kind kind)

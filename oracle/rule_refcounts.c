@@ -10,13 +10,14 @@
  *
  *     write, write-zeroes, discard    2 C + 2 T
  *     truncate                        2 (clusters of the new L1 table + 1)
- *     snapshots, open (it may repair) the clusters of the file + 16
+ *     snapshots, open (it may repair) the clusters of the file, as it was or is, + 16
  *     read, flush, close              0
  *
  * The bound is what leaked in the initial image, plus the sum over such requests (one that failed
  * stays in the sum for ever), plus 2 (clusters of the L1 and refcount tables) + 8 for tables that
  * are being moved or added. After a clean close nothing may leak that did not leak initially,
  * unless an I/O of the run failed: then the bound stands. */
+#include "oracle/bitmaps.h"
 #include "oracle/judge_state.h"
 
 #include <inttypes.h>
@@ -162,11 +163,76 @@ static uint64_t leak_bound(const struct judge *judge)
 	const struct image_header *header = &judge->live.header;
 	uint64_t tables = clusters_for(judge, 8 * header->l1_entries) +
 			  clusters_for(judge, 8 * header->reftable_entries);
+	uint64_t initial_bytes = content_size(judge->layers.layers[0].content);
+	uint64_t file_bytes = judge->live.sectors.file_bytes;
+	/* What was cut off may be counted still. */
+	uint64_t file =
+		clusters_for(judge, file_bytes > initial_bytes ? file_bytes : initial_bytes);
 
-	uint64_t file = clusters_for(judge, judge->live.sectors.file_bytes) + 16;
-
+	file += 16;
 	return judge->initial_leaks + judge->history.leak_cost + judge->history.leak_files * file +
 	       2 * tables + 8;
+}
+
+/** Clusters that are leaked in the state as it is. */
+struct leaks {
+	uint64_t count;
+	uint64_t first; /* cluster; NOWHERE: not known */
+};
+
+/** Count leaks where there are bitmaps, whose clusters have references that are not in the books.
+ */
+static struct leaks leaks_beside_bitmaps(struct judge *judge)
+{
+	struct image_source source = sectors_source(&judge->live.sectors);
+	struct leaks leaks = { .first = NOWHERE };
+	struct bitmap_clusters bitmaps;
+	size_t count;
+	struct cluster **clusters = live_clusters_with(&judge->live, CLUSTER_LEAKED, &count);
+
+	if (!bitmaps_list(&bitmaps, &judge->live.header, &source)) {
+		journal_set(&judge->journal, &judge->bitmaps_lost, 1);
+		count = 0;
+	}
+	for (size_t i = 0; i < count; i++) {
+		const struct cluster *cluster = clusters[i];
+
+		if (cluster->refcount <=
+		    cluster_references(cluster) + bitmaps_count(&bitmaps, cluster->index))
+			continue;
+		if (leaks.count++ == 0)
+			leaks.first = cluster->index;
+	}
+	bitmaps_release(&bitmaps);
+	free(clusters);
+	return leaks;
+}
+
+uint64_t judge_leaked(struct judge *judge)
+{
+	if (judge->live.header.bitmap_count == 0 || judge->live.leaked == 0)
+		return judge->live.leaked;
+	return leaks_beside_bitmaps(judge).count;
+}
+
+/** The leaks, if there are more than `bound`; else none. */
+static struct leaks leaks_beyond(struct judge *judge, uint64_t bound)
+{
+	struct leaks leaks = { judge->live.leaked, NOWHERE };
+	struct cluster **clusters;
+	size_t count;
+
+	if (leaks.count <= bound)
+		return (struct leaks){ 0, NOWHERE };
+	if (judge->live.header.bitmap_count != 0) {
+		leaks = leaks_beside_bitmaps(judge);
+		return leaks.count > bound ? leaks : (struct leaks){ 0, NOWHERE };
+	}
+	clusters = live_clusters_with(&judge->live, CLUSTER_LEAKED, &count);
+	if (count > 0)
+		leaks.first = clusters[0]->index;
+	free(clusters);
+	return leaks;
 }
 
 void rule_leaks(struct judge *judge)
@@ -178,11 +244,10 @@ void rule_leaks(struct judge *judge)
 				   .severity = SEVERITY_LEAK,
 				   .guest_offset = NOWHERE,
 				   .host_offset = NOWHERE };
-	struct cluster **clusters;
-	size_t cluster_count;
+	struct leaks leaks;
 
 	if (judge->live.leaked <= bound || !judge->live.header.readable || is_dirty(judge) ||
-	    judge->live.header.has_bitmaps != 0 || (is_foreign && !at_end))
+	    (is_foreign && !at_end))
 		return;
 	if (!at_end || judge->history.io_failed != 0 || (judge->history.closed == 0 && !is_foreign))
 		bound = leak_bound(judge);
@@ -191,13 +256,14 @@ void rule_leaks(struct judge *judge)
 	judge_recheck(judge, (struct recheck){ .kind = RECHECK_HEADER });
 	if (!findings_wants(&judge->findings, RULE_LEAK_BOUNDED, at_end))
 		return;
-	clusters = live_clusters_with(&judge->live, CLUSTER_LEAKED, &cluster_count);
-	if (cluster_count > 0)
-		verdict.host_offset = clusters[0]->index << judge->live.header.cluster_bits;
-	free(clusters);
+	leaks = leaks_beyond(judge, bound);
+	if (leaks.count == 0)
+		return;
+	if (leaks.first != NOWHERE)
+		verdict.host_offset = leaks.first << judge->live.header.cluster_bits;
 	findings_add(&judge->findings, at_end, &verdict,
 		     "%" PRIu64 " clusters are leaked, the first at host 0x%" PRIx64
 		     "; at most %" PRIu64 " may be %s",
-		     judge->live.leaked, verdict.host_offset, bound,
+		     leaks.count, verdict.host_offset, bound,
 		     at_end ? "at the end of the run" : "while these requests are not flushed");
 }

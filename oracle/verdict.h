@@ -49,7 +49,8 @@ struct verdict {
 	uint32_t request;       /* request it is about, 0: none */
 	uint64_t guest_offset;  /* or NOWHERE */
 	uint64_t host_offset;   /* or NOWHERE */
-	/* In qcow2 words; CRASH_REORDER: ends with " (persisted: LIST)", see oracle/persist.h. */
+	/* In qcow2 words; CRASH_REORDER: ends with " (persisted: LIST)", see oracle/persist.h;
+	 * RULE_REPAIR_CONVERGES says what was lost. */
 	char message[VERDICT_MESSAGE_BYTES];
 };
 

@@ -152,7 +152,8 @@ static void set_size(const struct window *window, struct window_op *op, const st
 	}
 }
 
-void window_begin_op(struct window *window, const struct event *event, uint64_t number)
+void window_begin_op(struct window *window, const struct event *event, uint64_t number,
+		     size_t event_index)
 {
 	size_t index = (size_t)window->op_count;
 	struct window_op *op;
@@ -165,6 +166,7 @@ void window_begin_op(struct window *window, const struct event *event, uint64_t 
 	}
 	op = window->ops[index];
 	*op = (struct window_op){ .number = number,
+				  .event = event_index,
 				  .first_touch = window->touch_count,
 				  .completed = event->id == 0 ? window->now : NEVER_DONE };
 	set_size(window, op, event);
@@ -362,6 +364,15 @@ static void retire_roots(struct window *window)
 		set(window, &window->roots_lost, 0);
 }
 
+/** Bring the books up to date with operations that have become durable. */
+static void settle(struct window *window)
+{
+	while (window->settled < window->op_count && window->ops[window->settled]->durable != 0)
+		set(window, &window->settled, window->settled + 1);
+	retire_sizes(window);
+	retire_roots(window);
+}
+
 /** A flush that was submitted at `submitted` covers, or should have covered, what had completed. */
 static void cover(struct window *window, uint64_t submitted, bool failed)
 {
@@ -374,12 +385,19 @@ static void cover(struct window *window, uint64_t submitted, bool failed)
 		if (!failed)
 			retire(window, i);
 	}
-	while (window->settled < window->op_count && window->ops[window->settled]->durable != 0)
-		set(window, &window->settled, window->settled + 1);
-	if (failed)
-		return;
-	retire_sizes(window);
-	retire_roots(window);
+	if (!failed)
+		settle(window);
+}
+
+void window_crash(struct window *window)
+{
+	for (uint64_t i = window->settled; i < window->op_count; i++) {
+		if (window->ops[i]->durable != 0)
+			continue;
+		set(window, &window->ops[i]->durable, 1);
+		retire(window, i);
+	}
+	settle(window);
 }
 
 void window_completed(struct window *window, const struct event *event)

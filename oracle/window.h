@@ -44,6 +44,7 @@ enum size_kind { SIZE_NONE, SIZE_EXTEND, SIZE_SET };
  */
 struct window_op {
 	uint64_t number;      /* as counted in verdicts, from 1 */
+	size_t event;         /* its index in the log */
 	uint64_t size_kind;   /* enum size_kind */
 	uint64_t size_bytes;  /* the file's size by it */
 	uint64_t first_touch; /* in window.touches; up to the next operation's */
@@ -110,7 +111,8 @@ void window_init(struct window *window, struct journal *journal, struct sectors 
 void window_release(struct window *window);
 
 /** An operation takes effect: what window_push() says next is done by it. `number` is its own. */
-void window_begin_op(struct window *window, const struct event *event, uint64_t number);
+void window_begin_op(struct window *window, const struct event *event, uint64_t number,
+		     size_t event_index);
 
 /** The operation that began last gives `sector_index` the value `ref`; to be called before the
  * sector changes. `cluster_bits` tells what a word may point to; 0: no header to tell. */
@@ -140,6 +142,9 @@ static inline sector_ref window_ref(const struct window *window, const struct ce
 {
 	return cell->refs[version * window->grain + sector_index % window->grain];
 }
+
+/** The machine crashes: whatever took effect is durable. */
+void window_crash(struct window *window);
 
 /** Does version v of the cell equal one after it, up to `end`? Then it need not be looked at. */
 bool window_is_repeated(const struct window *window, const struct cell *cell, uint64_t version);

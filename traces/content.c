@@ -38,6 +38,7 @@ _Static_assert(1 << PAGE_BITS == CONTENT_PAGE_BYTES, "page size");
 
 struct node {
 	uint64_t used;           /* bit n: slots[n] is not NULL */
+	uint64_t borrowed;       /* bit n: slots[n] is a page that is not ours, only read from */
 	void *slots[NODE_SLOTS]; /* owned; nodes, or pages on the lowest level */
 };
 
@@ -64,7 +65,8 @@ static void free_subtree(void *at, unsigned shift)
 	if (at && shift) {
 		struct node *node = at;
 		for (unsigned slot = 0; slot < NODE_SLOTS; slot++)
-			free_subtree(node->slots[slot], shift - NODE_BITS);
+			if (!(node->borrowed >> slot & 1))
+				free_subtree(node->slots[slot], shift - NODE_BITS);
 	}
 	free(at);
 }
@@ -139,34 +141,76 @@ static bool grow_to_cover(struct content *content, uint64_t page_index)
 	return true;
 }
 
-/* The page to be written to, made when missing; NULL when memory is short. Nodes made on the way
- * stay, empty ones too: they are found and used again. */
-static uint8_t *make_page(struct content *content, uint64_t page_index)
+/* The lowest node over a page, made when missing; NULL when memory is short, or when the tree is a
+ * single page. Nodes made on the way stay, empty ones too: they are found and used again. */
+static struct node *make_node(struct content *content, uint64_t page_index)
 {
-	if (!grow_to_cover(content, page_index))
+	if (!grow_to_cover(content, page_index) || !content->shift)
 		return NULL;
-	unsigned shift = content->shift;
-	void **link = &content->root;
-	while (shift) {
-		if (!*link)
-			*link = calloc(1, sizeof(struct node));
-		struct node *node = *link;
-		if (!node)
-			return NULL;
-		shift -= NODE_BITS;
+	if (!content->root)
+		content->root = calloc(1, sizeof(struct node));
+	struct node *node = content->root;
+	for (unsigned shift = content->shift - NODE_BITS; shift && node; shift -= NODE_BITS) {
 		uint64_t slot = (page_index >> shift) % NODE_SLOTS;
 		if (!node->slots[slot]) {
-			node->slots[slot] =
-				calloc(1, shift ? sizeof(struct node) : CONTENT_PAGE_BYTES);
-			if (!node->slots[slot])
-				return NULL;
-			node->used |= UINT64_C(1) << slot;
+			node->slots[slot] = calloc(1, sizeof(struct node));
+			if (node->slots[slot])
+				node->used |= UINT64_C(1) << slot;
 		}
-		link = &node->slots[slot];
+		node = node->slots[slot];
 	}
-	if (!*link)
-		*link = calloc(1, CONTENT_PAGE_BYTES);
-	return *link;
+	return node;
+}
+
+/* A page of our own in the place of one that is missing or borrowed. */
+static uint8_t *own_page(struct node *node, uint64_t slot)
+{
+	uint8_t *page = calloc(1, CONTENT_PAGE_BYTES);
+	if (!page)
+		return NULL;
+	if (node->slots[slot])
+		memcpy(page, node->slots[slot], CONTENT_PAGE_BYTES);
+	node->slots[slot] = page;
+	node->used |= UINT64_C(1) << slot;
+	node->borrowed &= ~(UINT64_C(1) << slot);
+	return page;
+}
+
+/* The page to be written to, made when missing; NULL when memory is short. */
+static uint8_t *make_page(struct content *content, uint64_t page_index)
+{
+	struct node *node = make_node(content, page_index);
+	if (!node) {
+		if (content->shift || page_index)
+			return NULL;
+		if (!content->root)
+			content->root = calloc(1, CONTENT_PAGE_BYTES);
+		return content->root;
+	}
+	uint64_t slot = page_index % NODE_SLOTS;
+	if (node->slots[slot] && !(node->borrowed >> slot & 1))
+		return node->slots[slot];
+	return own_page(node, slot);
+}
+
+/* Let a page be the bytes at `source`, which stay whose they are. */
+static bool borrow_page(struct content *content, uint64_t page_index, const uint8_t *source)
+{
+	struct node *node = make_node(content, page_index);
+	uint64_t slot = page_index % NODE_SLOTS;
+	if (!node) {
+		uint8_t *page = make_page(content, page_index);
+		if (page)
+			memcpy(page, source, CONTENT_PAGE_BYTES);
+		return page;
+	}
+	if (!(node->borrowed >> slot & 1))
+		free(node->slots[slot]);
+	/* Pages are const to all that read them, which the slot's type cannot say. */
+	memcpy(&node->slots[slot], &source, sizeof(source));
+	node->used |= UINT64_C(1) << slot;
+	node->borrowed |= UINT64_C(1) << slot;
+	return true;
 }
 
 /* Free a page, and the nodes that it leaves empty. */
@@ -182,14 +226,18 @@ static void drop_page(struct content *content, uint64_t page_index)
 		path[++depth] = &node->slots[(page_index >> shift) % NODE_SLOTS];
 	}
 	for (;;) {
-		free(*path[depth]);
+		struct node *parent = depth ? *path[depth - 1] : NULL;
+		uint64_t bit = parent ? UINT64_C(1) << (path[depth] - parent->slots) : 0;
+		if (!parent || !(parent->borrowed & bit))
+			free(*path[depth]);
 		*path[depth] = NULL;
-		if (depth-- == 0)
+		if (!parent)
 			return;
-		struct node *parent = *path[depth];
-		parent->used &= ~(UINT64_C(1) << (path[depth + 1] - parent->slots));
+		parent->used &= ~bit;
+		parent->borrowed &= ~bit;
 		if (parent->used)
 			return;
+		depth--;
 	}
 }
 
@@ -235,17 +283,25 @@ void content_read(const struct content *content, void *to, size_t bytes, uint64_
 	}
 }
 
-enum status content_write(struct content *content, const void *from, size_t bytes,
-			  uint64_t host_offset)
+static bool write_slice(struct content *content, const uint8_t *source, struct slice slice,
+			bool borrow)
+{
+	if (borrow && slice.bytes == CONTENT_PAGE_BYTES)
+		return borrow_page(content, slice.page_index, source);
+	uint8_t *page = make_page(content, slice.page_index);
+	if (page)
+		memcpy(page + slice.start, source, slice.bytes);
+	return page;
+}
+
+static enum status write_bytes(struct content *content, const uint8_t *source, size_t bytes,
+			       uint64_t host_offset, bool borrow)
 {
 	assert(host_offset <= INT64_MAX && bytes <= INT64_MAX - host_offset);
-	const uint8_t *source = from;
 	while (bytes) {
 		struct slice slice = first_slice(host_offset, bytes);
-		uint8_t *page = make_page(content, slice.page_index);
-		if (!page)
+		if (!write_slice(content, source, slice, borrow))
 			return STATUS_NO_MEMORY;
-		memcpy(page + slice.start, source, slice.bytes);
 		source += slice.bytes;
 		host_offset += slice.bytes;
 		bytes -= slice.bytes;
@@ -253,6 +309,18 @@ enum status content_write(struct content *content, const void *from, size_t byte
 			content->size = host_offset;
 	}
 	return STATUS_OK;
+}
+
+enum status content_write(struct content *content, const void *from, size_t bytes,
+			  uint64_t host_offset)
+{
+	return write_bytes(content, from, bytes, host_offset, false);
+}
+
+enum status content_borrow(struct content *content, const void *from, size_t bytes,
+			   uint64_t host_offset)
+{
+	return write_bytes(content, from, bytes, host_offset, true);
 }
 
 /* Zero from `from` up to `to`, whatever the size is. */
@@ -328,9 +396,19 @@ bool content_equal(const struct content *a, const struct content *b, uint64_t *d
 	return false;
 }
 
-/* Copy the bytes of `file` from `from` up to `to`, which hold data, as far as they are not zeros.
- */
-static enum status load_range(struct content *content, int file, uint64_t from, uint64_t to,
+/* A file that is read from its beginning to its end, and what is done with each piece of it. */
+struct walk {
+	struct content *content; /* filled, or only looked at */
+	uint64_t size;           /* of the file */
+	/* A piece that lies in one page. */
+	enum status (*visit)(struct walk *walk, const uint8_t *bytes, struct slice slice);
+	/* A hole; what lies behind the last data is one. */
+	void (*visit_hole)(struct walk *walk, uint64_t from, uint64_t to);
+	uint64_t difference; /* comparing: the first byte that differs; UINT64_MAX: none so far */
+};
+
+/* The bytes of `file` from `from` up to `to`, which hold data. */
+static enum status walk_range(struct walk *walk, int file, uint64_t from, uint64_t to,
 			      uint8_t *chunk)
 {
 	while (from < to) {
@@ -338,16 +416,15 @@ static enum status load_range(struct content *content, int file, uint64_t from, 
 		ssize_t got = pread(file, chunk, wanted, (off_t)from);
 		if (got < 0)
 			return STATUS_IO;
-		if (got == 0)
-			return STATUS_OK; /* cut while we read: the rest is zeros */
+		if (got == 0) { /* cut while we read: the rest is zeros */
+			walk->visit_hole(walk, from, to);
+			return STATUS_OK;
+		}
 		for (size_t done = 0; done < (size_t)got;) {
 			struct slice slice = first_slice(from + done, (size_t)got - done);
-			if (memcmp(chunk + done, zero_page, slice.bytes) != 0) {
-				enum status status = content_write(content, chunk + done,
-								   slice.bytes, from + done);
-				if (status != STATUS_OK)
-					return status;
-			}
+			enum status status = walk->visit(walk, chunk + done, slice);
+			if (status != STATUS_OK)
+				return status;
 			done += slice.bytes;
 		}
 		from += (uint64_t)got;
@@ -355,57 +432,132 @@ static enum status load_range(struct content *content, int file, uint64_t from, 
 	return STATUS_OK;
 }
 
-/* Walk over the data of `file`, leaving its holes out. */
-static enum status load_file(struct content *content, int file, uint8_t *chunk)
+static enum status walk_file(struct walk *walk, int file, uint8_t *chunk)
 {
 	uint64_t at = 0;
-	while (at < content->size) {
+	while (at < walk->size) {
 		off_t data = lseek(file, (off_t)at, SEEK_DATA);
 		if (data < 0 && errno == ENXIO)
-			return STATUS_OK; /* holes up to the end */
+			break; /* holes up to the end */
 		off_t hole = data < 0 ? -1 : lseek(file, data, SEEK_HOLE);
 		uint64_t from = hole < 0 ? at : (uint64_t)data;
-		uint64_t to =
-			hole < 0 || (uint64_t)hole > content->size ? content->size : (uint64_t)hole;
-		enum status status = load_range(content, file, from, to, chunk);
+		uint64_t to = hole < 0 || (uint64_t)hole > walk->size ? walk->size : (uint64_t)hole;
+		walk->visit_hole(walk, at, from);
+		enum status status = walk_range(walk, file, from, to, chunk);
 		if (status != STATUS_OK)
 			return status;
 		at = to;
 	}
+	walk->visit_hole(walk, at, walk->size);
 	return STATUS_OK;
 }
 
-enum status content_load(struct content **content, const char *path, struct why *why)
+static enum status open_regular(int *file, uint64_t *size, const char *path, struct why *why)
 {
-	*content = NULL;
-	enum status status = STATUS_OK;
-	struct content *loaded = NULL;
-	uint8_t *chunk = NULL;
 	struct stat facts;
-	int file = open(path, O_RDONLY | O_CLOEXEC);
-	if (file < 0 || fstat(file, &facts) < 0) {
-		status = why_set(why, STATUS_IO, "cannot open '%s': %s", path, strerror(errno));
-		goto out;
-	}
-	if (!S_ISREG(facts.st_mode)) {
-		status = why_set(why, STATUS_IO, "cannot read '%s': not a regular file", path);
-		goto out;
-	}
-	loaded = content_new((uint64_t)facts.st_size);
-	chunk = malloc(CHUNK_BYTES);
-	status = loaded && chunk ? load_file(loaded, file, chunk) : STATUS_NO_MEMORY;
+	*file = open(path, O_RDONLY | O_CLOEXEC);
+	if (*file < 0 || fstat(*file, &facts) < 0)
+		return why_set(why, STATUS_IO, "cannot open '%s': %s", path, strerror(errno));
+	if (!S_ISREG(facts.st_mode))
+		return why_set(why, STATUS_IO, "cannot read '%s': not a regular file", path);
+	*size = (uint64_t)facts.st_size;
+	return STATUS_OK;
+}
+
+/* Walk over all of `file`; `walk->content` is NULL when there was no memory for it. */
+static enum status walk_all(struct walk *walk, int file, const char *path, struct why *why)
+{
+	uint8_t *chunk = malloc(CHUNK_BYTES);
+	enum status status = STATUS_NO_MEMORY;
+	if (walk->content && chunk)
+		status = walk_file(walk, file, chunk);
 	if (status == STATUS_IO)
 		why_set(why, status, "cannot read '%s': %s", path, strerror(errno));
 	else if (status != STATUS_OK)
 		why_set(why, status, "cannot read '%s': out of memory", path);
-out:
+	free(chunk);
+	return status;
+}
+
+static enum status load_slice(struct walk *walk, const uint8_t *bytes, struct slice slice)
+{
+	if (memcmp(bytes, zero_page, slice.bytes) == 0)
+		return STATUS_OK;
+	return write_slice(walk->content, bytes, slice, false) ? STATUS_OK : STATUS_NO_MEMORY;
+}
+
+static void leave_hole(struct walk *walk, uint64_t from, uint64_t to)
+{
+	(void)walk;
+	(void)from;
+	(void)to;
+}
+
+enum status content_load(struct content **content, const char *path, struct why *why)
+{
+	struct walk walk = { .visit = load_slice, .visit_hole = leave_hole };
+	int file = -1;
+	*content = NULL;
+	enum status status = open_regular(&file, &walk.size, path, why);
+	if (status == STATUS_OK) {
+		walk.content = content_new(walk.size);
+		status = walk_all(&walk, file, path, why);
+	}
 	if (file >= 0)
 		close(file);
-	free(chunk);
 	if (status == STATUS_OK)
-		*content = loaded;
+		*content = walk.content;
 	else
-		content_free(loaded);
+		content_free(walk.content);
+	return status;
+}
+
+static enum status compare_slice(struct walk *walk, const uint8_t *bytes, struct slice slice)
+{
+	const uint8_t *page = content_page(walk->content, slice.page_index);
+	const uint8_t *ours = (page ? page : zero_page) + slice.start;
+	if (walk->difference != UINT64_MAX || memcmp(ours, bytes, slice.bytes) == 0)
+		return STATUS_OK;
+	size_t at = 0;
+	while (ours[at] == bytes[at])
+		at++;
+	walk->difference = slice.page_index * CONTENT_PAGE_BYTES + slice.start + at;
+	return STATUS_OK;
+}
+
+/* Only pages that are stored need to be looked at. */
+static void compare_hole(struct walk *walk, uint64_t from, uint64_t to)
+{
+	uint64_t index = from / CONTENT_PAGE_BYTES;
+	for (; from < to && content_next_page(walk->content, &index); index++) {
+		uint64_t start = index * CONTENT_PAGE_BYTES;
+		if (start >= to)
+			return;
+		struct slice slice = first_slice(start > from ? start : from, to - from);
+		uint64_t room = to - (start + slice.start);
+		if (slice.bytes > room)
+			slice.bytes = (size_t)room;
+		compare_slice(walk, zero_page, slice);
+	}
+}
+
+enum status content_compare(const struct content *content, bool *equal, uint64_t *difference,
+			    const char *path, struct why *why)
+{
+	struct walk walk = { .visit = compare_slice,
+			     .visit_hole = compare_hole,
+			     .difference = UINT64_MAX };
+	int file = -1;
+	/* Comparing does not change it, which the walk's type cannot say. */
+	memcpy(&walk.content, &content, sizeof(content));
+	enum status status = open_regular(&file, &walk.size, path, why);
+	if (status == STATUS_OK)
+		status = walk_all(&walk, file, path, why);
+	if (file >= 0)
+		close(file);
+	uint64_t smaller = content->size < walk.size ? content->size : walk.size;
+	*equal = walk.difference == UINT64_MAX && content->size == walk.size;
+	*difference = walk.difference < smaller ? walk.difference : smaller;
 	return status;
 }
 

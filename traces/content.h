@@ -33,6 +33,11 @@ void content_read(const struct content *content, void *to, size_t bytes, uint64_
 MUST_USE enum status content_write(struct content *content, const void *from, size_t bytes,
 				   uint64_t host_offset);
 
+/** As content_write(), but whole pages are borrowed from `from` until they are overwritten or
+ *  `content` goes: nothing is copied that need not be. */
+MUST_USE enum status content_borrow(struct content *content, const void *from, size_t bytes,
+				    uint64_t host_offset);
+
 /** Make a range read as zeros; frees whole pages; the size is unchanged (bytes beyond it are
  *  ignored). The cost depends on the pages stored in the range, not on its length. */
 MUST_USE enum status content_zero(struct content *content, uint64_t host_offset, uint64_t bytes);
@@ -55,6 +60,11 @@ bool content_equal(const struct content *a, const struct content *b, uint64_t *d
 /** Read a regular file (holes and pages of zeros stay holes) into new contents. Gives `*content`,
  *  NULL on failure. STATUS_IO with a line in `why`. */
 MUST_USE enum status content_load(struct content **content, const char *path, struct why *why);
+
+/** Does the regular file at `path` read as `content` does? As content_equal(), without loading it.
+ * STATUS_IO with a line in `why`. */
+MUST_USE enum status content_compare(const struct content *content, bool *equal,
+				     uint64_t *difference, const char *path, struct why *why);
 
 /** Write to `path` as a sparse file: to "<path>.tmp" first, then renamed. STATUS_IO with a line in
  *  `why`; "<path>.tmp" is gone then. Not synced to disk. */

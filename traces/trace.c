@@ -211,8 +211,8 @@ static void extend(struct content *content, uint64_t size)
 		content_resize(content, size);
 }
 
-enum status trace_apply(struct content *content, const struct event_log *log,
-			const struct event *event)
+static enum status apply(struct content *content, const struct event_log *log,
+			 const struct event *event, bool borrow)
 {
 	if (event->kind != EVENT_IO_EFFECT || event->result < 0)
 		return STATUS_OK;
@@ -224,8 +224,8 @@ enum status trace_apply(struct content *content, const struct event_log *log,
 		if ((uint32_t)event->result > event->data_bytes ||
 		    !range_is_sane(event->host_offset, event->data_bytes))
 			return STATUS_CORRUPT;
-		return content_write(content, event_data(log, event), (size_t)event->result,
-				     event->host_offset);
+		return (borrow ? content_borrow : content_write)(
+			content, event_data(log, event), (size_t)event->result, event->host_offset);
 	case IO_RESIZE: content_resize(content, event->host_offset); return STATUS_OK;
 	case IO_ZERO:
 		extend(content, host_end);
@@ -236,18 +236,52 @@ enum status trace_apply(struct content *content, const struct event_log *log,
 	}
 }
 
-struct content *trace_final_content(const struct trace *trace, uint16_t file)
+enum status trace_apply(struct content *content, const struct event_log *log,
+			const struct event *event)
+{
+	return apply(content, log, event, false);
+}
+
+/* Contents that borrow the pages of `from`. NULL when memory is short. */
+static struct content *borrow_all(const struct content *from)
+{
+	struct content *content = content_new(content_size(from));
+	for (uint64_t index = 0; content && content_next_page(from, &index); index++) {
+		enum status status = content_borrow(content, content_page(from, index),
+						    CONTENT_PAGE_BYTES, index * CONTENT_PAGE_BYTES);
+		if (status != STATUS_OK) {
+			content_free(content);
+			return NULL;
+		}
+	}
+	if (content)
+		content_resize(content, content_size(from));
+	return content;
+}
+
+static struct content *make_final(const struct trace *trace, uint16_t file, bool borrow)
 {
 	assert(file < trace->file_count);
-	struct content *content = content_clone(trace->files[file].initial);
+	const struct content *initial = trace->files[file].initial;
+	struct content *content = borrow ? borrow_all(initial) : content_clone(initial);
 	for (size_t i = 0; content && i < trace->log.count; i++) {
 		const struct event *event = &trace->log.events[i];
 		if (event->kind != EVENT_IO_EFFECT || event->file != file)
 			continue;
-		if (trace_apply(content, &trace->log, event) != STATUS_OK) {
+		if (apply(content, &trace->log, event, borrow) != STATUS_OK) {
 			content_free(content);
 			content = NULL;
 		}
 	}
 	return content;
+}
+
+struct content *trace_final_content(const struct trace *trace, uint16_t file)
+{
+	return make_final(trace, file, false);
+}
+
+struct content *trace_final_view(const struct trace *trace, uint16_t file)
+{
+	return make_final(trace, file, true);
 }

@@ -149,6 +149,10 @@ void trace_add_finding(struct trace *trace, const struct trace_finding *finding)
  *  an event makes no sense (see trace_apply(); cannot be when the trace was read from a file). */
 struct content *trace_final_content(const struct trace *trace, uint16_t file);
 
+/** As trace_final_content(), but borrows what it can: good until the log grows or the trace goes.
+ */
+struct content *trace_final_view(const struct trace *trace, uint16_t file);
+
 /** Apply one IO_EFFECT event of `log` to `content`. Other events and failed I/O change nothing.
  *  IO_WRITE: the first `result` bytes of the event's data; IO_RESIZE, IO_ZERO, IO_PUNCH,
  *  IO_ALLOCATE: when `result` is not negative. STATUS_CORRUPT: a write without its data, or a range

@@ -29,6 +29,9 @@
 enum {
 	CHUNK_BYTES = 64 * 1024,
 	COMPRESSION_LEVEL = 9,
+	/** What is longer than this is compressed fast: whoever records waits for it. */
+	LONG_MIB = 16,
+	COMPRESSION_LEVEL_LONG = 1,
 	/** Bytes of the stream that a crash while writing may cost. */
 	FLUSH_BYTES = 256 * 1024,
 	/** 8 MiB, what `zstd -19` uses; decides the memory that a few bytes can ask for. */
@@ -113,7 +116,9 @@ static enum status write_frame(struct writer *writer, const struct trace *trace)
 	if (status != STATUS_OK)
 		return status;
 	ZSTD_CCtx *compressor = writer->compressor;
-	ZSTD_CCtx_setParameter(compressor, ZSTD_c_compressionLevel, COMPRESSION_LEVEL);
+	bool is_long = total > (uint64_t)LONG_MIB * MIB;
+	ZSTD_CCtx_setParameter(compressor, ZSTD_c_compressionLevel,
+			       is_long ? COMPRESSION_LEVEL_LONG : COMPRESSION_LEVEL);
 	ZSTD_CCtx_setParameter(compressor, ZSTD_c_checksumFlag, 1);
 	ZSTD_CCtx_setPledgedSrcSize(compressor, total);
 	status = trace_encode(trace,

@@ -45,10 +45,42 @@ bool dirty_states_has(const struct dirty_states *places, uint64_t fingerprint)
 	return places->slot_count && places->slots[slot_of(places, fingerprint)];
 }
 
+static int compare_numbers(uint64_t a, uint64_t b)
+{
+	return (a > b) - (a < b);
+}
+
+/* How good are two ways, as far as the judge can tell? */
+static int compare_cuts(const struct judge_dirty *a, const struct judge_dirty *b)
+{
+	int order = compare_numbers(a->model, b->model);
+	order = order ? order : compare_numbers(a->cut_size, b->cut_size);
+	return order ? order : compare_numbers(a->cut_hash, b->cut_hash);
+}
+
 static int compare_schedules(const char *a, const char *b)
 {
-	size_t a_bytes = strlen(a), b_bytes = strlen(b);
-	return a_bytes == b_bytes ? strcmp(a, b) : a_bytes < b_bytes ? -1 : 1;
+	int order = compare_numbers(strlen(a), strlen(b));
+	return order ? order : strcmp(a, b);
+}
+
+static int compare_places(const void *a, const void *b)
+{
+	const struct dirty_state *x = a, *y = b;
+	int order = compare_cuts(&x->state, &y->state);
+	order = order ? order : compare_schedules(x->schedule, y->schedule);
+	order = order ? order : compare_numbers(x->state.operation, y->state.operation);
+	order = order ? order : compare_numbers(x->state.told, y->state.told);
+	order = order ? order : compare_numbers(x->state.sector, y->state.sector);
+	return order ? order : compare_numbers(x->state.fingerprint, y->state.fingerprint);
+}
+
+bool dirty_states_wants(const struct dirty_states *places, const struct judge_dirty *state)
+{
+	size_t slot = places->slot_count ? slot_of(places, state->fingerprint) : 0;
+	if (!places->slot_count || !places->slots[slot])
+		return true;
+	return compare_cuts(state, &places->items[places->slots[slot] - 1].state) < 0;
 }
 
 void dirty_states_add(struct dirty_states *places, const char *schedule,
@@ -59,10 +91,11 @@ void dirty_states_add(struct dirty_states *places, const char *schedule,
 	size_t slot = slot_of(places, state->fingerprint);
 	if (places->slots[slot]) {
 		struct dirty_state *known = &places->items[places->slots[slot] - 1];
-		if (compare_schedules(schedule, known->schedule) >= 0)
-			return;
-		free(known->schedule);
-		*known = (struct dirty_state){ memory_text(schedule, strlen(schedule)), *state };
+		struct dirty_state added = { memory_text(schedule, strlen(schedule)), *state };
+		bool is_better = compare_places(&added, known) < 0;
+		free(is_better ? known->schedule : added.schedule);
+		if (is_better)
+			*known = added;
 		return;
 	}
 	if (places->count == PLACES_MAX) {
@@ -81,21 +114,6 @@ void dirty_states_merge(struct dirty_states *places, const struct dirty_states *
 	for (size_t i = 0; i < more->count; i++)
 		dirty_states_add(places, more->items[i].schedule, &more->items[i].state);
 	places->is_cut = places->is_cut || more->is_cut;
-}
-
-static int compare_numbers(uint64_t a, uint64_t b)
-{
-	return (a > b) - (a < b);
-}
-
-static int compare_places(const void *a, const void *b)
-{
-	const struct dirty_state *x = a, *y = b;
-	int order = compare_schedules(x->schedule, y->schedule);
-	order = order ? order : compare_numbers(x->state.operation, y->state.operation);
-	order = order ? order : compare_numbers(x->state.told, y->state.told);
-	order = order ? order : compare_numbers(x->state.sector, y->state.sector);
-	return order ? order : compare_numbers(x->state.fingerprint, y->state.fingerprint);
 }
 
 void dirty_states_sort(struct dirty_states *places)
@@ -118,6 +136,11 @@ void dirty_states_pack(const struct dirty_states *places, struct pack *pack)
 		pack_number(pack, state->sector);
 		pack_number(pack, state->sector_bytes);
 		pack_number(pack, state->model);
+		pack_number(pack, state->loss.kind);
+		pack_number(pack, state->loss.actor);
+		pack_number(pack, state->loss.number);
+		pack_number(pack, state->cut_size);
+		pack_number(pack, state->cut_hash);
 		pack_number(pack, state->fingerprint);
 		pack_number(pack, state->promises);
 	}
@@ -134,7 +157,12 @@ void dirty_states_unpack(struct dirty_states *places, struct unpack *unpack)
 		state.told = unpack_number(unpack, UINT64_MAX);
 		state.sector = (uint32_t)unpack_number(unpack, UINT32_MAX);
 		state.sector_bytes = (uint32_t)unpack_number(unpack, UINT32_MAX);
-		state.model = (enum crash_model)unpack_number(unpack, CRASH_TORN);
+		state.model = (enum crash_model)unpack_number(unpack, CRASH_REORDER);
+		state.loss.kind = (enum judge_loss_kind)unpack_number(unpack, LOSS_OF_ALL);
+		state.loss.actor = (uint32_t)unpack_number(unpack, UINT32_MAX);
+		state.loss.number = (uint32_t)unpack_number(unpack, UINT32_MAX);
+		state.cut_size = unpack_number(unpack, UINT64_MAX);
+		state.cut_hash = unpack_number(unpack, UINT64_MAX);
 		state.fingerprint = unpack_number(unpack, UINT64_MAX);
 		state.promises = unpack_number(unpack, UINT64_MAX);
 		if (!unpack->failed)

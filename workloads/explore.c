@@ -14,6 +14,7 @@
 
 #include "injector/estimate.h"
 #include "injector/strategy_follow.h"
+#include "traces/memory.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -122,21 +123,12 @@ static size_t kept_events(const struct search *search)
 	return events_before_choice(log, common);
 }
 
-static bool same_place(const struct verdict *a, const struct verdict *b)
-{
-	if (a->rule != b->rule || a->severity != b->severity || a->guest_offset != b->guest_offset)
-		return false;
-	/* Where the guest's place is known, the host's is an accident of the order of allocations.
-	 */
-	return a->guest_offset != NOWHERE || a->host_offset == b->host_offset;
-}
-
 /* The schedule of the run in which `cut` comes first: executed, because only that tells how many
  * options there are at each point. */
 static char *schedule_of_cut(struct search *search, const struct judge_cut *cut)
 {
 	const struct order *order = search->options->order;
-	struct strategy *strategy = strategy_follow_new(order, cut->steps, cut->step_count);
+	struct strategy *strategy = strategy_follow_cut(order, cut->steps, cut->step_count);
 	struct choice choice;
 	choice_init(&choice, strategy, NULL);
 	if (!choice_begin(&choice))
@@ -151,39 +143,57 @@ static char *schedule_of_cut(struct search *search, const struct judge_cut *cut)
 	return text;
 }
 
+/* Let `violation`, which has no schedule yet, be that of the run in hand. */
+static void give_schedule(struct search *search, struct violation *violation,
+			  const struct judge_cut *cut)
+{
+	violation->schedule =
+		cut ? schedule_of_cut(search, cut) : schedule_print(&search->choice.taken);
+	if (!violation->schedule)
+		abort();
+}
+
+/* The run in hand shows `known` again, as `found`, which owns nothing. */
+static void see_again(struct search *search, struct violation *known, struct violation *found,
+		      const struct judge_cut *cut)
+{
+	known->times += known->last_run != search->runs;
+	known->last_run = search->runs;
+	if (!violation_precedes(found, known))
+		return;
+	found->run = known->run;
+	found->times = known->times;
+	found->last_run = known->last_run;
+	give_schedule(search, found, cut);
+	free(known->schedule);
+	*known = *found;
+}
+
 static void add_violation(struct search *search, const struct verdict *verdict,
 			  const struct judge_cut *cut)
 {
 	struct explore_result *result = search->result;
-	for (size_t i = 0; i < result->violation_count; i++) {
-		struct violation *known = &result->violations[i];
-		if (!same_place(&known->verdict, verdict))
-			continue;
-		known->times += known->last_run != search->runs;
-		known->last_run = search->runs;
-		return;
-	}
-	if (result->violation_count == VIOLATIONS_MAX)
-		return;
-	if (result->violation_count == search->violation_capacity) {
-		search->violation_capacity = 2 * search->violation_capacity + 8;
-		result->violations =
-			realloc(result->violations,
-				search->violation_capacity * sizeof(*result->violations));
-		if (!result->violations)
-			abort();
-	}
-	struct violation *added = &result->violations[result->violation_count++];
-	*added = (struct violation){
+	struct violation found = {
 		.verdict = *verdict,
-		.schedule =
-			cut ? schedule_of_cut(search, cut) : schedule_print(&search->choice.taken),
+		.cut_size = cut ? cut->size : 0,
+		.cut_hash = cut ? cut->hash : 0,
 		.run = search->runs,
 		.times = 1,
 		.last_run = search->runs,
 	};
-	if (!added->schedule)
-		abort();
+	for (size_t i = 0; i < result->violation_count; i++) {
+		struct violation *known = &result->violations[i];
+		if (!violation_same_place(&known->verdict, verdict))
+			continue;
+		see_again(search, known, &found, cut);
+		return;
+	}
+	if (result->violation_count == VIOLATIONS_MAX)
+		return;
+	result->violations = memory_grow(result->violations, &search->violation_capacity,
+					 result->violation_count + 1, sizeof(*result->violations));
+	give_schedule(search, &found, cut);
+	result->violations[result->violation_count++] = found;
 }
 
 /* Lay the run's steps out for the judge. */
@@ -246,11 +256,13 @@ static void judge_class_of_last_run(struct search *search, struct judge_report *
 	judge_cuts(search->judge, log_of(search), &class, report);
 }
 
-/* Note the way to each dirty crash state that was not met before. */
+/* Note the way to each dirty crash state, if no better one is known. */
 static void add_dirty(struct search *search, const struct judge_report *report)
 {
 	struct dirty_states *dirty = &search->sets.dirty;
 	for (size_t i = 0; i < report->dirty_count; i++) {
+		if (!dirty_states_wants(dirty, &report->dirty[i]))
+			continue;
 		char *schedule = report->dirty_cuts
 					 ? schedule_of_cut(search, &report->dirty_cuts[i])
 					 : schedule_print(&search->choice.taken);
@@ -427,6 +439,7 @@ enum status explore_subject(const struct subject *subject, struct strategy *stra
 				       &(struct judge_options){
 					       .models = options->models,
 					       .sector_bytes = options->sector_bytes,
+					       .verdicts_max = VIOLATION_VERDICTS_MAX,
 					       .count_distinct = options->count_distinct,
 					       .list_dirty = options->list_dirty,
 				       },

@@ -6,6 +6,7 @@
 #include "oracle/distinct.h"
 #include "oracle/judge.h"
 #include "workloads/dirty_states.h"
+#include "workloads/violation.h"
 #include "workloads/world.h"
 
 #include <signal.h>
@@ -67,21 +68,14 @@ struct explore_options {
 	void *progress_context;
 };
 
-/** A violation, once per rule and place, with the first schedule that shows it. */
-struct violation {
-	struct verdict verdict;
-	char *schedule;    /* owned; printable */
-	uint64_t run;      /* interleaving in which it was first seen, from 1 */
-	uint64_t times;    /* runs that show it */
-	uint64_t last_run; /* the last of them */
-};
-
 struct explore_result {
 	uint64_t interleavings;
 	uint64_t pruned;         /* runs given up because another covers them */
 	uint64_t classes;        /* different classes of completed runs; 0 unless counted */
 	uint64_t class_checksum; /* over them, whatever their order */
 	uint64_t duplicates;     /* completed runs of a class that was complete already */
+	uint64_t joined; /* of a program: runs that came together with others; strategy_join.h */
+	uint64_t parted; /* of a program: states that looked alike and went on otherwise */
 	uint64_t states;
 	uint64_t judged;
 	uint64_t distinct;

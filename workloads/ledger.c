@@ -7,8 +7,8 @@
  * What is not a set depends on the parts: how many runs were given up, how many crash images were
  * built. It is the same whenever the parts are; only a search that was interrupted has others.
  *
- * Of each violation that schedule is kept which is shortest, and among equally long ones the first
- * by its letters: again a choice that does not depend on who came first.
+ * Of each violation the least is kept, by a total order (violation.h): again a choice that does not
+ * depend on who came first.
  *
  * A job's weight is the part of the search that it is taken for. Whoever does a part of a job
  * leaves the rest of its weight to what remains open of it, in equal shares. The weights of all
@@ -62,33 +62,21 @@ struct open_job ledger_take(struct ledger *ledger, size_t index)
 	return job;
 }
 
-static bool same_violation(const struct verdict *a, const struct verdict *b)
-{
-	if (a->rule != b->rule || a->severity != b->severity || a->guest_offset != b->guest_offset)
-		return false;
-	/* As in explore.c: the host's place counts where the guest's is not known. */
-	return a->guest_offset != NOWHERE || a->host_offset == b->host_offset;
-}
-
-static bool is_shorter(const char *a, const char *b)
-{
-	size_t a_bytes = strlen(a), b_bytes = strlen(b);
-	return a_bytes != b_bytes ? a_bytes < b_bytes : strcmp(a, b) < 0;
-}
-
 /* Enter a violation; copies it. */
 static void add_violation(struct ledger *ledger, const struct violation *violation)
 {
 	for (size_t i = 0; i < ledger->violation_count; i++) {
 		struct violation *known = &ledger->violations[i];
-		if (!same_violation(&known->verdict, &violation->verdict))
+		if (!violation_same_place(&known->verdict, &violation->verdict))
 			continue;
-		known->times += violation->times;
-		if (!is_shorter(violation->schedule, known->schedule))
-			return;
-		free(known->schedule);
-		known->schedule = memory_text(violation->schedule, strlen(violation->schedule));
-		known->verdict = violation->verdict;
+		uint64_t times = known->times + violation->times;
+		if (violation_precedes(violation, known)) {
+			free(known->schedule);
+			*known = *violation;
+			known->schedule =
+				memory_text(violation->schedule, strlen(violation->schedule));
+		}
+		known->times = times;
 		return;
 	}
 	if (ledger->violation_count == VIOLATIONS_MAX)
@@ -194,6 +182,8 @@ static void pack_violation(struct pack *pack, const struct violation *violation)
 {
 	const struct verdict *verdict = &violation->verdict;
 	pack_text(pack, violation->schedule);
+	pack_number(pack, violation->cut_size);
+	pack_number(pack, violation->cut_hash);
 	pack_number(pack, violation->times);
 	pack_number(pack, verdict->rule);
 	pack_number(pack, verdict->severity);
@@ -211,6 +201,8 @@ static void unpack_violation(struct unpack *unpack, struct ledger *ledger)
 {
 	struct violation violation = { .schedule = unpack_text(unpack) };
 	struct verdict *verdict = &violation.verdict;
+	violation.cut_size = unpack_number(unpack, UINT64_MAX);
+	violation.cut_hash = unpack_number(unpack, UINT64_MAX);
 	violation.times = unpack_number(unpack, UINT64_MAX);
 	verdict->rule = (enum rule)unpack_number(unpack, RULE_COUNT - 1);
 	verdict->severity = (enum severity)unpack_number(unpack, SEVERITY_CORRUPTION);

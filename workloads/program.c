@@ -31,7 +31,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { STEPS_MAX = 20000, COMMAND_ACTOR = 1 };
+enum {
+	STEPS_MAX = 20000,
+	COMMAND_ACTOR = 1,
+	/** Of the path of the folder above ours; with a socket in ours, whose path has 107 at most.
+	 */
+	FOLDER_BYTES_MAX = 200,
+	SOCKET_FOLDER_BYTES_MAX = 80,
+};
 
 /* ---- beginning and end ---- */
 
@@ -73,15 +80,29 @@ static const char *usual_folder(void)
 	return given && *given ? given : "/tmp";
 }
 
+/** Make a folder of our own; its path is absolute, because servers insist on that for sockets. */
 static enum status make_folder(struct program *program, const char *above, struct why *why)
 {
-	snprintf(program->folder, sizeof(program->folder), "%.200s/cowtip-XXXXXX", above);
-	if (!mkdtemp(program->folder)) {
-		program->folder[0] = 0;
-		return why_set(why, STATUS_IO, "cannot make a folder in '%s': %s", above,
-			       strerror(errno));
+	size_t most = program->face->has_socket ? SOCKET_FOLDER_BYTES_MAX : FOLDER_BYTES_MAX;
+	char *absolute = realpath(above, NULL);
+	enum status status = STATUS_OK;
+
+	if (absolute && strlen(absolute) > most) {
+		status = why_set(why, STATUS_USAGE,
+				 "the path of folder '%.100s' is too long: %zu bytes at most",
+				 above, most);
+		goto out;
 	}
-	return STATUS_OK;
+	if (absolute)
+		snprintf(program->folder, sizeof(program->folder), "%s/cowtip-XXXXXX", absolute);
+	if (!absolute || !mkdtemp(program->folder)) {
+		program->folder[0] = 0;
+		status = why_set(why, STATUS_IO, "cannot make a folder in '%s': %s", above,
+				 strerror(errno));
+	}
+out:
+	free(absolute);
+	return status;
 }
 
 /** Place the files: the image is written anew before each run, what backs it stays. */
@@ -90,6 +111,7 @@ static enum status place_files(struct program *program, struct why *why)
 	enum status status = STATUS_OK;
 
 	snprintf(program->prefix, sizeof(program->prefix), "%s/recording", program->folder);
+	snprintf(program->socket_path, sizeof(program->socket_path), "%s/socket", program->folder);
 	snprintf(program->image_path, sizeof(program->image_path), "%s/%.30s", program->folder,
 		 program->files.files[0].path);
 	for (size_t i = 1; i < program->files.file_count && status == STATUS_OK; i++) {
@@ -108,13 +130,18 @@ enum status program_new(struct program **program, const struct workload *workloa
 
 	if (!made)
 		return why_set(why, STATUS_NO_MEMORY, "out of memory");
+	made->face = options->is_nbd ? &program_nbd : &program_console;
 	made->workload = workload;
 	made->stacks = options->stacks;
+	made->faults = options->faults;
+	made->gate_flags = (options->gate_all ? GATE_ORDER_ALL : 0u) |
+			   (options->split_completion ? GATE_ORDER_SPLIT : 0u);
 	made->steps_max = options->steps_max ? options->steps_max : STEPS_MAX;
 	trace_init(&made->files);
 	event_log_init(&made->told);
 	event_log_init(&made->log);
 	record_result_init(&made->result);
+	made->trail = program_trail_new();
 	trace_set_text(&made->command, options->command);
 	enum status status = take_files(made, options, why);
 	if (status == STATUS_OK)
@@ -137,9 +164,11 @@ void program_free(struct program *program)
 {
 	if (!program)
 		return;
+	program->face->end(program);
 	gated_server_stop(&program->server);
 	if (program->folder[0]) {
 		unlink(program->image_path);
+		unlink(program->socket_path);
 		unlink(program->backing_path);
 		rmdir(program->folder);
 	}
@@ -151,6 +180,7 @@ void program_free(struct program *program)
 	free(program->argv);
 	free(program->command);
 	free(program->marks);
+	program_trail_free(program->trail);
 	free(program->dump.bytes);
 	trace_release(&program->files);
 	event_log_release(&program->told);
@@ -173,12 +203,14 @@ static void tell(struct program *program, const struct event *event, const void 
 	event_log_append(&program->told, event, data, data_bytes);
 }
 
-static void tell_image(struct program *program, enum event_kind kind, enum request_op op)
+static void tell_image(struct program *program, enum event_kind kind, enum request_op op,
+		       int result)
 {
 	const struct event event = {
 		.kind = (uint8_t)kind,
 		.op = (uint8_t)op,
 		.id = op == REQUEST_OPEN ? PROGRAM_OPEN_ID : program->close_id,
+		.result = result,
 	};
 	tell(program, &event, NULL, 0);
 }
@@ -225,7 +257,7 @@ void program_completed(struct program *program, size_t index, int result, const 
 		tell(program, &event, data_bytes ? data : NULL, data_bytes);
 }
 
-static size_t count_outstanding(const struct program *program)
+size_t program_outstanding(const struct program *program)
 {
 	size_t count = 0;
 
@@ -243,6 +275,7 @@ static struct record_options options_of(const struct program *program, const cha
 					.images = images,
 					.image_count = 1,
 					.prefix = program->prefix,
+					.folder = program->folder,
 					.stacks = program->stacks };
 }
 
@@ -257,7 +290,8 @@ static enum status launch(struct program *program, struct why *why)
 	if (status == STATUS_OK && !program->server.started)
 		status = gated_server_start(&program->server, &options, why);
 	if (status == STATUS_OK)
-		status = gated_start(&program->run, &program->server, &options, why);
+		status = gated_start_with(&program->run, &program->server, &options,
+					  program->gate_flags, why);
 	return status;
 }
 
@@ -266,34 +300,46 @@ static enum status begin_run(struct program *program, struct why *why)
 	event_log_reset(&program->told);
 	event_log_reset(&program->log);
 	record_result_release(&program->result);
-	for (size_t i = 0; i < program->request_count; i++)
+	for (size_t i = 0; i < program->request_count; i++) {
 		program->requests[i].state = REQUEST_UNBORN;
+		program->requests[i].suspected = 0;
+		program->requests[i].is_troubled = false;
+	}
+	memset(program->failures, 0, sizeof(program->failures));
+	program->flush_failed = false;
+	program->close_troubled = false;
 	program->mark_count = 0;
+	program_trail_begin(program->trail);
 	program->next = 0;
+	program->faults_left = program->faults.faults_max;
 	program->waited_for = SIZE_MAX;
 	program->is_open = false;
 	program->is_closing = false;
+	program->has_refused = false;
 	program->dump.byte_count = 0;
+	program->was_told_to_end = false;
 	program->line[0] = 0;
-	tell_image(program, EVENT_REQUEST_INVOKED, REQUEST_OPEN);
+	program->face->begin(program);
+	tell_image(program, EVENT_REQUEST_INVOKED, REQUEST_OPEN, 0);
 	return launch(program, why);
 }
 
-/** The program reads its next command. */
+/** The program takes its next command. */
 static void feed(struct program *program)
 {
+	size_t index = program->next;
+
 	program->line[0] = 0;
-	if (program->next == program->request_count) {
+	if (index == program->request_count) {
 		program->is_closing = true;
-		tell_image(program, EVENT_REQUEST_INVOKED, REQUEST_CLOSE);
-		gated_feed(&program->run, NULL);
-		return;
+		tell_image(program, EVENT_REQUEST_INVOKED, REQUEST_CLOSE, 0);
+	} else {
+		if (program->requests[index].waits)
+			program->waited_for = index;
+		program_invoked(program, index);
+		program->next++;
 	}
-	const struct program_request *request = &program->requests[program->next];
-	if (request->waits)
-		program->waited_for = program->next;
-	program_invoked(program, program->next++);
-	gated_feed(&program->run, request->text);
+	program->face->give(program, index);
 }
 
 static void mark_rest(struct program *program)
@@ -310,13 +356,56 @@ static uint32_t list_options(const struct program *program, uint32_t *actors, bo
 	const struct gate_ask *ask = &program->run.ask;
 	uint32_t count = 0;
 
-	*takes = ask->takes_command && !program->is_closing &&
-		 (program->next < program->request_count || count_outstanding(program) == 0);
+	*takes = ask->takes_command && !program->is_closing && program->face->takes(program) &&
+		 (program->next < program->request_count || program_outstanding(program) == 0);
 	if (*takes)
 		actors[count++] = COMMAND_ACTOR;
 	for (uint32_t i = 0; i < ask->count && i < GATE_WIRE_CALLS_MAX; i++)
 		actors[count++] = ask->calls[i].actor;
 	return count;
+}
+
+/** Decide what goes wrong with a call that is about to go on. False: the run is given up. */
+static bool decide_fault(struct program *program, struct choice *choice,
+			 const struct gate_wire_call *call, struct fault *fault)
+{
+	const struct fault_options *options = &program->faults;
+	const struct fault_call asked = { .point = call->point,
+					  .kind = fault_menu_kind((enum io_op)call->op),
+					  .host_offset = call->host_offset,
+					  .length = call->length };
+	struct fault_menu menu = { .count = 0 };
+
+	if (program->faults_left > 0 && call->point[0] && !call->returns)
+		fault_menu_matching(&menu, &asked,
+				    options->kinds ? options->kinds : FAULT_KINDS_ALL,
+				    options->points ? options->points : "*");
+	if (!menu.count)
+		return true;
+	uint32_t pick = choice_pick(
+		choice, &(struct choice_point){ .kind = CHOICE_FAULT, .count = 1 + menu.count });
+	if (pick == CHOICE_ABANDON)
+		return false;
+	program_trail_fault(program->trail, pick);
+	if (pick == 0)
+		return true;
+	*fault = menu.faults[pick - 1];
+	program->faults_left--;
+	program_failed(program, call->op == IO_FLUSH);
+	return true;
+}
+
+/** Let call number `index` go on. False: the run is given up. */
+static bool let_go(struct program *program, struct choice *choice, uint32_t index)
+{
+	const struct gate_wire_call *call = &program->run.ask.calls[index];
+	struct fault fault = { 0 };
+
+	program_trail_step(program->trail, call, 0);
+	if (!decide_fault(program, choice, call, &fault))
+		return false;
+	gated_let_fail(&program->run, index, &fault);
+	return true;
 }
 
 /** Decide at a rest, and begin the next step. RUN_FINISHED: the run goes on. */
@@ -334,24 +423,42 @@ static enum run_end decide(struct program *program, struct choice *choice)
 		return RUN_LIVELOCK;
 	if (choice->stepping)
 		choice_step_done(choice, &unknown, 0);
+	program_trail_rest(program->trail, &program->run.ask, program->told.count,
+			   2 * program->next + program->is_closing);
 	uint32_t pick = choice_pick(choice, &point);
 	if (pick == CHOICE_ABANDON)
 		return RUN_PRUNED;
-	if (takes && pick == 0)
+	if (count > 1)
+		program_trail_decided(program->trail, true);
+	if (takes && pick == 0) {
+		program_trail_step(program->trail, NULL, program->next);
 		feed(program);
-	else
-		gated_let_go(&program->run, pick - takes);
+	} else if (!let_go(program, choice, pick - takes)) {
+		return RUN_PRUNED;
+	}
 	mark_rest(program);
 	return RUN_FINISHED;
 }
 
-/** The first time that the program would read, it has opened its image. */
-static void note_open(struct program *program)
+void program_opened(struct program *program)
 {
 	if (program->is_open)
 		return;
 	program->is_open = true;
-	tell_image(program, EVENT_REQUEST_COMPLETED, REQUEST_OPEN);
+	tell_image(program, EVENT_REQUEST_COMPLETED, REQUEST_OPEN, 0);
+}
+
+/** Begin the next step without a decision. */
+static enum run_end go_on(struct program *program, enum program_turn turn)
+{
+	if (program->mark_count > program->steps_max)
+		return RUN_LIVELOCK;
+	if (turn == PROGRAM_ENDS)
+		gated_terminate(&program->run);
+	else
+		gated_go_on(&program->run);
+	mark_rest(program);
+	return RUN_FINISHED;
 }
 
 /** From the start to the end of the program, or of our patience. */
@@ -363,14 +470,12 @@ static enum status step_through(struct program *program, struct choice *choice, 
 	*end = RUN_FINISHED;
 	while (*end == RUN_FINISHED) {
 		enum status status = gated_wait(&program->run, &state, why);
-		bool reads_on = state == GATED_RESTS && program->run.ask.takes_command;
+		enum program_turn turn = PROGRAM_CHOOSES;
 		if (status == STATUS_OK)
-			status = program_listen(program, reads_on, why);
+			status = program->face->listen(program, state == GATED_ENDED, &turn, why);
 		if (status != STATUS_OK || state == GATED_ENDED)
 			return status;
-		if (reads_on)
-			note_open(program);
-		*end = decide(program, choice);
+		*end = turn == PROGRAM_CHOOSES ? decide(program, choice) : go_on(program, turn);
 	}
 	return STATUS_OK;
 }
@@ -423,9 +528,17 @@ static void join_logs(struct program *program, const struct trace *recorded, enu
 /** The program has ended by itself: how? */
 static enum run_end own_end(struct program *program)
 {
+	bool has_failed = program->faults_left < program->faults.faults_max;
+	if (!program->is_open && has_failed && WIFEXITED(program->result.wait_status)) {
+		program->has_refused = true;
+		tell_image(program, EVENT_REQUEST_COMPLETED, REQUEST_OPEN, -EIO);
+		return RUN_FINISHED;
+	}
 	if (!program->is_closing || !WIFEXITED(program->result.wait_status))
 		return RUN_DIED;
-	tell_image(program, EVENT_REQUEST_COMPLETED, REQUEST_CLOSE);
+	/* Nor does it say whether it could close the image. */
+	bool failed = program->flush_failed || program->close_troubled;
+	tell_image(program, EVENT_REQUEST_COMPLETED, REQUEST_CLOSE, failed ? -EIO : 0);
 	return RUN_FINISHED;
 }
 
@@ -434,14 +547,13 @@ static enum status check_recording(const struct program *program, struct why *wh
 	const struct record_result *result = &program->result;
 	const char *said = program->line[0] ? program->line : "nothing that tells why";
 
-	if (!program->is_open && result->trace_count == 0)
+	if (!program->is_open && !program->has_refused && result->trace_count == 0)
 		return why_set(why, STATUS_BAD_INPUT,
 			       "'%s' ended before it opened the image; it said: %s",
 			       program->argv[0], said);
-	if (!program->is_open)
-		return why_set(why, STATUS_BAD_INPUT,
-			       "'%s' ended before it read a command; it said: %s", program->argv[0],
-			       said);
+	if (!program->is_open && !program->has_refused)
+		return why_set(why, STATUS_BAD_INPUT, "'%s' ended before it %s; it said: %s",
+			       program->argv[0], program->face->begun, said);
 	if (result->trace_count != 1)
 		return why_set(why, STATUS_UNSUPPORTED,
 			       "'%s' changed the image in %zu processes: one is wanted",
@@ -464,6 +576,7 @@ enum run_end program_run(struct program *program, struct choice *choice)
 	bool is_over = program->status == STATUS_OK && end == RUN_FINISHED;
 	if (!is_over)
 		gated_kill(&program->run);
+	program->face->end(program);
 	enum status finished = gated_finish(&program->run, &program->server, &options,
 					    &program->result, &finish_why);
 	if (program->status == STATUS_OK && finished != STATUS_OK) {
@@ -474,9 +587,18 @@ enum run_end program_run(struct program *program, struct choice *choice)
 		end = own_end(program);
 	if (program->status == STATUS_OK)
 		program->status = check_recording(program, why);
-	if (program->status == STATUS_OK)
-		join_logs(program, &program->result.traces[0], end);
+	if (program->status != STATUS_OK)
+		return end;
+	join_logs(program, &program->result.traces[0], end);
+	if (program->is_trail_wanted)
+		program_trail_end(program->trail, &program->result.traces[0], &program->told,
+				  program_end_hash(program) + (uint64_t)end);
 	return end;
+}
+
+void program_keep_line(struct program *program, const char *line)
+{
+	snprintf(program->line, sizeof(program->line), "%s", line);
 }
 
 enum status program_status(const struct program *program, struct why *why)
@@ -524,6 +646,12 @@ uint64_t program_end_hash(const struct program *program)
 	return hash;
 }
 
+const struct join_trail *program_trail(struct program *program)
+{
+	program->is_trail_wanted = true;
+	return program_trail_places(program->trail);
+}
+
 static void copy_labels(const struct trace *from, struct trace *to)
 {
 	for (size_t i = 0; i < from->module_count; i++)
@@ -536,8 +664,13 @@ void program_trace(const struct program *program, const struct choice *choice, s
 {
 	trace_set_text(&trace->subject, program->command);
 	trace_set_text(&trace->workload, program->workload->text);
-	trace_add_setting(trace, "program", program->command);
+	trace_add_setting(trace, program->face->setting, program->command);
 	trace_add_setting(trace, "stamps", "no");
+	fault_options_to_trace(&program->faults, trace);
+	if (program->gate_flags & GATE_ORDER_ALL)
+		trace_add_setting(trace, "gate_all", "yes");
+	if (program->gate_flags & GATE_ORDER_SPLIT)
+		trace_add_setting(trace, "split_completion", "yes");
 	schedule_copy(&trace->schedule, &choice->taken);
 	for (size_t i = 0; i < program->files.file_count; i++) {
 		const struct trace_file *file = &program->files.files[i];

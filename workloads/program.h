@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 /** A workload on an unmodified program: the program runs again and again on fresh copies of one
  *  initial image, its I/O in the order that a choice says. What world.h is to the built-in engine.
- */
+ *  It is qemu-io, which reads the workload's commands, or an NBD server, to which we send them. */
 #ifndef WORKLOADS_PROGRAM_H
 #define WORKLOADS_PROGRAM_H
 
 #include "injector/choice.h"
+#include "injector/fault_point.h"
+#include "injector/strategy_join.h"
 #include "traces/trace.h"
 #include "workloads/language.h"
 
@@ -13,12 +15,21 @@
 
 struct program_options {
 	/** The command line: words between spaces, '...' and "..." keep spaces together, `{image}`
-	 * stands for the image's path. Borrowed. */
+	 * stands for the image's path, `{socket}` for that of an NBD server's socket. Borrowed. */
 	const char *command;
+	/** It is an NBD server, and we its client. Else it is qemu-io and reads its commands. */
+	bool is_nbd;
 	/** Where the images live while the program runs. NULL: in memory, or TMPDIR. Borrowed. */
 	const char *image_folder;
 	/** Record a stack label with every I/O. */
 	bool stacks;
+	/** Calls of the main thread wait, too. */
+	bool gate_all;
+	/** A call waits once more when it has taken effect, before it returns. */
+	bool split_completion;
+	/** Faults that calls may have when they are let go. `points` is borrowed while the program
+	 * lives. */
+	struct fault_options faults;
 	/** Decisions in a run at most; 0: 20,000. */
 	uint64_t steps_max;
 	/* Initial files; NULL: as the workload says. Borrowed while program_new() runs. */
@@ -53,6 +64,10 @@ const struct event_log *program_log(const struct program *program);
 
 /** A hash of the image at the end of the last run and of what its requests returned. */
 uint64_t program_end_hash(const struct program *program);
+
+/** What is known of the last run at each of its decisions; it is found out from the next run on.
+ * Borrowed; the same struct in every run. */
+const struct join_trail *program_trail(struct program *program);
 
 /** A trace of the last run (copies everything; the schedule is `choice`'s). `trace` must be empty.
  */

@@ -6,8 +6,7 @@
  *      00000200:  00 00 00 ...  ................             what a read returned, ...
  *      read 32/32 bytes at offset 512                        ... and which
  *      discard 65536/65536 bytes at offset 0
- *      aio_write failed: Input/output error                  one of that kind, it does not say
- * which
+ *      aio_write failed: Input/output error                  one of that kind: which?
  *
  * Flushes and resizes say nothing when they succeed: they have completed when the program would
  * read its next command. */
@@ -108,26 +107,55 @@ static enum status complete_spoken(struct program *program, enum request_op op,
 	return STATUS_OK;
 }
 
-/** One of the outstanding requests of a kind failed: which, shows only if there is but one. */
-static enum status fail_spoken(struct program *program, enum request_op op, bool is_async,
-			       const char *text, struct why *why)
+/** May a failure of this kind be that of request `index`? */
+static bool is_suspect(const struct program *program, size_t index, enum request_op op,
+		       bool is_async)
 {
-	size_t found = SIZE_MAX, count = 0;
+	const struct program_request *request = &program->requests[index];
+
+	return request->state == REQUEST_OUTSTANDING && has_op(request, op) &&
+	       request->waits != is_async;
+}
+
+/** When as many suspects are left as have failed, it was they. */
+static void convict(struct program *program)
+{
+	for (size_t kind = 0; kind < PROGRAM_FAILURES; kind++) {
+		struct program_failure *failure = &program->failures[kind];
+		size_t suspects = 0;
+		for (size_t i = 0; i < program->request_count; i++)
+			suspects += (program->requests[i].suspected >> kind & 1) &&
+				    program->requests[i].state == REQUEST_OUTSTANDING;
+		if (failure->count == 0 || suspects > failure->count)
+			continue;
+		for (size_t i = 0; i < program->request_count; i++)
+			if ((program->requests[i].suspected >> kind & 1) &&
+			    program->requests[i].state == REQUEST_OUTSTANDING)
+				program_completed(program, i, -failure->error, NULL, 0);
+		failure->count = 0;
+	}
+}
+
+/** One of the outstanding requests of a kind failed. The program does not say which. When it could
+ * be several, it shows when the others have completed: until then none of them has. */
+static enum status fail_spoken(struct program *program, size_t kind, enum request_op op,
+			       bool is_async, const char *text, struct why *why)
+{
+	struct program_failure *failure = &program->failures[kind];
+	size_t suspects = 0;
 
 	for (size_t i = 0; i < program->request_count; i++) {
-		const struct program_request *request = &program->requests[i];
-		if (request->state != REQUEST_OUTSTANDING || !has_op(request, op) ||
-		    request->waits == is_async)
+		if (!is_suspect(program, i, op, is_async))
 			continue;
-		found = i;
-		count++;
+		program->requests[i].suspected |= 1u << kind;
+		suspects++;
 	}
-	if (count != 1)
+	if (suspects <= failure->count)
 		return why_set(why, STATUS_UNSUPPORTED,
-			       "a %s failed (%.80s), and %zu are under way: the program does not "
-			       "say which",
-			       request_op_name(op), text, count);
-	program_completed(program, found, -errno_of(text), NULL, 0);
+			       "a %s failed (%.80s), and none is under way that could have",
+			       request_op_name(op), text);
+	failure->count++;
+	failure->error = errno_of(text);
 	return STATUS_OK;
 }
 
@@ -151,6 +179,8 @@ static enum status take_line(struct program *program, const char *line, struct w
 			 { "discard failed: ", REQUEST_DISCARD, false },
 			 { "aio_write failed: ", REQUEST_WRITE, true },
 			 { "aio_read failed: ", REQUEST_READ, true } };
+	_Static_assert(sizeof(failures) / sizeof(failures[0]) == PROGRAM_FAILURES,
+		       "a place for each kind");
 	uint64_t numbers[3];
 	char word[16];
 
@@ -166,12 +196,27 @@ static enum status take_line(struct program *program, const char *line, struct w
 	for (size_t i = 0; i < sizeof(failures) / sizeof(failures[0]); i++) {
 		size_t bytes = strlen(failures[i].words);
 		if (strncmp(line, failures[i].words, bytes) == 0)
-			return fail_spoken(program, failures[i].op, failures[i].is_async,
+			return fail_spoken(program, i, failures[i].op, failures[i].is_async,
 					   line + bytes, why);
 	}
 	if (!strstr(line, " ops; "))
-		snprintf(program->line, sizeof(program->line), "%s", line);
+		program_keep_line(program, line);
 	return STATUS_OK;
+}
+
+void program_failed(struct program *program, bool is_flush)
+{
+	program->flush_failed |= is_flush;
+	if (program->waited_for != SIZE_MAX)
+		program->requests[program->waited_for].is_troubled = true;
+	program->close_troubled |= program->is_closing;
+}
+
+/** A flush says nothing, whatever became of it. It counts as failed when something failed while it
+ * was under way, or a flush of the file before: programs refuse flushes from then on, or should. */
+static bool may_have_failed(const struct program *program, size_t index)
+{
+	return program->flush_failed || program->requests[index].is_troubled;
 }
 
 /** Whatever kept the program from reading on has ended. */
@@ -189,13 +234,15 @@ static enum status complete_silent(struct program *program, struct why *why)
 			       "the program said nothing of line %" PRIu32 ": '%.*s'%s%s",
 			       request->command->line, (int)strlen(request->text) - 1,
 			       request->text, program->line[0] ? ", but: " : "", program->line);
-	bool failed = op == REQUEST_TRUNCATE && program->line[0];
+	bool failed = op == REQUEST_TRUNCATE ? program->line[0] : may_have_failed(program, index);
 	program_completed(program, index, failed ? -EIO : 0, NULL, 0);
 	return STATUS_OK;
 }
 
-enum status program_listen(struct program *program, bool reads_on, struct why *why)
+enum status program_console_listen(struct program *program, bool has_ended, enum program_turn *turn,
+				   struct why *why)
 {
+	bool reads_on = !has_ended && program->run.ask.takes_command;
 	enum status status = STATUS_OK;
 	char *text = program->run.output_bytes ? program->run.output : NULL;
 
@@ -206,7 +253,12 @@ enum status program_listen(struct program *program, bool reads_on, struct why *w
 		status = take_line(program, line, why);
 		line = is_last ? NULL : line + bytes + 1;
 	}
+	convict(program);
 	if (status == STATUS_OK && reads_on && program->waited_for != SIZE_MAX)
 		status = complete_silent(program, why);
+	/* The first time that it would read, it has opened its image. */
+	if (status == STATUS_OK && reads_on)
+		program_opened(program);
+	*turn = PROGRAM_CHOOSES;
 	return status;
 }

@@ -9,12 +9,15 @@
  * under way at a time would be one to us: such a workload is refused. */
 #include "workloads/program_private.h"
 
+#include "traces/memory.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define IMAGE_WORD "{image}"
+#define SOCKET_WORD "{socket}"
 
 enum { COMMAND_WORDS_MAX = 256, WORD_BYTES_MAX = 4096 };
 
@@ -47,67 +50,63 @@ static bool next_word(const char **text, char *word, bool *is_bad)
 	return !*is_bad;
 }
 
-/** The word with every {image} replaced by the path. Gives. */
-static char *with_image(const char *word, const char *path, bool *was_there)
+/** Replace every `place` in the word by `path`. Takes `word`, gives the result. */
+static char *put_path(char *word, const char *place, const char *path, bool *was_there)
 {
 	char *text = NULL;
 	size_t bytes = 0;
 	FILE *stream = open_memstream(&text, &bytes);
-	const char *at;
+	const char *at, *from = word;
 
 	if (!stream)
 		abort();
-	for (; (at = strstr(word, IMAGE_WORD)); word = at + strlen(IMAGE_WORD)) {
-		fprintf(stream, "%.*s%s", (int)(at - word), word, path);
+	for (; (at = strstr(from, place)); from = at + strlen(place)) {
+		fprintf(stream, "%.*s%s", (int)(at - from), from, path);
 		*was_there = true;
 	}
-	fputs(word, stream);
+	fputs(from, stream);
 	if (fclose(stream) != 0)
 		abort();
+	free(word);
 	return text;
 }
 
-static bool says_ignore(const char *word)
+/** One word, with the paths that it asks for. Gives. */
+static char *with_paths(const struct program *program, const char *word, bool *has_image,
+			bool *has_socket)
 {
-	return strcmp(word, "ignore") == 0 || strcmp(word, "off") == 0;
-}
+	char *text = memory_text(word, strlen(word));
 
-/** Was the program told to do nothing of a discard? qemu-io's options -d and --discard. */
-static bool ignores_discards(char *const *argv)
-{
-	for (size_t i = 1; argv[i]; i++) {
-		if (strcmp(argv[i], "-d") == 0 || strcmp(argv[i], "--discard") == 0)
-			return argv[i + 1] && says_ignore(argv[i + 1]);
-		if (strncmp(argv[i], "--discard=", 10) == 0)
-			return says_ignore(argv[i] + 10);
-	}
-	return false;
+	text = put_path(text, IMAGE_WORD, program->image_path, has_image);
+	return program->face->has_socket
+		       ? put_path(text, SOCKET_WORD, program->socket_path, has_socket)
+		       : text;
 }
 
 enum status program_split(struct program *program, struct why *why)
 {
+	const struct program_face *face = program->face;
 	const char *text = program->command;
 	char word[WORD_BYTES_MAX];
-	bool is_bad = false, has_image = false;
+	bool is_bad = false, has_image = false, has_socket = !face->has_socket;
 	size_t count = 0;
 
 	program->argv = calloc(COMMAND_WORDS_MAX + 1, sizeof(*program->argv));
 	if (!program->argv)
 		abort();
 	while (count < COMMAND_WORDS_MAX && next_word(&text, word, &is_bad))
-		program->argv[count++] = with_image(word, program->image_path, &has_image);
+		program->argv[count++] = with_paths(program, word, &has_image, &has_socket);
 	if (is_bad || !count || *(text + strspn(text, " \t")))
 		return why_set(why, STATUS_USAGE,
-			       "--program '%.200s': no command line: empty, too long, or a quote "
-			       "that is not closed",
-			       program->command);
-	if (!has_image)
+			       "%s '%.200s': no command line: empty, too long, or a quote that is "
+			       "not closed",
+			       face->option, program->command);
+	if (!has_image || !has_socket)
 		return why_set(why, STATUS_USAGE,
-			       "--program '%.200s': nothing says where the image goes: " IMAGE_WORD
-			       " is missing",
-			       program->command);
-	program->ignores_discards = ignores_discards(program->argv);
-	return STATUS_OK;
+			       "%s '%.200s': nothing says where the %s goes: %s is missing",
+			       face->option, program->command, has_image ? "socket" : "image",
+			       has_image ? SOCKET_WORD : IMAGE_WORD);
+	return face->read_words(program, why);
 }
 
 /* ---- the commands ---- */
@@ -186,17 +185,15 @@ static const struct workload_command *find_twin(const struct program *program, s
 	return NULL;
 }
 
-static enum status check_command(const struct program *program, size_t index, struct why *why)
+enum status program_console_spell(struct program *program, size_t index, struct why *why)
 {
 	const struct workload *workload = program->workload;
 	const struct workload_command *command = &workload->commands[index];
+	struct program_request *request = &program->requests[index];
 
-	if (command->op == REQUEST_SNAPSHOT || command->op == REQUEST_SNAPSHOT_APPLY ||
-	    command->op == REQUEST_SNAPSHOT_DELETE)
-		return why_set(why, STATUS_BAD_INPUT,
-			       "%s:%" PRIu32 ": a program cannot be told to make a snapshot: "
-			       "qemu-io has no word for it",
-			       workload->name, command->line);
+	request->text = spelled(command);
+	/* Older qemu-io have no word for a discard that does not wait. */
+	request->waits |= command->op == REQUEST_DISCARD;
 	const struct workload_command *twin = find_twin(program, index);
 	if (!twin)
 		return STATUS_OK;
@@ -205,6 +202,17 @@ static enum status check_command(const struct program *program, size_t index, st
 		       ", and has the same offset and length: the program's output would not tell "
 		       "which of them completed; put an aio_flush between them or change a length",
 		       workload->name, command->line, twin->line);
+}
+
+static enum status check_snapshot(const struct program *program,
+				  const struct workload_command *command, struct why *why)
+{
+	if (command->op != REQUEST_SNAPSHOT && command->op != REQUEST_SNAPSHOT_APPLY &&
+	    command->op != REQUEST_SNAPSHOT_DELETE)
+		return STATUS_OK;
+	return why_set(why, STATUS_BAD_INPUT,
+		       "%s:%" PRIu32 ": a program cannot be told to make a snapshot: %s",
+		       program->workload->name, command->line, program->face->no_words);
 }
 
 enum status program_spell(struct program *program, struct why *why)
@@ -223,12 +231,11 @@ enum status program_spell(struct program *program, struct why *why)
 		bool is_request = !command->waits_for_all &&
 				  !(command->op == REQUEST_DISCARD && program->ignores_discards);
 		request->command = command;
-		request->text = spelled(command);
-		/* Older qemu-io have no word for a discard that does not wait. */
-		request->waits = !command->is_async || command->waits_for_all ||
-				 command->op == REQUEST_DISCARD;
+		request->waits = !command->is_async || command->waits_for_all;
 		request->id = is_request ? id++ : 0;
-		status = check_command(program, i, why);
+		status = check_snapshot(program, command, why);
+		if (status == STATUS_OK)
+			status = program->face->spell(program, i, why);
 	}
 	program->close_id = id;
 	return status;

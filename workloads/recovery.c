@@ -5,7 +5,7 @@
  *             |
  *             +-- open, close --------------------> R   everything promised is there, all rules
  *                    |  each crash state of that         hold, nothing leaked, COPIED exact
- *                    x  (prefix, torn; lost)
+ *                    x  (prefix, torn; losses)
  *                    |
  *                    +-- open, close -------------> R'  the same again
  *
@@ -20,8 +20,10 @@
  * promised before the first crash. What the crash state itself shows is the sweep's business, and
  * is not reported again.
  *
- * A repair is short, so its own crashes are listed for a disk that reorders, too: behind each
- * operation, each one that no flush has made durable is left out, one at a time.
+ * On a disk that reorders there are too many states to repair each: those of oracle/loss.c are
+ * repaired, where it is asked for such a disk; of repairs, which are short, in any case. What the
+ * repair itself writes is judged for all that such a disk may leave of it, in any case, too: from
+ * the crash on, because at a crash it was decided what is on disk.
  *
  * What is done once: states of equal contents and promises are repaired once, however they came
  * about. That loses nothing, because the crash states of the runs are all repaired with their
@@ -43,7 +45,7 @@
 
 enum {
 	BATCH = 64,
-	TRAIL_BYTES = 96,
+	TRAIL_BYTES = 160,
 	HEADER_VERSION_LAST = 7,
 	HEADER_INCOMPATIBLE_LAST = 79, /* header byte whose lowest bit is the dirty bit */
 };
@@ -62,6 +64,7 @@ struct recovering {
 	struct timespec begun;
 	/* The state at hand. */
 	const struct dirty_state *place;
+	const char *lost;        /* "" or what the first crash lost */
 	char trail[TRAIL_BYTES]; /* "" or where in the first repair the second crash fell */
 	size_t kept;             /* of its events: those that the log judged last began with, too */
 };
@@ -79,19 +82,19 @@ __attribute__((format(printf, 4, 5))) static void report(struct recovering *reco
 	struct verdict verdict = {
 		.rule = RULE_REPAIR_CONVERGES,
 		.severity = severity,
-		.model = state->sector ? CRASH_TORN : CRASH_PREFIX,
+		.model = state->model,
 		.operation = state->operation,
 		.sector = state->sector,
 		.guest_offset = cause ? cause->guest_offset : NOWHERE,
 		.host_offset = cause ? cause->host_offset : NOWHERE,
 	};
-	char what[VERDICT_MESSAGE_BYTES - TRAIL_BYTES - 16];
+	char what[VERDICT_MESSAGE_BYTES - TRAIL_BYTES - CRASHED_LOST_BYTES - 16];
 	va_list arguments;
 	va_start(arguments, format);
 	vsnprintf(what, sizeof(what), format, arguments);
 	va_end(arguments);
-	snprintf(verdict.message, sizeof(verdict.message), "opened again%s: %s", recovering->trail,
-		 what);
+	snprintf(verdict.message, sizeof(verdict.message), "opened again%s%s: %s", recovering->lost,
+		 recovering->trail, what);
 	for (size_t i = 0; i < result->violation_count; i++) {
 		struct violation *known = &result->violations[i];
 		if (known->verdict.severity == severity &&
@@ -198,16 +201,25 @@ static void open_once_more(struct recovering *recovering, const struct content *
 
 /* ---- judging ---- */
 
-/* Hold the joined log from event `from` on against the rules. */
+/* What the judge says, without the list of what persisted: its operations are counted from the
+ * beginning of a log that nobody has. */
+static int message_bytes(const struct verdict *verdict)
+{
+	const char *list = strstr(verdict->message, " (persisted: ");
+	return (int)(list ? (size_t)(list - verdict->message) : strlen(verdict->message));
+}
+
+/* Hold the joined log from event `from` on, before which a crash fell, against the rules. */
 static void judge_repair(struct recovering *recovering, const struct event_log *joined, size_t from)
 {
 	struct judge_report judged;
-	judge_run(recovering->judge, joined, recovering->kept, &judged);
+	judge_reopened(recovering->judge, joined, recovering->kept, from, &judged);
 	for (size_t i = 0; i < judged.verdict_count; i++) {
 		const struct verdict *verdict = &judged.verdicts[i];
 		if (verdict->event >= from)
-			report(recovering, verdict->severity, verdict, "%s: %s",
-			       rule_name(verdict->rule), verdict->message);
+			report(recovering, verdict->severity, verdict, "%s%s: %.*s",
+			       verdict->model == CRASH_REORDER ? "the repair reordered, " : "",
+			       rule_name(verdict->rule), message_bytes(verdict), verdict->message);
 	}
 	if (judged.leaked)
 		report(recovering, SEVERITY_LEAK, NULL,
@@ -229,6 +241,7 @@ static bool repair_and_judge(struct recovering *recovering, const struct crashed
 	struct event_log joined;
 	counts->repairs++;
 	counts->first += crashes == 1;
+	counts->reordered += crashes == 1 && recovering->place->state.model == CRASH_REORDER;
 	counts->second += crashes > 1;
 	const struct event_log *log = open_and_close(recovering, crashed->image);
 	if (!log)
@@ -315,48 +328,44 @@ static void tear(const struct repairing *repairing, size_t index)
 		crash_at(repairing, index, at - event->host_offset, ++sectors);
 }
 
-/* Crash behind operation `index`, with the one at `lost`, which no flush has made durable, not on
- * disk. */
-static void crash_losing(const struct repairing *repairing, size_t index, size_t lost)
+/* Crash behind operation `index` on a disk that reorders: `image` is what all operations make. */
+static void lose_at(const struct repairing *repairing, size_t index, const struct content *image)
 {
 	struct recovering *recovering = repairing->recovering;
-	struct event_log rest;
-	uint64_t operations = 0, number = 0;
-	struct crashed crashed = { .image = content_clone(repairing->first->image) };
-	if (!crashed.image)
+	size_t crash = repairing->first->log.count;
+	const struct judge_loss *losses = NULL;
+	struct event_log joined;
+	event_log_init(&joined);
+	recovery_log_copy(&joined, &repairing->first->log);
+	recovery_log_append(&joined, repairing->log, 1, index + 1, 0);
+	size_t count = judge_stand(recovering->judge, &joined, joined.count, crash, &losses);
+	struct crashed *crashed = calloc(count + 1, sizeof(*crashed));
+	if (!crashed)
 		abort();
-	event_log_init(&rest);
-	event_log_init(&crashed.log);
-	for (size_t i = 0; i <= index; i++) {
-		const struct event *event = &repairing->log->events[i];
-		operations += judge_is_operation(event);
-		if (i == lost) {
-			number = operations;
-			continue;
-		}
-		event_log_append(&rest, event, event_data(repairing->log, event),
-				 event->data_bytes);
-		if (event->file == 0 &&
-		    trace_apply(crashed.image, repairing->log, event) != STATUS_OK)
+	for (size_t i = 0; i < count; i++) {
+		crashed[i].image = content_clone(image);
+		if (!crashed[i].image)
+			abort();
+		event_log_init(&crashed[i].log);
+		recovery_log_copy(&crashed[i].log, &joined);
+		if (!crashed_lose(&crashed[i], recovering->judge, &losses[i], crash))
 			abort();
 	}
-	recovery_log_copy(&crashed.log, &repairing->first->log);
-	recovery_log_append(&crashed.log, &rest, 1, rest.count, 0);
-	crashed.judged = repairing->first->log.count;
-	snprintf(recovering->trail, sizeof(recovering->trail),
-		 ", crashed after operation %" PRIu64 " of the repair without operation %" PRIu64
-		 ", and again",
-		 operations, number);
-	repair_again(recovering, &crashed);
-	event_log_release(&rest);
-	crashed_release(&crashed);
+	for (size_t i = 0; i < count; i++) {
+		snprintf(recovering->trail, sizeof(recovering->trail),
+			 ", crashed after operation %" PRIu64 " of the repair%s, and again",
+			 repairing->operations + 1, crashed[i].lost);
+		repair_again(recovering, &crashed[i]);
+		crashed_release(&crashed[i]);
+	}
+	free(crashed);
+	event_log_release(&joined);
 }
 
 /* Crash in every way that a repair can crash. */
 static void crash_everywhere(struct recovering *recovering, const struct crashed *first,
 			     const struct event_log *log)
 {
-	size_t flushed = 0; /* what comes before is durable */
 	struct repairing repairing = {
 		.recovering = recovering,
 		.first = first,
@@ -367,17 +376,13 @@ static void crash_everywhere(struct recovering *recovering, const struct crashed
 		abort();
 	for (size_t i = 0; i < log->count; i++) {
 		const struct event *event = &log->events[i];
-		if (event->kind == EVENT_IO_EFFECT && event->op == IO_FLUSH && event->result >= 0)
-			flushed = i;
 		if (!judge_is_operation(event))
 			continue;
 		tear(&repairing, i);
 		crash_at(&repairing, i, 0, 0);
-		for (size_t lost = flushed; lost < i; lost++)
-			if (judge_is_operation(&log->events[lost]))
-				crash_losing(&repairing, i, lost);
 		if (trace_apply(repairing.image, log, event) != STATUS_OK)
 			abort();
+		lose_at(&repairing, i, repairing.image);
 		repairing.operations++;
 	}
 	content_free(repairing.image);
@@ -391,6 +396,7 @@ static void recover(struct recovering *recovering, const struct dirty_state *pla
 	struct event_log repair;
 	event_log_init(&repair);
 	recovering->place = place;
+	recovering->lost = crashed->lost;
 	recovering->trail[0] = '\0';
 	recovering->kept = 0;
 	distinct_add(&recovering->repaired, mix(hash_image(crashed->image), place->state.promises));
@@ -438,8 +444,8 @@ static enum status capture(struct recovering *recovering, struct world *world,
 	choice_end(&choice, end, 0);
 	choice_release(&choice);
 	strategy_free(strategy);
-	if (!crashed_from_run(crashed, world_log(world), recovering->files.files[0].initial,
-			      &place->state) ||
+	if (!crashed_from_reordered(crashed, recovering->judge, world_log(world),
+				    recovering->files.files[0].initial, &place->state) ||
 	    !is_dirty(crashed->image)) {
 		char text[160];
 		snprintf(text, sizeof(text),
@@ -459,11 +465,10 @@ static enum status take_files(struct recovering *recovering, const struct world 
 {
 	size_t count = 0;
 	const struct trace_file *files = world_files(world, &count);
-	/* The joined log does not say that a crash makes what is on disk durable, so the judge is
-	 * not asked about reordering: crash_losing() loses operations of a repair itself. */
-	const unsigned models = recovering->options->models & (CRASH_PREFIX | CRASH_TORN);
-	const struct judge_options options = { .models = models,
-					       .sector_bytes = recovering->options->sector_bytes };
+	const struct judge_options options = { .models =
+						       recovering->options->models | CRASH_REORDER,
+					       .sector_bytes = recovering->options->sector_bytes,
+					       .verdicts_max = VIOLATION_VERDICTS_MAX };
 	if (recovering->judge)
 		return STATUS_OK;
 	for (size_t i = 0; i < count; i++) {

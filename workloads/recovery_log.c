@@ -21,9 +21,18 @@
  *                             open 1000001 invoked
  *                             ...                        the repair's own writes
  *
- * Reads are left out, too, and all that only a person wants to see. */
+ * Reads are left out, too, and all that only a person wants to see. So is what tells when a write
+ * became durable, but not in the repair: at a crash it was decided what is on disk, and that is
+ * durable from then on (judge_reopened()).
+ *
+ * A disk that reorders may have lost operations that others did not wait for. In the log they stay,
+ * and what they wrote is taken back by writes of what was there instead: the judge does not look at
+ * states before the crash, and so never sees one on the way from all to less. */
 #include "workloads/recovery.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { IDS_A_RUN = 1000000 };
@@ -46,7 +55,7 @@ static size_t promised_up_to(const struct event_log *run, size_t end)
 	return last;
 }
 
-static bool is_kept(const struct event *event, size_t index, size_t promised)
+static bool is_kept(const struct event *event, size_t index, size_t promised, uint32_t crash)
 {
 	switch (event->kind) {
 	case EVENT_REQUEST_INVOKED: return event->op != REQUEST_READ;
@@ -60,6 +69,8 @@ static bool is_kept(const struct event *event, size_t index, size_t promised)
 		default: return true;
 		}
 	case EVENT_IO_EFFECT: return event->op != IO_READ && event->op != IO_FLUSH;
+	case EVENT_IO_SUBMITTED:
+	case EVENT_IO_COMPLETED: return crash > 0 && event->op != IO_READ;
 	default: return false;
 	}
 }
@@ -70,15 +81,15 @@ void recovery_log_append(struct event_log *log, const struct event_log *run, uin
 	size_t promised = promised_up_to(run, end);
 	for (size_t i = 0; i < end; i++) {
 		struct event event = run->events[i];
-		if (!is_kept(&event, i, promised))
+		if (!is_kept(&event, i, promised, crash))
 			continue;
-		if (event.kind != EVENT_IO_EFFECT)
-			event.id += crash * IDS_A_RUN;
+		event.id += crash * IDS_A_RUN;
 		event_log_append(log, &event, event_data(run, &run->events[i]), event.data_bytes);
 	}
 	if (bytes == 0)
 		return;
 	struct event torn = run->events[end];
+	torn.id += crash * IDS_A_RUN;
 	torn.result = (int32_t)bytes;
 	event_log_append(log, &torn, event_data(run, &run->events[end]), torn.data_bytes);
 }
@@ -156,6 +167,104 @@ bool crashed_from_run(struct crashed *crashed, const struct event_log *log,
 	recovery_log_append(&crashed->log, log, 0, end, bytes);
 	crashed->judged = crashed->log.count;
 	return true;
+}
+
+enum { PIECE_BYTES = 512 };
+
+/* Does the piece at `at` differ? */
+static bool differs(const struct content *before, const struct content *after, uint64_t at)
+{
+	uint8_t was[PIECE_BYTES], is[PIECE_BYTES];
+	content_read(before, was, sizeof(was), at);
+	content_read(after, is, sizeof(is), at);
+	return memcmp(was, is, sizeof(was)) != 0;
+}
+
+/* Append operations that make `before` into `after`. */
+static void append_difference(struct event_log *log, const struct content *before,
+			      const struct content *after)
+{
+	uint64_t size = content_size(after);
+	uint8_t bytes[PIECE_BYTES];
+	if (content_size(before) != size)
+		event_log_append(log,
+				 &(struct event){ .kind = EVENT_IO_EFFECT,
+						  .op = IO_RESIZE,
+						  .host_offset = size },
+				 NULL, 0);
+	for (uint64_t at = 0; at < size; at += PIECE_BYTES) {
+		size_t length = size - at < PIECE_BYTES ? (size_t)(size - at) : PIECE_BYTES;
+		struct event write = { .kind = EVENT_IO_EFFECT,
+				       .op = IO_WRITE,
+				       .result = (int32_t)length,
+				       .length = length };
+		if (!differs(before, after, at))
+			continue;
+		write.host_offset = at;
+		content_read(after, bytes, length, at);
+		event_log_append(log, &write, bytes, length);
+	}
+}
+
+/* The number of the operation that `loss` names, counted from event `from` of the log. */
+static uint64_t operation_of(const struct event_log *log, size_t from,
+			     const struct judge_loss *loss)
+{
+	uint64_t number = 0;
+	uint32_t left = loss->number;
+	for (size_t i = 0; i < log->count && left; i++) {
+		const struct event *event = &log->events[i];
+		if (!judge_is_operation(event))
+			continue;
+		number += i >= from;
+		left -= event->actor == loss->actor;
+	}
+	return number;
+}
+
+/* Say what the crash lost. */
+static void tell_loss(struct crashed *crashed, size_t from, const struct judge_loss *loss)
+{
+	uint64_t number = operation_of(&crashed->log, from, loss);
+	char *text = crashed->lost;
+	const size_t text_bytes = sizeof(crashed->lost);
+	switch (loss->kind) {
+	case LOSS_OF_NOTHING: text[0] = '\0'; break;
+	case LOSS_OF_ONE: snprintf(text, text_bytes, " without operation %" PRIu64, number); break;
+	case LOSS_OF_OTHERS:
+		snprintf(text, text_bytes,
+			 " with operation %" PRIu64 " alone of what no flush had covered", number);
+		break;
+	case LOSS_OF_ALL: snprintf(text, text_bytes, " without what no flush had covered"); break;
+	}
+}
+
+bool crashed_lose(struct crashed *crashed, struct judge *judge, const struct judge_loss *loss,
+		  size_t from)
+{
+	struct content *all = content_clone(crashed->image);
+	if (!all)
+		abort();
+	tell_loss(crashed, from, loss);
+	bool is_lost = judge_lose(judge, loss, crashed->image);
+	if (is_lost)
+		append_difference(&crashed->log, all, crashed->image);
+	crashed->judged = crashed->log.count;
+	content_free(all);
+	return is_lost;
+}
+
+bool crashed_from_reordered(struct crashed *crashed, struct judge *judge,
+			    const struct event_log *log, const struct content *initial,
+			    const struct judge_dirty *state)
+{
+	const struct judge_loss *losses = NULL;
+	if (!crashed_from_run(crashed, log, initial, state))
+		return false;
+	if (state->loss.kind == LOSS_OF_NOTHING)
+		return true;
+	(void)judge_stand(judge, log, find_state(log, state), SIZE_MAX, &losses);
+	return crashed_lose(crashed, judge, &state->loss, 0);
 }
 
 void crashed_release(struct crashed *crashed)

@@ -285,18 +285,12 @@ static void copy_labels(const struct world *world, struct trace *trace)
 static void add_settings(const struct world *world, struct trace *trace)
 {
 	const struct world_options *options = &world->options;
-	char number[16];
-	snprintf(number, sizeof(number), "%" PRIu32, options->faults_max);
+	const struct fault_options faults = { .points = world->fault_points,
+					      .kinds = options->fault_kinds,
+					      .faults_max = options->faults_max };
 	trace_add_setting(trace, "policy", qcow2_policy_name(options->policy));
 	trace_add_setting(trace, "points", options->points == SCHED_POINTS_ALL ? "all" : "io");
-	trace_add_setting(trace, "faults", number);
-	if (world->fault_points)
-		trace_add_setting(trace, "fault_points", world->fault_points);
-	char kinds[FAULT_KINDS_BYTES];
-	fault_kinds_text(options->fault_kinds ? options->fault_kinds : FAULT_KINDS_ALL, kinds,
-			 sizeof(kinds));
-	if (options->faults_max)
-		trace_add_setting(trace, "fault_kinds", kinds);
+	fault_options_to_trace(&faults, trace);
 	trace_add_setting(trace, "stamps", options->stamps ? "yes" : "no");
 	if (options->symmetry)
 		trace_add_setting(trace, "symmetry", "yes");

@@ -283,3 +283,28 @@ int map_set_entry(struct qcow2 *image, uint64_t guest_offset, uint64_t entry, bo
 	cache_put(&image->l2_cache, table);
 	return 0;
 }
+
+int map_visit_l2(struct qcow2 *image, uint64_t l2_host_offset, enum access_mode mode,
+		 int (*visit)(void *context, uint64_t *entry), void *context)
+{
+	void *table;
+	int result = cache_get(&image->l2_cache, l2_host_offset, &table);
+	if (result < 0)
+		return result;
+	uint64_t *entries = table;
+	for (uint32_t i = 0; i < image->l2_entries && result == 0; i++) {
+		touch(TOUCH_L2, image->depth, mode);
+		uint64_t present = be64_get(&entries[i]);
+		uint64_t entry = present;
+		result = visit(context, &entry);
+		if (mode != ACCESS_WRITE)
+			continue;
+		touch(TOUCH_L2, image->depth, mode);
+		if (result < 0 || entry == present)
+			continue;
+		be64_put(&entries[i], entry);
+		cache_dirty(&image->l2_cache, table, i * (size_t)ENTRY_BYTES, ENTRY_BYTES);
+	}
+	cache_put(&image->l2_cache, table);
+	return result;
+}

@@ -46,6 +46,13 @@ int map_link(struct qcow2 *image, uint64_t guest_offset, uint64_t host_offset, u
  * lock. 0 or -errno. */
 int map_set_entry(struct qcow2 *image, uint64_t guest_offset, uint64_t entry, bool keeps_host);
 
+/** Let `visit` look at each entry of the L2 table at `l2_host_offset`, in order, until it fails.
+ * ACCESS_WRITE: what it makes of `*entry` (host byte order) is kept; it may suspend. ACCESS_READ:
+ * it changes nothing. The table stays pinned meanwhile, and is not written here. Needs the lock. 0
+ * or -errno. */
+int map_visit_l2(struct qcow2 *image, uint64_t l2_host_offset, enum access_mode mode,
+		 int (*visit)(void *context, uint64_t *entry), void *context);
+
 /** Clusters from `guest_offset` to the end of its L2 table. */
 uint64_t map_clusters_to_table_end(const struct qcow2 *image, uint64_t guest_offset);
 

@@ -20,6 +20,7 @@
  * What was leaked needs no treatment of its own: its count is zero. */
 #include "engine/qcow2/repair.h"
 
+#include "engine/qcow2/map.h"
 #include "engine/qcow2/references.h"
 #include "injector/fault_point.h"
 
@@ -234,24 +235,9 @@ static uint64_t with_right_flag(const struct repair *repair, uint64_t entry)
 	return entry & ~ENTRY_COPIED;
 }
 
-static int correct_l2(struct repair *repair, uint64_t host_offset)
+static int correct_entry(void *context, uint64_t *entry)
 {
-	struct qcow2 *image = repair->image;
-	void *table;
-	int result = cache_get(&image->l2_cache, host_offset, &table);
-	if (result < 0)
-		return result;
-	touch(TOUCH_L2, image->depth, ACCESS_WRITE);
-	uint64_t *entries = table;
-	for (uint32_t i = 0; i < image->l2_entries; i++) {
-		uint64_t entry = be64_get(&entries[i]);
-		uint64_t right = with_right_flag(repair, entry);
-		if (entry == right)
-			continue;
-		be64_put(&entries[i], right);
-		cache_dirty(&image->l2_cache, table, (size_t)i * ENTRY_BYTES, ENTRY_BYTES);
-	}
-	cache_put(&image->l2_cache, table);
+	*entry = with_right_flag(context, *entry);
 	return 0;
 }
 
@@ -282,7 +268,9 @@ static int correct_copied(struct repair *repair)
 	for (uint64_t i = 0; i < image->header.l1_entries; i++) {
 		uint64_t right = with_right_flag(repair, image->l1[i]);
 		uint64_t host_offset = right & ENTRY_HOST_MASK;
-		int result = host_offset ? correct_l2(repair, host_offset) : 0;
+		int result = host_offset ? map_visit_l2(image, host_offset, ACCESS_WRITE,
+							correct_entry, repair)
+					 : 0;
 		if (result < 0)
 			return result;
 		if (right == image->l1[i])

@@ -165,23 +165,16 @@ static void append_entry(struct qcow2 *image, struct table *table, const char *n
 
 /* ---- what the active tables refer to ---- */
 
+static int clear_flag(void *context, uint64_t *entry)
+{
+	(void)context;
+	*entry &= ~ENTRY_COPIED;
+	return 0;
+}
+
 static int clear_copied_below(struct qcow2 *image, uint64_t l2_host_offset)
 {
-	void *table;
-	int result = cache_get(&image->l2_cache, l2_host_offset, &table);
-	if (result < 0)
-		return result;
-	touch(TOUCH_L2, image->depth, ACCESS_WRITE);
-	uint64_t *entries = table;
-	for (uint32_t i = 0; i < image->l2_entries; i++) {
-		uint64_t entry = be64_get(&entries[i]);
-		if (!(entry & ENTRY_COPIED))
-			continue;
-		be64_put(&entries[i], entry & ~ENTRY_COPIED);
-		cache_dirty(&image->l2_cache, table, i * (size_t)ENTRY_BYTES, ENTRY_BYTES);
-	}
-	cache_put(&image->l2_cache, table);
-	return 0;
+	return map_visit_l2(image, l2_host_offset, ACCESS_WRITE, clear_flag, NULL);
 }
 
 /* Step 1. */
@@ -205,31 +198,32 @@ static int clear_copied(struct qcow2 *image)
 	return result < 0 ? result : image_device_flush(image);
 }
 
-static int reference_entry(struct qcow2 *image, uint64_t entry, int delta)
+/* References that are added or dropped. */
+struct referencing {
+	struct qcow2 *image;
+	int delta;
+};
+
+static int reference_entry(void *context, uint64_t *entry)
 {
-	uint64_t host_offset = entry & ENTRY_HOST_MASK;
+	const struct referencing *referencing = context;
+	struct qcow2 *image = referencing->image;
+	uint64_t host_offset = *entry & ENTRY_HOST_MASK;
 	uint64_t bytes = image->cluster_bytes;
-	if (entry & ENTRY_COMPRESSED)
-		map_compressed_span(image, entry, &host_offset, &bytes);
+	if (*entry & ENTRY_COMPRESSED)
+		map_compressed_span(image, *entry, &host_offset, &bytes);
 	if (host_offset == 0)
 		return 0;
 	uint64_t first = host_offset / image->cluster_bytes;
 	uint64_t last = (host_offset + bytes - 1) / image->cluster_bytes;
-	return refcount_add(image, first, last - first + 1, delta);
+	return refcount_add(image, first, last - first + 1, referencing->delta);
 }
 
 static int reference_below(struct qcow2 *image, uint64_t l2_host_offset, int delta)
 {
-	void *table;
-	int result = cache_get(&image->l2_cache, l2_host_offset, &table);
-	if (result < 0)
-		return result;
-	const uint64_t *entries = table;
-	for (uint32_t i = 0; i < image->l2_entries && result == 0; i++) {
-		touch(TOUCH_L2, image->depth, ACCESS_READ);
-		result = reference_entry(image, be64_get(&entries[i]), delta);
-	}
-	cache_put(&image->l2_cache, table);
+	struct referencing referencing = { image, delta };
+	int result =
+		map_visit_l2(image, l2_host_offset, ACCESS_READ, reference_entry, &referencing);
 	if (result == 0)
 		result = refcount_add(image, l2_host_offset / image->cluster_bytes, 1, delta);
 	return result;
@@ -520,29 +514,17 @@ static int unlist(struct qcow2 *image, struct table *table)
 	return result < 0 ? result : publish_table(image, table, host_offset, snapshots, old_bytes);
 }
 
-/* Let the entries of an active L2 table say COPIED of clusters that are theirs alone. */
-static int mark_copied_below(struct qcow2 *image, uint64_t l2_host_offset)
+/* Let an entry say COPIED of a cluster that is its alone. */
+static int mark_if_alone(void *context, uint64_t *entry)
 {
-	void *table;
-	int result = cache_get(&image->l2_cache, l2_host_offset, &table);
-	if (result < 0)
-		return result;
-	uint64_t *entries = table;
-	for (uint32_t i = 0; i < image->l2_entries && result == 0; i++) {
-		touch(TOUCH_L2, image->depth, ACCESS_WRITE);
-		uint64_t entry = be64_get(&entries[i]);
-		uint16_t refcount = 0;
-		if (!(entry & ENTRY_HOST_MASK) || (entry & (ENTRY_COMPRESSED | ENTRY_COPIED)))
-			continue;
-		result = refcount_get(image, (entry & ENTRY_HOST_MASK) / image->cluster_bytes,
-				      &refcount);
-		touch(TOUCH_L2, image->depth, ACCESS_WRITE);
-		if (result < 0 || refcount != 1)
-			continue;
-		be64_put(&entries[i], entry | ENTRY_COPIED);
-		cache_dirty(&image->l2_cache, table, i * (size_t)ENTRY_BYTES, ENTRY_BYTES);
-	}
-	cache_put(&image->l2_cache, table);
+	struct qcow2 *image = context;
+	uint16_t refcount = 0;
+	if (!(*entry & ENTRY_HOST_MASK) || (*entry & (ENTRY_COMPRESSED | ENTRY_COPIED)))
+		return 0;
+	int result =
+		refcount_get(image, (*entry & ENTRY_HOST_MASK) / image->cluster_bytes, &refcount);
+	if (result == 0 && refcount == 1)
+		*entry |= ENTRY_COPIED;
 	return result;
 }
 
@@ -557,7 +539,7 @@ static int mark_copied(struct qcow2 *image)
 		uint16_t refcount = 0;
 		if (host_offset == 0)
 			continue;
-		result = mark_copied_below(image, host_offset);
+		result = map_visit_l2(image, host_offset, ACCESS_WRITE, mark_if_alone, image);
 		if (result == 0)
 			result = refcount_get(image, host_offset / image->cluster_bytes, &refcount);
 		if (result == 0 && refcount == 1 && !(entry & ENTRY_COPIED))

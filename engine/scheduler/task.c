@@ -144,6 +144,9 @@ void task_wake(struct task *task)
 
 void task_blame(struct task *task, const struct task *holder)
 {
+	if (!task)
+		task = task_current();
+	assert(task && "only inside a task");
 	assert(task->state == TASK_SLEEPING || task == task_current());
 	task->holder = holder;
 }

@@ -12,7 +12,7 @@ SUITE = {"command", "interleavings", "executions", "classes", "crash_states", "e
          "interleavings_per_second", "executions_per_second", "classes_per_second",
          "crash_states_per_second", "judged_states_per_second", "qemu_img_checks_per_second",
          "crash_states_per_qemu_img_check", "judged_states_per_qemu_img_check"}
-PARTS = {"reduction", "snapshots", "two_requests", "skeleton", "spin", "gate", "recording",
+PARTS = {"reduction", "snapshots", "two_requests", "skeleton", "spin", "gate", "record", "recording",
          "recording_reordered"}
 SEARCH = {"executions", "completed", "complete", "seconds", "executions_per_second"}
 HAS_SPIN = bool(shutil.which("spin") and shutil.which("gcc"))
@@ -54,6 +54,15 @@ class Bench(CommandLine):
         self.assertEqual((gate["runs"], gate["launches"]), (10, 10))
         self.assertGreater(gate["runs_per_second"], 0)
         self.assertGreater(gate["launches_per_second"], 0)
+        self.assertEqual(gate["nbd_runs"], 10 if shutil.which("qemu-nbd") else 0)
+
+    @unittest.skipUnless(shutil.which("qemu-img"), "qemu-img is not installed")
+    def test_recording_is_measured_beside_the_command_as_it_is(self):
+        record = self.bench_json("--budget", "10runs", environment={})["record"]
+        self.assertEqual(record["requests"], 10)
+        for overhead in [record["cached"]] + [record["direct"]] * bool(record["direct"]):
+            self.assertGreater(overhead["plain_seconds"], 0)
+            self.assertGreater(overhead["recorded_seconds"], overhead["plain_seconds"] / 10)
 
     def test_the_workload_given_is_the_one_measured(self):
         found = self.bench_json("--budget", "10runs")

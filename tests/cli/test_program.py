@@ -5,46 +5,31 @@ usage: test_program.py PROGRAM FOLDER-OF-WORKLOADS
 """
 import os
 import shutil
-import subprocess
-import sys
 import unittest
 
-from program import BROKEN, OVERLAP, CommandLine, main
+from program import BROKEN, OVERLAP, main
+from stock import FOLDER, RACE, StockCommandLine
 
-FOLDER = os.path.abspath(sys.argv[2])
-RACE = os.path.join(FOLDER, "rewrite-discard-reuse.qio")
 QEMU_IO = "qemu-io -t writeback -d unmap -f qcow2 {image}"
 REPLAYS = 20
+DFS_RUNS = "600runs"
+IN_PLACE_RUNS = "1200runs"
+
+# Overlapping writes in place: the order of their effects is all that tells two ends apart.
+IN_PLACE = """\
+#@ image size=64k cluster_size=4k
+#@ prepare write -P 0x77 0 8k
+aio_write -P 0x11 0 1k
+aio_write -P 0x22 512 1k
+aio_write -P 0x33 4k 512
+aio_write -P 0x44 6k 512
+aio_flush
+flush
+"""
 
 
 @unittest.skipUnless(shutil.which("qemu-io"), "qemu-io is not installed")
-class Program(CommandLine):
-    def need(self, bug, cluster, *commands):
-        """Skip, unless plain qemu-io itself shows the bug: a request is stopped where it would
-        write its data, others overtake it, and a read finds the wrong bytes."""
-        image = self.path("plain.qcow2")
-        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-o", f"cluster_size={cluster}",
-                        image, "1M"], check=True)
-        words = ["qemu-io", "-t", "writeback", "-d", "unmap"]
-        for command in commands:
-            words += ["-c", command]
-        done = subprocess.run([*words, f"blkdebug::{image}"], check=False, text=True,
-                              capture_output=True, stdin=subprocess.DEVNULL)
-        if "Pattern verification failed" not in done.stdout:
-            self.skipTest(f"the qemu-io of this machine does not have the bug: {bug}")
-
-    def need_race(self):
-        self.need("a write in flight lands in the next owner's data", "64k",
-                  "write -P 0x11 0 64k", "break write_aio A", "aio_write -P 0x22 0 64k",
-                  "wait_break A", "discard 0 64k", "write -P 0x33 128k 64k", "resume A",
-                  "aio_flush", "read -P 0x33 128k 64k")
-
-    def need_lost_zeroes(self):
-        self.need("zeroes do not wait for an allocation in flight", "2k",
-                  "write -P 0x77 0 2k", "discard 0 2k", "break write_aio A",
-                  "aio_write -P 0x11 0 2k", "wait_break A", "write -z 0 2k", "resume A",
-                  "aio_flush", "read -P 0 0 2k")
-
+class Program(StockCommandLine):
     def find_race(self):
         self.need_race()
         found = self.run_json("sweep", "--program", QEMU_IO, RACE, "--out", "o", code=1)
@@ -120,6 +105,54 @@ class Program(CommandLine):
         self.assertIn("assumed        calls of the main thread happen at once", out)
         self.assertRegex(out, r"complete +yes\n")
 
+    def test_orders_that_come_together_are_followed_once_and_nothing_is_lost(self):
+        saved = False
+        self.write("in-place.qio", IN_PLACE)
+        names = [os.path.join(FOLDER, name) for name in sorted(os.listdir(FOLDER))]
+        for name in [*names, "in-place.qio"]:
+            budget = IN_PLACE_RUNS if name == "in-place.qio" else DFS_RUNS
+            every = self.run_json("sweep", "--program", QEMU_IO, name, "--strategy", "dfs",
+                                  "--budget", budget, code=(0, 1, 3))
+            once = self.run_json("sweep", "--program", QEMU_IO, name, "--strategy", "dpor",
+                                 code=(0, 1))
+            self.assertIs(once["complete"], True)
+            self.assertIn("along one way to the end", once["certificate"]["assumed"][-1])
+            if not every["complete"]:
+                continue
+            for key in ("crash_images_distinct", "crash_image_checksum", "final_states",
+                        "final_state_checksum"):
+                self.assertEqual(once["certificate"][key], every["certificate"][key], name)
+            self.assertEqual({item["rule"] for item in once["violations"]},
+                             {item["rule"] for item in every["violations"]})
+            self.assertLessEqual(once["interleavings"], every["interleavings"])
+            saved |= 10 * once["interleavings"] < every["interleavings"]
+        self.assertTrue(saved)
+
+    def test_errors_are_injected_into_a_program_and_replayed(self):
+        self.write("two.qio", OVERLAP)
+        found = self.run_json("sweep", "--program", QEMU_IO, "two.qio", "--strategy", "dpor",
+                              "--faults", "1", "--fault-kinds", "eio", "--budget", "60runs",
+                              code=(0, 1, 3))
+        self.assertEqual(found["certificate"]["faults"], 1)
+        # Option 1 of the first call is EIO: the image cannot be opened.
+        self.run_program("run", "--program", QEMU_IO, "two.qio", "--faults", "1", "--fault-kinds",
+                         "eio", "--schedule", "s1:1", "--out", "r")
+        trace = self.path(os.path.join("r", os.listdir(self.path("r"))[0]))
+        events, _ = self.run_program("show", trace, "--events")
+        self.assertRegex(events, r"(?i)fault")
+        self.run_program("replay", trace)
+
+    def test_options_of_the_gate_are_remembered_by_traces(self):
+        self.write("two.qio", OVERLAP)
+        found = self.run_json("sweep", "--program", QEMU_IO, "two.qio", "--strategy", "dpor",
+                              "--gate-all", "--split-completion", "--budget", "20runs", code=3)
+        self.assertNotIn("an effect and its return are one step", found["certificate"]["assumed"])
+        self.assertNotIn("main thread", " ".join(found["certificate"]["assumed"]))
+        self.run_program("run", "--program", QEMU_IO, "two.qio", "--split-completion", "--seed",
+                         "7", "--out", "r")
+        trace = self.path(os.path.join("r", os.listdir(self.path("r"))[0]))
+        self.run_program("replay", trace)
+
     def test_images_may_live_elsewhere_and_nothing_is_left_there(self):
         self.write("two.qio", OVERLAP)
         os.mkdir(self.path("images"))
@@ -131,8 +164,8 @@ class Program(CommandLine):
 
     def test_what_a_program_cannot_be_told_is_refused(self):
         self.write("two.qio", OVERLAP)
-        for option in (["--policy", "cancel"], ["--faults", "1"], ["--bug", "2012"],
-                       ["--strategy", "dpor"]):
+        for option in (["--policy", "cancel"], ["--symmetry"], ["--bug", "2012"],
+                       ["--strategy", "pos"]):
             _, err = self.run_program("sweep", "--program", QEMU_IO, "two.qio", *option, code=2)
             self.assertIn("--program", err)
         # A workload's own known bug is the engine's affair.

@@ -12,8 +12,8 @@ aio_flush
 flush
 """
 
-KEYS = {"depth", "images_repaired", "of_runs", "of_repairs", "repair_crash_states", "distinct",
-        "final_images", "violations"}
+KEYS = {"depth", "images_repaired", "of_runs", "of_runs_reordered", "of_repairs", "repair_crash_states", "distinct",
+        "final_images", "reordered_states", "violations"}
 
 SWEEP = ["sweep", "lazy.qio", "--no-swap"]
 
@@ -48,6 +48,31 @@ class Recovery(CommandLine):
         self.assertIsNone(self.recovery())
         _, err = self.run_program(*SWEEP, "--recovery", "3", code=2)
         self.assertEqual(err, "cowtip: --recovery '3': not a number in range\n")
+
+    def test_a_disk_that_reorders_leaves_more_to_repair(self):
+        plain = self.recovery()
+        self.assertEqual(plain["of_runs_reordered"], 0)
+        more = ["--crash", "prefix,torn,reorder"]
+        found = self.recovery(*more)
+        self.assertGreater(found["of_runs_reordered"], 0)
+        self.assertEqual(found["of_runs"], plain["of_runs"] + found["of_runs_reordered"])
+        self.assertEqual(found["violations"], 0)
+        self.assertEqual(self.recovery(*more, "--jobs", "2", "--slice", "3"), found)
+        self.run_program(*SWEEP, *more, "--budget", "3runs", "--out", "c", code=3)
+        rest = self.run_json("sweep", "--resume", "c/lazy.checkpoint", "--no-swap")
+        self.assertEqual(rest["certificate"]["recovery"], found)
+
+    def test_the_shipped_lazy_worlds_are_repaired_reordered(self):
+        out, _ = self.run_program("list", "workloads")
+        lazy = [line.split()[0] for line in out.splitlines() if line.startswith("lazy-")]
+        self.assertGreaterEqual(len(lazy), 5)
+        for workload in lazy:
+            with self.subTest(workload):
+                found = self.run_json("sweep", workload, "--no-swap", "--crash", "prefix,torn,reorder")
+                self.assertTrue(found["certificate"]["complete"])
+                self.assertEqual(found["violations"], [])
+                self.assertEqual(found["certificate"]["recovery"]["depth"], 2)
+                self.assertGreater(found["certificate"]["recovery"]["of_runs_reordered"], 0)
 
     def test_it_does_not_depend_on_how_the_search_is_split(self):
         whole = self.recovery()

@@ -21,10 +21,8 @@ def one_run(arguments, number, explained):
     """Record and judge. Returns the number of crash states, and of unexplained findings."""
     with tempfile.TemporaryDirectory(prefix="cowtip-alarms-") as folder:
         workload = stock_qemu.Workload(folder, arguments.seed, number)
-        workload.run(arguments.cowtip, "record", "--quiet", "--out", "out", "--",
-                     *workload.qemu_io("-f", "qcow2", "disk.qcow2"))
         report, reasons, alarms = stock_qemu.judge(arguments.cowtip, workload,
-                                                   "out/qemu-io-1.trace.zst")
+                                                   workload.record(arguments.cowtip))
         explained.update(reasons)
         if alarms:
             stock_qemu.print_alarms(number, workload, alarms)

@@ -2,21 +2,30 @@
 /* A program to be recorded: does to a file what its arguments say.
  *   helper_file_calls FILE mmap        change the file through a shared mapping
  *   helper_file_calls FILE raw         change it with a direct system call
+ *   helper_file_calls FILE refused     try all that a recorder refuses, and see that it is
+ *   helper_file_calls FILE mapped      map it for writing, and write nothing
+ *   helper_file_calls FILE unseen      change it with a direct system call, and back again
+ *   helper_file_calls FILE flushed     flush it with a direct system call
  *   helper_file_calls FILE calls       use every call that the recorder knows
  *   helper_file_calls FILE threads     write from four threads at a time
  *   helper_file_calls FILE fork        write, fork, write in the child, then in the parent
  *   helper_file_calls FILE kill        write and die of a signal
  *   helper_file_calls FILE thieves     write, while trying to take the recorder's descriptor away
  */
+#include <aio.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <linux/fs.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -45,6 +54,50 @@ static void use_mapping(int file)
 static void use_raw_call(int file)
 {
 	require(syscall(SYS_pwrite64, file, "unseen", 6, 2000) == 6, "syscall");
+}
+
+static void map_only(int file)
+{
+	void *bytes = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+
+	require(bytes != MAP_FAILED && munmap(bytes, 4096) == 0, "mmap");
+}
+
+static void change_and_restore(int file)
+{
+	char before[6];
+
+	require(pread(file, before, 6, 2000) == 6, "pread");
+	require(syscall(SYS_pwrite64, file, "unseen", 6, 2000) == 6, "syscall");
+	require(syscall(SYS_pwrite64, file, before, 6, 2000) == 6, "syscall");
+}
+
+static void require_refused(long result, int error, const char *what)
+{
+	require(result < 0 && errno == error, what);
+}
+
+static void try_what_is_refused(int file)
+{
+	char text[] = "unseen";
+	int other = open("/proc/self/exe", O_RDONLY);
+	int ends[2];
+	struct aiocb request = { .aio_fildes = file, .aio_buf = text, .aio_nbytes = 6 };
+	struct aiocb *list[] = { &request };
+
+	require(other >= 0 && pipe(ends) == 0 && write(ends[1], text, 6) == 6, "pipe");
+	require_refused(sendfile(file, other, NULL, 6), EINVAL, "sendfile");
+	require_refused(splice(ends[0], NULL, file, NULL, 6, 0), EINVAL, "splice");
+	require_refused(ioctl(file, FICLONE, other), EOPNOTSUPP, "FICLONE");
+	require_refused(aio_write(&request), ENOSYS, "aio_write");
+	require_refused(aio_read(&request), ENOSYS, "aio_read");
+	require_refused(aio_fsync(O_SYNC, &request), ENOSYS, "aio_fsync");
+	request.aio_lio_opcode = LIO_WRITE;
+	require_refused(lio_listio(LIO_WAIT, list, 1, NULL), ENOSYS, "lio_listio");
+	require_refused(syscall(SYS_io_setup, 1, text), ENOSYS, "io_setup");
+	require_refused(syscall(SYS_io_uring_setup, 1, text), ENOSYS, "io_uring_setup");
+	/* What goes elsewhere is none of the recorder's business. */
+	require(sendfile(ends[1], other, NULL, 6) == 6, "sendfile elsewhere");
 }
 
 __attribute__((noinline)) static void use_calls(int file, const char *path)
@@ -146,6 +199,14 @@ int main(int argc, char **argv)
 		use_mapping(file);
 	else if (strcmp(argv[2], "raw") == 0)
 		use_raw_call(file);
+	else if (strcmp(argv[2], "refused") == 0)
+		try_what_is_refused(file);
+	else if (strcmp(argv[2], "mapped") == 0)
+		map_only(file);
+	else if (strcmp(argv[2], "unseen") == 0)
+		change_and_restore(file);
+	else if (strcmp(argv[2], "flushed") == 0)
+		require(syscall(SYS_fdatasync, file) == 0, "syscall");
 	else if (strcmp(argv[2], "calls") == 0)
 		use_calls(file, argv[1]);
 	else if (strcmp(argv[2], "threads") == 0)

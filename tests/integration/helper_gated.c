@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* A program that behaves badly at the gate, each way under its name.
+/* A program that behaves badly at the gate, each way under its name (`both` and `hidden` behave
+ * well).
  *
  * usage: helper_gated MODE IMAGE      reads commands as qemu-io does; the first makes it misbehave
  */
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <threads.h>
 #include <unistd.h>
 
 static void *spin(void *nothing)
@@ -30,6 +32,46 @@ static int next_command(void)
 	return read(STDIN_FILENO, line, sizeof(line)) > 0;
 }
 
+static int image, finished[2];
+
+static void *write_beside(void *nothing)
+{
+	(void)nothing;
+	if (pwrite(image, "t", 1, 70000) != 1 || write(finished[1], "", 1) != 1)
+		abort();
+	return NULL;
+}
+
+static int write_beside_hidden(void *nothing)
+{
+	write_beside(nothing);
+	return 0;
+}
+
+/* A worker writes, and the main thread; then an event loop waits for the worker. `is_hidden`: libc
+ * makes the thread by itself, past pthread_create(). */
+static void write_from_both(int is_hidden)
+{
+	pthread_t thread;
+	thrd_t hidden;
+	struct pollfd end;
+	if (pipe(finished) != 0)
+		abort();
+	if (is_hidden ? thrd_create(&hidden, write_beside_hidden, NULL) != thrd_success
+		      : pthread_create(&thread, NULL, write_beside, NULL) != 0)
+		abort();
+	if (pwrite(image, "m", 1, 70001) != 1)
+		abort();
+	end = (struct pollfd){ .fd = finished[0], .events = POLLIN };
+	while (poll(&end, 1, -1) < 1)
+		;
+	if (is_hidden)
+		thrd_join(hidden, NULL);
+	else
+		pthread_join(thread, NULL);
+	puts("wrote 512/512 bytes at offset 0");
+}
+
 static void misbehave(const char *mode)
 {
 	pthread_t thread;
@@ -44,6 +86,10 @@ static void misbehave(const char *mode)
 		puts("wrote 512/512 bytes at offset 77");
 	else if (strcmp(mode, "dumb") == 0)
 		puts("I do not know that word");
+	else if (strcmp(mode, "both") == 0)
+		write_from_both(0);
+	else if (strcmp(mode, "hidden") == 0)
+		write_from_both(1);
 	else if (strcmp(mode, "stuck") == 0)
 		poll(&nothing, 1, -1);
 	else if (strcmp(mode, "timer") == 0)
@@ -56,7 +102,7 @@ static void misbehave(const char *mode)
 
 int main(int argc, char **argv)
 {
-	int image = argc == 3 ? open(argv[2], O_RDWR) : -1;
+	image = argc == 3 ? open(argv[2], O_RDWR) : -1;
 	if (image < 0)
 		return 1;
 	while (next_command())

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # integration_test(<name> LINKS <layer>...)  ->  integration/test_<name>.c, next to the reference tools
-add_library(test_support STATIC integration/subject.c integration/shell.c)
-target_link_libraries(test_support PRIVATE build_flags PUBLIC engine)
+add_library(test_support STATIC integration/subject.c integration/shell.c integration/patience.c)
+target_link_libraries(test_support PRIVATE build_flags PkgConfig::check PUBLIC engine)
 
 function(integration_test name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "LINKS;LIBS")

@@ -101,6 +101,12 @@ class Workload:
             command += ["-c", text]
         return command + list(image)
 
+    def record(self, cowtip):
+        """Do it all under `cowtip record`. Returns the trace's path in the folder."""
+        self.run(cowtip, "record", "--quiet", "--out", "out", "--",
+                 *self.qemu_io("-f", "qcow2", "disk.qcow2"))
+        return "out/qemu-io-1.trace.zst"
+
 
 def writes_compressed(workload):
     return any(command.startswith("write -c") for command in workload.commands)

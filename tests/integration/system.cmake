@@ -16,7 +16,24 @@ endif()
 integration_test(faults LINKS suite_support workloads engine oracle injector traces LIBS PkgConfig::fiu)
 integration_test(standstill LINKS suite_support workloads engine oracle injector traces)
 integration_test(recovery LINKS suite_support workloads engine oracle injector traces)
-integration_test(crash_states LINKS suite_support workloads engine oracle injector traces)
+
+# Deciding what reordering leaves, next to listing it: a sample, and enough for patient people.
+integration_test(reorder_listed LINKS suite_support oracle_world workloads engine oracle injector traces)
+add_test(NAME long.reorder_listed COMMAND test_reorder_listed 4000)
+set_tests_properties(long.reorder_listed PROPERTIES LABELS long TIMEOUT 3600)
+
+# Crash states next to qemu-img check, the same.
+add_library(agreement STATIC integration/agreement.c integration/silence.c)
+target_link_libraries(agreement PRIVATE test_support suite_support build_flags PkgConfig::check
+  PUBLIC oracle traces)
+integration_test(crash_states
+  LINKS agreement suite_support oracle_world workloads engine oracle injector traces)
+target_compile_definitions(test_crash_states PRIVATE COWTIP="$<TARGET_FILE:cowtip>"
+  RECORD_STOCK="${CMAKE_CURRENT_SOURCE_DIR}/integration/record_stock.py"
+  TESTS_README="${PROJECT_SOURCE_DIR}/tests/README.md")
+add_dependencies(test_crash_states cowtip cowtip-injector)
+add_test(NAME long.crash_states COMMAND test_crash_states 20000)
+set_tests_properties(long.crash_states PROPERTIES LABELS long TIMEOUT 3600 SKIP_RETURN_CODE 77)
 integration_test(same_script LINKS suite_support workloads engine oracle injector traces)
 
 # Committed traces must replay as they were recorded; make_corpus records them anew:
@@ -29,14 +46,26 @@ add_executable(make_corpus EXCLUDE_FROM_ALL integration/make_corpus.c)
 target_link_libraries(make_corpus PRIVATE cli workloads engine oracle injector traces build_flags)
 set_target_properties(make_corpus PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR})
 
-# Stock qemu-io at the gate. The thousand runs are for patient people.
-integration_test(program_gate LINKS workloads engine oracle injector traces)
-add_executable(helper_gated integration/helper_gated.c)
-set_target_properties(helper_gated PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR})
-target_compile_definitions(test_program_gate PRIVATE HELPER="$<TARGET_FILE:helper_gated>")
-add_dependencies(test_program_gate cowtip-injector helper_gated)
-add_test(NAME long.program_gate COMMAND test_program_gate 1000)
-set_tests_properties(long.program_gate PROPERTIES LABELS long TIMEOUT 3600 SKIP_RETURN_CODE 77)
+# Unmodified programs at the gate. The thousand runs are for patient people.
+add_library(foreign_support STATIC integration/foreign.c)
+target_link_libraries(foreign_support PRIVATE build_flags PkgConfig::check
+  PUBLIC workloads engine oracle injector traces)
+
+# gate_test(<name> HELPER <program> RUNS <number>): with a badly behaved program; once more at length
+function(gate_test name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "HELPER;RUNS" "")
+  integration_test(${name} LINKS foreign_support)
+  add_executable(${arg_HELPER} integration/${arg_HELPER}.c)
+  target_compile_definitions(${arg_HELPER} PRIVATE _GNU_SOURCE)
+  set_target_properties(${arg_HELPER} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR})
+  target_compile_definitions(test_${name} PRIVATE HELPER="$<TARGET_FILE:${arg_HELPER}>")
+  add_dependencies(test_${name} cowtip-injector ${arg_HELPER})
+  add_test(NAME long.${name} COMMAND test_${name} ${arg_RUNS})
+  set_tests_properties(long.${name} PROPERTIES LABELS long TIMEOUT 3600 SKIP_RETURN_CODE 77)
+endfunction()
+
+gate_test(program_gate HELPER helper_gated RUNS 1000)
+gate_test(nbd_gate HELPER helper_served RUNS 1000)
 
 # The engine's accesses against its footprints: the audited files stand in for those of the layers.
 if(TARGET audit)
@@ -70,3 +99,8 @@ stock_test(false_alarms integration ARGUMENTS false_alarms.py --runs 24)
 stock_test(false_alarms_long long ARGUMENTS false_alarms.py --runs 200 --seed 2)
 stock_test(dm_log_long long
   ARGUMENTS test_dm_log.py ${PROJECT_SOURCE_DIR}/traces/corpus --runs 100)
+
+# Stock qemu-img, every crash state: a few of them shown to qemu-img itself, or all.
+set(qemu_img_page ${PROJECT_SOURCE_DIR}/workloads/qemu/README.md)
+stock_test(qemu_img integration ARGUMENTS qemu_img.py --states 5 --readme ${qemu_img_page})
+stock_test(qemu_img_long long ARGUMENTS qemu_img.py --readme ${qemu_img_page})

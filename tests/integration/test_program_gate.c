@@ -2,16 +2,14 @@
 /* Unmodified qemu-io at the gate: its runs are functions of their schedules.
  *
  * usage: test_program_gate [RUNS]     random runs, each replayed (100) */
-#include "injector/strategy.h"
-#include "oracle/judge.h"
+#include "tests/integration/foreign.h"
 #include "tests/integration/shell.h"
 #include "tests/run_suite.h"
-#include "workloads/program.h"
 
 #include <check.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define PROGRAM "qemu-io -t writeback -d unmap -f qcow2 {image}"
 
@@ -32,86 +30,14 @@ static const char busy[] = "#@ image size=1M cluster_size=4k backing=pattern\n"
 
 static unsigned long runs_wanted = 100;
 
-struct test_program {
-	struct workload workload;
-	struct program *program;
-};
-
-static void open_program(struct test_program *test, const char *text)
-{
-	const struct program_options options = { .command = PROGRAM };
-	struct why why = { "" };
-	enum status status = workload_parse(&test->workload, "test", text, strlen(text), &why);
-	if (status == STATUS_OK)
-		status = program_new(&test->program, &test->workload, &options, &why);
-	ck_assert_msg(status == STATUS_OK, "%s", why.text);
-}
-
-static void close_program(struct test_program *test)
-{
-	program_free(test->program);
-	workload_release(&test->workload);
-}
-
-/* Execute the strategy's (taken) next run; the log is the program's. */
-static void execute(struct test_program *test, struct strategy *strategy, struct schedule *taken)
-{
-	struct choice choice;
-	struct why why = { "" };
-	choice_init(&choice, strategy, NULL);
-	ck_assert(choice_begin(&choice));
-	enum run_end end = program_run(test->program, &choice);
-	enum status status = program_status(test->program, &why);
-	ck_assert_msg(status == STATUS_OK, "%s", why.text);
-	ck_assert_msg(end == RUN_FINISHED, "%s", run_end_name(end));
-	const char *complaint = strategy->ops->complaint(strategy);
-	ck_assert_msg(!complaint, "%s", complaint);
-	if (taken)
-		schedule_copy(taken, &choice.taken);
-	choice_release(&choice);
-	strategy_free(strategy);
-}
-
-static void copy_log(struct event_log *to, const struct event_log *from)
-{
-	event_log_reset(to);
-	for (size_t i = 0; i < from->count; i++)
-		event_log_append(to, &from->events[i], event_data(from, &from->events[i]),
-				 from->events[i].data_bytes);
-}
-
-static void check_same(const struct event_log *first, const struct event_log *again, uint64_t seed)
-{
-	char before[200] = "the end", after[200] = "the end";
-	size_t index = event_log_difference(first, again);
-	if (index == SIZE_MAX)
-		return;
-	if (index < first->count)
-		event_format(before, sizeof(before), first, &first->events[index]);
-	if (index < again->count)
-		event_format(after, sizeof(after), again, &again->events[index]);
-	ck_abort_msg("seed %llu, event %zu: '%s', replayed '%s'", (unsigned long long)seed, index,
-		     before, after);
-}
+static const struct program_options qemu_io = { .command = PROGRAM };
 
 START_TEST(random_runs_replayed_are_identical)
 {
-	struct test_program test;
-	struct event_log first;
-	struct schedule schedule;
-	event_log_init(&first);
-	schedule_init(&schedule);
-	open_program(&test, busy);
-	for (uint64_t seed = 1; seed <= runs_wanted; seed++) {
-		execute(&test, strategy_random_new(seed, 1), &schedule);
-		copy_log(&first, program_log(test.program));
-		execute(&test, strategy_replay_new(&schedule), NULL);
-		check_same(&first, program_log(test.program), seed);
-	}
-	printf("%lu random runs, all identical when replayed\n", runs_wanted);
-	close_program(&test);
-	schedule_release(&schedule);
-	event_log_release(&first);
+	struct foreign foreign;
+	foreign_open(&foreign, &qemu_io, busy);
+	foreign_replay_random(&foreign, runs_wanted);
+	foreign_close(&foreign);
 }
 END_TEST
 
@@ -124,40 +50,169 @@ START_TEST(exhaustive_search_runs_every_order_of_writes_in_place)
 				   "aio_write -P 3 4k 512\n"
 				   "aio_write -P 4 8k 512\n"
 				   "aio_flush\n";
-	struct test_program test;
-	struct choice choice;
+	struct foreign foreign;
+	foreign_open(&foreign, &qemu_io, text);
+	ck_assert_uint_eq(foreign_count_orders(&foreign, 512), 6);
+	foreign_close(&foreign);
+}
+END_TEST
+
+/* What is looked at in each run of a search, for as many runs. */
+typedef void look_at_run(void *context, struct foreign *test, const struct schedule *taken);
+
+static uint64_t search(struct foreign *test, uint64_t runs, look_at_run *look, void *context)
+{
 	struct strategy *strategy = strategy_dfs_new(false);
-	bool seen[3][3][3] = { { { false } } };
-	unsigned orders = 0;
-	open_program(&test, text);
+	struct choice choice;
+	struct schedule taken;
+	uint64_t done = 0;
 	choice_init(&choice, strategy, NULL);
-	while (choice_begin(&choice)) {
-		enum run_end end = program_run(test.program, &choice);
+	schedule_init(&taken);
+	for (; done < runs && choice_begin(&choice); done++) {
 		struct why why = { "" };
-		ck_assert_msg(program_status(test.program, &why) == STATUS_OK, "%s", why.text);
-		const struct event_log *log = program_log(test.program);
-		unsigned order[3] = { 0 }, count = 0;
-		for (size_t i = 0; i < log->count; i++) {
-			const struct event *event = &log->events[i];
-			const uint8_t *data = event_data(log, event);
-			if (event->kind == EVENT_IO_EFFECT && event->op == IO_WRITE &&
-			    event->length == 512 && data[0] >= 2 && data[0] <= 4 && count < 3)
-				order[count++] = data[0] - 2u;
-		}
-		const char *complaint = strategy->ops->complaint(strategy);
-		ck_assert_msg(!complaint, "%s", complaint);
-		ck_assert_msg(count == 3, "%u writes in a run that was %s", count,
-			      run_end_name(end));
-		orders += !seen[order[0]][order[1]][order[2]];
-		seen[order[0]][order[1]][order[2]] = true;
+		enum run_end end = program_run(test->program, &choice);
+		ck_assert_msg(program_status(test->program, &why) == STATUS_OK, "%s", why.text);
+		schedule_copy(&taken, &choice.taken);
+		look(context, test, &taken);
 		choice_end(&choice, end, 0);
 	}
-	ck_assert(strategy->ops->is_complete(strategy));
 	ck_assert_ptr_null(strategy->ops->complaint(strategy));
-	ck_assert_uint_eq(orders, 6);
+	schedule_release(&taken);
 	choice_release(&choice);
 	strategy_free(strategy);
-	close_program(&test);
+	return done;
+}
+
+/* What became of requests, in runs with one fault each at most. */
+struct failures {
+	uint64_t faults, failed, cut, refused;
+	bool alone; /* some run had a write that failed beside one that did not */
+};
+
+static void count_failures(void *context, struct foreign *test, const struct schedule *taken)
+{
+	struct failures *failures = context;
+	uint64_t faults = 0, failed = 0, written = 0;
+	const struct event_log *log = program_log(test->program);
+	for (size_t i = 0; i < log->count; i++) {
+		const struct event *event = &log->events[i];
+		bool is_told = event->kind == EVENT_REQUEST_COMPLETED;
+		faults += event->kind == EVENT_FAULT;
+		failures->cut += event->kind == EVENT_FAULT && event->result > 0;
+		failures->refused += is_told && event->op == REQUEST_OPEN && event->result < 0;
+		failed += is_told && event->op == REQUEST_WRITE && event->result == -EIO;
+		written += is_told && event->op == REQUEST_WRITE && event->result == 0;
+	}
+	ck_assert_uint_le(faults, 1);
+	ck_assert(faults == 1 || failed == 0);
+	failures->faults += faults;
+	failures->failed += failed;
+	failures->alone |= failed == 1 && written == 1;
+	foreign_replay(test, taken, 0);
+}
+
+START_TEST(errors_are_chosen_and_told_and_come_again_in_a_replay)
+{
+	static const char text[] = "#@ image size=64k cluster_size=4k\n"
+				   "aio_write -P 1 0 1k\naio_flush\n";
+	struct program_options options = {
+		.command = PROGRAM, .faults = { .kinds = FAULT_EIO | FAULT_SHORT, .faults_max = 1 }
+	};
+	struct foreign test;
+	struct failures failures = { 0 };
+	foreign_open(&test, &options, text);
+	ck_assert_uint_lt(search(&test, 400, count_failures, &failures), 400);
+	ck_assert_uint_gt(failures.failed, 0);
+	ck_assert_uint_gt(failures.cut, 0);
+	ck_assert_uint_gt(failures.refused, 0);
+	foreign_close(&test);
+}
+END_TEST
+
+/* qemu-io does not say which request failed. It shows when the others have completed. */
+START_TEST(of_two_requests_the_one_that_failed_is_found)
+{
+	static const char text[] = "#@ image size=64k cluster_size=4k\n"
+				   "#@ prepare write -P 7 0 8k\n"
+				   "aio_write -P 1 0 512\naio_write -P 2 4k 512\naio_flush\n";
+	struct program_options options = {
+		.command = PROGRAM,
+		.faults = { .points = "posix/io/rw/pwrite*", .kinds = FAULT_EIO, .faults_max = 1 }
+	};
+	struct foreign test;
+	struct failures failures = { 0 };
+	foreign_open(&test, &options, text);
+	search(&test, 60, count_failures, &failures);
+	ck_assert_uint_gt(failures.faults, 0);
+	ck_assert_uint_eq(failures.failed, failures.faults);
+	ck_assert(failures.alone);
+	foreign_close(&test);
+}
+END_TEST
+
+/* Orders that were seen: of two writes, and of a write's return and another's effect. */
+struct orders {
+	bool main_first, thread_first, between;
+};
+
+static void look_at_orders(void *context, struct foreign *test, const struct schedule *taken)
+{
+	struct orders *orders = context;
+	const struct event_log *log = program_log(test->program);
+	char order[3] = "";
+	size_t count = 0;
+	uint32_t in_effect = 0;
+	(void)taken;
+	for (size_t i = 0; i < log->count; i++) {
+		const struct event *event = &log->events[i];
+		if (event->op != IO_WRITE)
+			continue;
+		if (event->kind == EVENT_IO_EFFECT && event->length == 1 && count < 2)
+			order[count++] = (char)event_data(log, event)[0];
+		if (event->kind == EVENT_IO_EFFECT) {
+			orders->between |= in_effect != 0;
+			in_effect = event->id;
+		}
+		if (event->kind == EVENT_IO_COMPLETED && event->id == in_effect)
+			in_effect = 0;
+	}
+	orders->main_first |= strcmp(order, "mt") == 0;
+	orders->thread_first |= strcmp(order, "tm") == 0;
+}
+
+static struct orders orders_of(const char *command, const char *text, bool gate_all, bool split)
+{
+	const struct program_options options = { .command = command,
+						 .gate_all = gate_all,
+						 .split_completion = split };
+	struct foreign test;
+	struct orders orders = { 0 };
+	foreign_open(&test, &options, text);
+	search(&test, 100, look_at_orders, &orders);
+	foreign_close(&test);
+	return orders;
+}
+
+START_TEST(calls_of_the_main_thread_wait_when_all_do)
+{
+	static const char text[] = "#@ image size=64k cluster_size=4k\nwrite 0 512\n";
+	struct orders some = orders_of(HELPER " both {image}", text, false, false);
+	ck_assert(some.main_first && !some.thread_first);
+	struct orders all = orders_of(HELPER " both {image}", text, true, false);
+	ck_assert(all.main_first && all.thread_first);
+	/* A thread of which nobody told. */
+	struct orders hidden = orders_of(HELPER " hidden {image}", text, true, false);
+	ck_assert(hidden.main_first && hidden.thread_first);
+}
+END_TEST
+
+START_TEST(effects_and_returns_are_chosen_apart_when_split)
+{
+	static const char text[] = "#@ image size=64k cluster_size=4k\n"
+				   "#@ prepare write -P 7 0 8k\n"
+				   "aio_write -P 1 0 512\naio_write -P 2 4k 512\naio_flush\n";
+	ck_assert(!orders_of(PROGRAM, text, false, false).between);
+	ck_assert(orders_of(PROGRAM, text, false, true).between);
 }
 END_TEST
 
@@ -168,51 +223,34 @@ START_TEST(the_log_has_what_reads_returned)
 				   "write -P 0x5a 512 100\n"
 				   "aio_read 500 37\n"
 				   "aio_flush\n";
-	struct test_program test;
-	const struct event *answer = NULL;
-	open_program(&test, text);
-	execute(&test, strategy_random_new(1, 1), NULL);
-	const struct event_log *log = program_log(test.program);
-	for (size_t i = 0; i < log->count; i++)
-		if (log->events[i].kind == EVENT_REQUEST_COMPLETED &&
-		    log->events[i].op == REQUEST_READ)
-			answer = &log->events[i];
-	ck_assert_ptr_nonnull(answer);
+	struct foreign foreign;
+	foreign_open(&foreign, &qemu_io, text);
+	foreign_execute(&foreign, strategy_random_new(1, 1), NULL);
+	const struct event *answer = foreign_answer(&foreign, REQUEST_READ);
 	ck_assert_uint_eq(answer->data_bytes, 37);
 	for (size_t i = 0; i < 37; i++)
-		ck_assert_uint_eq(event_data(log, answer)[i], i < 12 ? 0 : 0x5a);
-	close_program(&test);
+		ck_assert_uint_eq(event_data(program_log(foreign.program), answer)[i],
+				  i < 12 ? 0 : 0x5a);
+	foreign_close(&foreign);
 }
 END_TEST
 
+static const char plain[] = "#@ image size=64k cluster_size=4k\nwrite 0 512\n";
+
 static void expect_refusal(const char *command, const char *text, const char *expected)
 {
-	const struct program_options options = { .command = command };
-	struct workload workload;
-	struct program *program = NULL;
-	struct choice choice;
-	struct why why = { "" };
-	struct strategy *strategy = strategy_random_new(1, 1);
-	ck_assert(workload_parse(&workload, "test", text, strlen(text), &why) == STATUS_OK);
-	enum status status = program_new(&program, &workload, &options, &why);
-	choice_init(&choice, strategy, NULL);
-	if (status == STATUS_OK) {
-		ck_assert(choice_begin(&choice));
-		(void)program_run(program, &choice);
-		status = program_status(program, &why);
-	}
-	ck_assert(status != STATUS_OK);
-	ck_assert_msg(strstr(why.text, expected) != NULL, "'%s' has no '%s'", why.text, expected);
-	choice_release(&choice);
-	strategy_free(strategy);
-	program_free(program);
-	workload_release(&workload);
+	foreign_expect_refusal(&(struct program_options){ .command = command }, text, expected);
+}
+
+static void expect_end(const char *command, enum run_end expected, const char *message)
+{
+	foreign_expect_end(&(struct program_options){ .command = command }, plain, expected,
+			   message);
 }
 
 /* Programs that misbehave when they get their first command. */
 START_TEST(a_program_that_never_rests_is_refused)
 {
-	static const char plain[] = "#@ image size=64k cluster_size=4k\nwrite 0 512\n";
 	expect_refusal(HELPER " spin {image}", plain, "a thread of it runs on and on");
 	expect_refusal(HELPER " timer {image}", plain, "it waits for its clock, again and again");
 	expect_refusal(HELPER " busy {image}", plain, "a thread of it runs on and on");
@@ -220,32 +258,6 @@ START_TEST(a_program_that_never_rests_is_refused)
 	expect_refusal(HELPER " dumb {image}", plain, "but: I do not know that word");
 }
 END_TEST
-
-static void expect_end(const char *command, enum run_end expected, const char *message)
-{
-	static const char plain[] = "#@ image size=64k cluster_size=4k\nwrite 0 512\n";
-	const struct program_options options = { .command = command };
-	struct test_program test;
-	struct choice choice;
-	struct why why = { "" };
-	struct strategy *strategy = strategy_random_new(1, 1);
-	ck_assert(workload_parse(&test.workload, "test", plain, strlen(plain), &why) == STATUS_OK);
-	ck_assert(program_new(&test.program, &test.workload, &options, &why) == STATUS_OK);
-	choice_init(&choice, strategy, NULL);
-	ck_assert(choice_begin(&choice));
-	enum run_end end = program_run(test.program, &choice);
-	ck_assert_msg(program_status(test.program, &why) == STATUS_OK, "%s", why.text);
-	ck_assert_int_eq(end, expected);
-	const struct event_log *log = program_log(test.program);
-	const struct event *last = &log->events[log->count - 1];
-	ck_assert_int_eq(last->kind, EVENT_END);
-	ck_assert_int_eq(last->op, expected);
-	ck_assert_uint_eq(last->data_bytes, strlen(message));
-	ck_assert_mem_eq(event_data(log, last), message, strlen(message));
-	choice_release(&choice);
-	strategy_free(strategy);
-	close_program(&test);
-}
 
 START_TEST(a_program_that_dies_or_stands_still_is_a_run_that_did)
 {
@@ -257,7 +269,6 @@ END_TEST
 
 START_TEST(what_cannot_be_swept_is_refused_with_a_reason)
 {
-	static const char plain[] = "#@ image size=64k cluster_size=4k\nwrite 0 512\n";
 	expect_refusal("qemu-io -f qcow2", plain, "{image} is missing");
 	expect_refusal("qemu-io 'x {image}", plain, "a quote that is not closed");
 	expect_refusal("no-such-program {image}", plain, "cannot run 'no-such-program'");
@@ -284,6 +295,10 @@ int main(int argc, char **argv)
 	tcase_set_timeout(tests, 0);
 	tcase_add_test(tests, random_runs_replayed_are_identical);
 	tcase_add_test(tests, exhaustive_search_runs_every_order_of_writes_in_place);
+	tcase_add_test(tests, errors_are_chosen_and_told_and_come_again_in_a_replay);
+	tcase_add_test(tests, of_two_requests_the_one_that_failed_is_found);
+	tcase_add_test(tests, calls_of_the_main_thread_wait_when_all_do);
+	tcase_add_test(tests, effects_and_returns_are_chosen_apart_when_split);
 	tcase_add_test(tests, the_log_has_what_reads_returned);
 	tcase_add_test(tests, a_program_that_never_rests_is_refused);
 	tcase_add_test(tests, a_program_that_dies_or_stands_still_is_a_run_that_did);

@@ -363,6 +363,37 @@ START_TEST(changes_past_the_file_calls_are_reported)
 }
 END_TEST
 
+/* What changes nothing in the end shows in no comparison: the call itself has to be noticed. */
+START_TEST(what_cannot_be_seen_is_named)
+{
+	static const struct {
+		const char *mode, *line;
+	} rows[] = {
+		{ "mapped", "has a gap: it was mapped for writing (mmap, MAP_SHARED)" },
+		{ "unseen", "has a gap: it was used by a direct system call (syscall, number" },
+		{ "flushed", "has a gap: it was used by a direct system call (syscall, number" },
+		{ "mmap", "at byte 1000: it was mapped for writing" },
+		{ "raw", "at byte 2000: it was used by a direct system call" },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		make_image_like();
+		ck_assert_int_eq(record_helper(rows[i].mode), STATUS_UNSUPPORTED);
+		ck_assert_msg(strstr(why.text, rows[i].line) != NULL, "%s: %s", rows[i].mode,
+			      why.text);
+	}
+	check_tidy();
+}
+END_TEST
+
+START_TEST(what_a_program_can_do_without_is_refused)
+{
+	make_image_like();
+	ck_assert_msg(record_helper("refused") == STATUS_OK, "%s", why.text);
+	ck_assert_int_eq(result.wait_status, 0);
+	check_tidy();
+}
+END_TEST
+
 START_TEST(a_static_program_is_reported)
 {
 	char command[256];
@@ -417,6 +448,8 @@ int main(void)
 	tcase_add_test(tests, a_program_cannot_take_the_recorder_s_descriptor_away);
 	tcase_add_test(tests, faults_that_fiu_run_asks_for_are_recorded);
 	tcase_add_test(tests, changes_past_the_file_calls_are_reported);
+	tcase_add_test(tests, what_cannot_be_seen_is_named);
+	tcase_add_test(tests, what_a_program_can_do_without_is_refused);
 	tcase_add_test(tests, a_static_program_is_reported);
 	tcase_add_test(tests, files_that_are_no_images_are_not_kept_unless_named);
 	suite_add_tcase(suite, tests);

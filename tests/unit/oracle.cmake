@@ -2,7 +2,8 @@
 
 # Hand-built images and logs, used by the tests of the oracle.
 add_library(oracle_world STATIC ${CMAKE_CURRENT_SOURCE_DIR}/unit/oracle_world.c
-  ${CMAKE_CURRENT_SOURCE_DIR}/unit/reorder_lister.c)
+  ${CMAKE_CURRENT_SOURCE_DIR}/unit/reorder_lister.c
+  ${CMAKE_CURRENT_SOURCE_DIR}/unit/reorder_compare.c)
 target_link_libraries(oracle_world PUBLIC oracle traces PRIVATE build_flags PkgConfig::check)
 
 unit_test(oracle_content LINKS oracle_world oracle traces)

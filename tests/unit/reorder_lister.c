@@ -5,21 +5,43 @@
 #include "traces/trace.h"
 
 #include <check.h>
+#include <stdlib.h>
 #include <string.h>
 
-void lister_init(struct lister *lister, const struct content *initial, const struct event_log *log)
+void lister_init(struct lister *lister, const struct content *initial, const struct event_log *log,
+		 uint32_t sector_bytes)
 {
-	*lister = (struct lister){ .log = log,
-				   .now = content_clone(initial),
-				   .initial = initial,
-				   .initial_bytes = content_size(initial) };
+	memset(lister, 0, sizeof(*lister));
+	lister->sector_bytes = sector_bytes;
+	lister->first = malloc((size_t)LISTER_SECTORS_MAX * sector_bytes);
+	ck_assert_ptr_nonnull(lister->first);
+	lister->log = log;
+	lister->initial = initial;
+	lister->now = content_clone(initial);
 }
 
 void lister_release(struct lister *lister)
 {
 	for (size_t i = 0; i < lister->count; i++)
-		content_free(lister->operations[i].after);
+		free(lister->operations[i].after);
+	for (size_t i = 0; i < lister->flush_count; i++)
+		free(lister->flushes[i].covers);
+	free(lister->operations);
+	free(lister->flushes);
+	free(lister->sizes);
+	free(lister->first);
 	content_free(lister->now);
+}
+
+/** Room for one more item of a list that is `*capacity` long and has `count`. */
+static void *grown(void *list, size_t count, size_t *capacity, size_t item_bytes)
+{
+	if (count < *capacity)
+		return list;
+	*capacity = 2 * *capacity + 16;
+	list = realloc(list, *capacity * item_bytes);
+	ck_assert_ptr_nonnull(list);
+	return list;
 }
 
 static void add_size(struct lister *lister, uint64_t bytes)
@@ -27,6 +49,8 @@ static void add_size(struct lister *lister, uint64_t bytes)
 	for (size_t i = 0; i < lister->size_count; i++)
 		if (lister->sizes[i] == bytes)
 			return;
+	lister->sizes = grown(lister->sizes, lister->size_count, &lister->size_capacity,
+			      sizeof(*lister->sizes));
 	lister->sizes[lister->size_count++] = bytes;
 }
 
@@ -34,7 +58,7 @@ static void add_size(struct lister *lister, uint64_t bytes)
  * in any order; and what any volatile one makes of it. */
 static void find_sizes(struct lister *lister)
 {
-	uint64_t base = lister->initial_bytes;
+	uint64_t base = content_size(lister->initial);
 	size_t first = 0, durable_end = 0;
 	uint64_t floor;
 
@@ -73,29 +97,50 @@ static bool is_inside(struct lister *lister, uint64_t end)
 	return true;
 }
 
-static void add_operation(struct lister *lister, size_t index)
+/** The bytes that an operation changes. */
+static void find_range(struct lister_operation *operation, const struct event *event,
+		       uint64_t old_bytes)
 {
-	const struct event *event = &lister->log->events[index];
-	struct lister_operation *operation = &lister->operations[lister->count];
-	uint64_t old_bytes = content_size(lister->now);
-	uint64_t end = event->host_offset + event->length;
-
-	ck_assert_uint_lt(lister->count, LISTER_OPERATIONS_MAX);
-	ck_assert_int_eq(trace_apply(lister->now, lister->log, event), STATUS_OK);
-	*operation = (struct lister_operation){ .event = index,
-						.after = content_clone(lister->now),
-						.completed = event->id == 0,
-						.is_resize = event->op == IO_RESIZE,
-						.from = event->host_offset,
-						.to = event->host_offset + event->length };
+	operation->from = event->host_offset;
+	operation->to = event->host_offset + event->length;
 	if (event->op == IO_WRITE)
 		operation->to = event->host_offset + (uint64_t)event->result;
 	if (event->op == IO_ALLOCATE)
 		operation->from = operation->to;
-	if (event->op == IO_RESIZE)
+	if (event->op == IO_RESIZE || (event->op == IO_PUNCH && operation->to > old_bytes))
 		operation->to = old_bytes;
-	if (event->op == IO_PUNCH && operation->to > old_bytes)
-		operation->to = old_bytes;
+}
+
+/** Keep the sectors that an operation changed. */
+static void keep_after(const struct lister *lister, struct lister_operation *operation)
+{
+	uint64_t grain = lister->sector_bytes;
+	uint64_t first = operation->from / grain, end = (operation->to + grain - 1) / grain;
+
+	if (operation->from >= operation->to)
+		return;
+	operation->after = malloc((end - first) * grain);
+	ck_assert_ptr_nonnull(operation->after);
+	content_read(lister->now, operation->after, (end - first) * grain, first * grain);
+}
+
+static void add_operation(struct lister *lister, size_t index)
+{
+	const struct event *event = &lister->log->events[index];
+	uint64_t old_bytes = content_size(lister->now);
+	uint64_t end;
+	struct lister_operation *operation;
+
+	lister->operations = grown(lister->operations, lister->count, &lister->capacity,
+				   sizeof(*lister->operations));
+	ck_assert_int_eq(trace_apply(lister->now, lister->log, event), STATUS_OK);
+	operation = &lister->operations[lister->count];
+	*operation = (struct lister_operation){ .event = index,
+						.completed = event->id == 0,
+						.is_resize = event->op == IO_RESIZE };
+	find_range(operation, event, old_bytes);
+	keep_after(lister, operation);
+	end = event->host_offset + event->length;
 	if (event->op == IO_WRITE)
 		end = operation->to;
 	if (event->op == IO_PUNCH)
@@ -109,10 +154,15 @@ static void add_operation(struct lister *lister, size_t index)
 
 static void flush_begins(struct lister *lister, uint32_t id)
 {
-	struct lister_flush *flush = &lister->flushes[lister->flush_count++];
+	struct lister_flush *flush;
 
-	ck_assert_uint_le(lister->flush_count, LISTER_OPERATIONS_MAX);
-	*flush = (struct lister_flush){ .id = id };
+	lister->flushes = grown(lister->flushes, lister->flush_count, &lister->flush_capacity,
+				sizeof(*lister->flushes));
+	flush = &lister->flushes[lister->flush_count++];
+	*flush = (struct lister_flush){ .id = id,
+					.count = lister->count,
+					.covers = calloc(lister->count + 1, sizeof(bool)) };
+	ck_assert_ptr_nonnull(flush->covers);
 	for (size_t i = 0; i < lister->count; i++)
 		flush->covers[i] = lister->operations[i].completed;
 }
@@ -124,7 +174,7 @@ static void flush_ends(struct lister *lister, uint32_t id, bool failed)
 
 		if (flush->id != id)
 			continue;
-		for (size_t i = 0; i < lister->count; i++) {
+		for (size_t i = 0; i < flush->count; i++) {
 			struct lister_operation *operation = &lister->operations[i];
 
 			if (!flush->covers[i] || operation->durable || operation->doomed)
@@ -152,78 +202,169 @@ void lister_step(struct lister *lister, size_t index)
 			lister->operations[i].completed = true;
 }
 
-static bool touches(const struct lister_operation *operation, uint64_t sector)
+static bool touches(const struct lister *lister, const struct lister_operation *operation,
+		    uint64_t sector)
 {
-	return operation->from < (sector + 1) * 512 && sector * 512 < operation->to;
+	return operation->from < operation->to &&
+	       operation->from < (sector + 1) * lister->sector_bytes &&
+	       sector * lister->sector_bytes < operation->to;
 }
 
-/** The sector's durable version and all after it, equal ones once. False: too many. */
+/** The sector as the operation, which touches it, leaves it. */
+static const uint8_t *after(const struct lister *lister, const struct lister_operation *operation,
+			    uint64_t sector)
+{
+	uint64_t first = operation->from / lister->sector_bytes;
+
+	return operation->after + (sector - first) * lister->sector_bytes;
+}
+
+static bool is_listed(const struct lister *lister, uint64_t sector)
+{
+	for (size_t i = 0; i < lister->sector_count; i++)
+		if (lister->sectors[i].index == sector)
+			return true;
+	return false;
+}
+
+/** The sector's durable version and all after it, equal ones once. False: too many; then all that
+ * are listed are versions that it may have. */
 static bool find_versions(struct lister *lister, uint64_t index)
 {
 	struct lister_sector *sector = &lister->sectors[lister->sector_count];
-	size_t first = 0;
+	size_t begin = 0;
+	uint32_t bytes = lister->sector_bytes;
+	uint8_t *initial = lister->first + lister->sector_count * bytes;
 
 	*sector = (struct lister_sector){ .index = index, .count = 1 };
-	content_read(lister->initial, sector->versions[0], 512, index * 512);
+	sector->versions[0] = initial;
+	content_read(lister->initial, initial, bytes, index * bytes);
 	for (size_t i = 0; i < lister->count; i++) {
-		if (!touches(&lister->operations[i], index) || !lister->operations[i].durable)
+		if (!touches(lister, &lister->operations[i], index) ||
+		    !lister->operations[i].durable)
 			continue;
-		first = i + 1;
-		content_read(lister->operations[i].after, sector->versions[0], 512, index * 512);
+		begin = i + 1;
+		sector->versions[0] = after(lister, &lister->operations[i], index);
 	}
-	for (size_t i = first; i < lister->count; i++) {
-		uint8_t *version = sector->versions[sector->count];
+	for (size_t i = begin; i < lister->count; i++) {
 		size_t same = 0;
 
-		if (!touches(&lister->operations[i], index))
+		if (!touches(lister, &lister->operations[i], index))
 			continue;
-		if (sector->count == LISTER_VERSIONS_MAX - 1)
+		if (sector->count == LISTER_VERSIONS_MAX)
 			return false;
-		content_read(lister->operations[i].after, version, 512, index * 512);
-		while (memcmp(sector->versions[same], version, 512) != 0)
+		sector->versions[sector->count] = after(lister, &lister->operations[i], index);
+		while (memcmp(sector->versions[same], sector->versions[sector->count], bytes) != 0)
 			same++;
 		sector->count += same == sector->count;
 	}
-	if (sector->count > 1)
-		lister->sector_count++;
-	return lister->sector_count < LISTER_SECTORS_MAX;
+	return true;
 }
 
-size_t lister_states(struct lister *lister)
+/** All sectors with more than one version. False: too many; then those that are listed are some. */
+static bool find_sectors(struct lister *lister)
 {
-	enum { STATES_MAX = 384 };
-	size_t states;
+	bool all = true;
 
 	lister->sector_count = 0;
-	for (uint64_t sector = 0; sector < 256; sector++)
-		if (!find_versions(lister, sector))
-			return SIZE_MAX;
+	for (size_t i = 0; i < lister->count; i++) {
+		const struct lister_operation *operation = &lister->operations[i];
+
+		if (operation->durable)
+			continue;
+		for (uint64_t at = operation->from / lister->sector_bytes;
+		     touches(lister, operation, at); at++) {
+			if (is_listed(lister, at))
+				continue;
+			if (lister->sector_count == LISTER_SECTORS_MAX)
+				return false;
+			all &= find_versions(lister, at);
+			lister->sector_count += lister->sectors[lister->sector_count].count > 1;
+		}
+	}
+	return all;
+}
+
+size_t lister_volatile(const struct lister *lister)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < lister->count; i++)
+		count += !lister->operations[i].durable;
+	return count;
+}
+
+size_t lister_states(struct lister *lister, size_t states_max)
+{
+	size_t states;
+
+	if (!find_sectors(lister))
+		return SIZE_MAX;
 	find_sizes(lister);
 	states = lister->size_count;
 	for (size_t i = 0; i < lister->sector_count; i++) {
 		states *= lister->sectors[i].count;
-		if (states > STATES_MAX)
+		if (states > states_max)
 			return SIZE_MAX;
 	}
 	return states;
 }
 
-struct content *lister_state(const struct lister *lister, size_t number)
+/** A file of `bytes` bytes; what is volatile of it is not written yet. Gives. */
+static struct content *begin_state(const struct lister *lister, uint64_t bytes)
 {
 	struct content *content = content_clone(lister->now);
-	uint64_t size = lister->sizes[number % lister->size_count];
+
+	ck_assert_ptr_nonnull(content);
+	content_resize(content, bytes);
+	return content;
+}
+
+/** Let listed sector `number` be as in `version`, as far as the file reaches. */
+static void put_version(const struct lister *lister, struct content *content, size_t number,
+			size_t version)
+{
+	const struct lister_sector *sector = &lister->sectors[number];
+	uint64_t size = content_size(content);
+	uint64_t start = sector->index * lister->sector_bytes;
+	uint64_t bytes = start >= size ? 0 : size - start;
+
+	if (bytes > lister->sector_bytes)
+		bytes = lister->sector_bytes;
+
+	ck_assert_int_eq(content_write(content, sector->versions[version], bytes, start),
+			 STATUS_OK);
+}
+
+struct content *lister_state(const struct lister *lister, size_t number)
+{
+	struct content *content = begin_state(lister, lister->sizes[number % lister->size_count]);
 
 	number /= lister->size_count;
-	content_resize(content, size);
 	for (size_t i = 0; i < lister->sector_count; i++) {
-		const struct lister_sector *sector = &lister->sectors[i];
-		uint64_t start = sector->index * 512;
-		uint64_t bytes = start >= size ? 0 : size - start < 512 ? size - start : 512;
-
-		ck_assert_int_eq(content_write(content, sector->versions[number % sector->count],
-					       bytes, start),
-				 STATUS_OK);
-		number /= sector->count;
+		put_version(lister, content, i, number % lister->sectors[i].count);
+		number /= lister->sectors[i].count;
 	}
+	return content;
+}
+
+static size_t any_below(uint64_t *random, size_t bound)
+{
+	*random ^= *random << 13;
+	*random ^= *random >> 7;
+	*random ^= *random << 17;
+	return (size_t)((*random >> 11) % bound);
+}
+
+struct content *lister_any_state(struct lister *lister, uint64_t *random)
+{
+	struct content *content;
+
+	/* What is not listed is the newest. */
+	(void)find_sectors(lister);
+	find_sizes(lister);
+	content = begin_state(lister, lister->sizes[any_below(random, lister->size_count)]);
+	for (size_t i = 0; i < lister->sector_count; i++)
+		put_version(lister, content, i, any_below(random, lister->sectors[i].count));
 	return content;
 }

@@ -40,6 +40,22 @@ static void check_equals_model(const struct content *content, const struct model
 	ck_assert_mem_eq(read + MODEL_BYTES, zeros, sizeof(zeros));
 }
 
+/* Bytes that contents may borrow: nobody may change them. */
+static uint8_t lent[256][MODEL_BYTES + 1];
+
+static void fill_lent(void)
+{
+	for (int pattern = 0; pattern < 256; pattern++)
+		memset(lent[pattern], pattern, sizeof(lent[pattern]));
+}
+
+static void check_lent(void)
+{
+	for (int pattern = 0; pattern < 256; pattern++)
+		ck_assert(lent[pattern][0] == pattern &&
+			  memcmp(lent[pattern], lent[pattern] + 1, MODEL_BYTES) == 0);
+}
+
 static void one_operation(struct content *content, struct model *model)
 {
 	static uint8_t data[MODEL_BYTES];
@@ -47,11 +63,17 @@ static void one_operation(struct content *content, struct model *model)
 	uint64_t bytes = random_below(MODEL_BYTES - from + 1);
 	if (random_below(2))
 		bytes = bytes % 700;
+	int pattern = (int)random_below(255) + 1;
 	switch (random_below(4)) {
 	case 0:
 	case 1:
-		memset(data, (int)random_below(255) + 1, bytes);
-		ck_assert_int_eq(content_write(content, data, bytes, from), STATUS_OK);
+		memset(data, pattern, bytes);
+		if (random_below(2))
+			ck_assert_int_eq(content_write(content, data, bytes, from), STATUS_OK);
+		else
+			ck_assert_int_eq(content_borrow(content, lent[pattern] + random_below(2),
+							bytes, from),
+					 STATUS_OK);
 		memcpy(model->bytes + from, data, bytes);
 		if (bytes && from + bytes > model->size)
 			model->size = from + bytes;
@@ -77,6 +99,7 @@ START_TEST(random_operations_agree_with_a_flat_array)
 	static struct model model;
 	memset(&model, 0, sizeof(model));
 	struct content *content = content_new(0);
+	fill_lent();
 	fprintf(stderr, "seed %llu\n", (unsigned long long)seed);
 	for (unsigned i = 0; i < 400; i++) {
 		one_operation(content, &model);
@@ -87,6 +110,7 @@ START_TEST(random_operations_agree_with_a_flat_array)
 	ck_assert(content_equal(content, clone, NULL));
 	content_free(clone);
 	content_free(content);
+	check_lent();
 }
 END_TEST
 
@@ -228,6 +252,36 @@ START_TEST(contents_survive_a_file_and_holes_stay_holes)
 }
 END_TEST
 
+/* Contents that went one operation further than the file. */
+START_TEST(a_file_is_compared_as_contents_are)
+{
+	static struct model model;
+	uint64_t differing = 0;
+	random_state = (uint64_t)_i * 2 + 4711;
+	memset(&model, 0, sizeof(model));
+	struct content *content = content_new(0);
+	fill_lent();
+	for (unsigned i = 0; i < 50; i++) {
+		struct why why;
+		bool equal = false;
+		uint64_t difference = 0, expected = 0;
+		struct content *before = content_clone(content);
+		ck_assert_int_eq(content_store(before, path, &why), STATUS_OK);
+		one_operation(content, &model);
+		ck_assert_int_eq(content_compare(content, &equal, &difference, path, &why),
+				 STATUS_OK);
+		ck_assert_int_eq(equal, content_equal(content, before, &expected));
+		if (!equal)
+			ck_assert_uint_eq(difference, expected);
+		differing += !equal;
+		content_free(before);
+	}
+	ck_assert_uint_gt(differing, 10);
+	ck_assert_uint_lt(differing, 50);
+	content_free(content);
+}
+END_TEST
+
 START_TEST(an_empty_file_is_empty_contents)
 {
 	struct content *content = content_new(0);
@@ -274,6 +328,7 @@ int main(void)
 	TCase *files = tcase_create("files");
 	tcase_add_checked_fixture(files, make_folder, remove_folder);
 	tcase_add_test(files, contents_survive_a_file_and_holes_stay_holes);
+	tcase_add_loop_test(files, a_file_is_compared_as_contents_are, 0, 10);
 	tcase_add_test(files, an_empty_file_is_empty_contents);
 	tcase_add_test(files, what_cannot_be_opened_is_named);
 	suite_add_tcase(suite, files);

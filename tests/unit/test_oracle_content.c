@@ -385,6 +385,34 @@ START_TEST(a_flushed_truncate_may_not_be_lost)
 }
 END_TEST
 
+/** A sector with nothing in it reaches file 1. */
+static void write_beside(void)
+{
+	static const uint8_t zeros[512];
+	struct event event = { .kind = EVENT_IO_EFFECT,
+			       .op = IO_WRITE,
+			       .file = 1,
+			       .length = sizeof(zeros),
+			       .result = sizeof(zeros) };
+
+	event_log_append(&world.log, &event, zeros, sizeof(zeros));
+}
+
+START_TEST(contents_are_judged_unless_a_file_of_the_backing_chain_was_written)
+{
+	for (int backs = 0; backs <= 1; backs++) {
+		world_init(&world, &over_backing);
+		if (backs == 0)
+			world.files[0].backing = TRACE_NO_BACKING;
+		world_flush(&world);
+		write_beside();
+		world_judge(&world);
+		ck_assert_int_eq(world.report.skipped[RULE_OLD_OR_NEW] != NULL, backs);
+		world_release(&world);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("oracle_content");
@@ -412,6 +440,7 @@ int main(void)
 	tcase_add_test(tests, a_grown_disk_reads_as_zeros_behind_its_old_end);
 	tcase_add_test(tests, a_size_that_nobody_asked_for_does_not_open);
 	tcase_add_test(tests, a_flushed_truncate_may_not_be_lost);
+	tcase_add_test(tests, contents_are_judged_unless_a_file_of_the_backing_chain_was_written);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
 }

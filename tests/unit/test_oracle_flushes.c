@@ -54,105 +54,89 @@ static void expect_covered(bool covered)
 	world_release(&world);
 }
 
-START_TEST(a_write_without_a_flush_may_be_lost)
+/** Tell a story behind begin(): `c` the write completes, `w` the data is written again, `b` a flush
+ * begins, `e` it ends, `x` it fails. */
+static void tell(const char *story)
+{
+	uint32_t flush = 1;
+
+	for (const char *at = story; *at != '\0'; at++)
+		switch (*at) {
+		case 'c': io(EVENT_IO_COMPLETED, IO_WRITE, 1, 0); break;
+		case 'w': world_data(&world, 1, 0, DATA, 0, 8); break;
+		case 'b': io(EVENT_IO_SUBMITTED, IO_FLUSH, ++flush, 0); break;
+		case 'e': io(EVENT_IO_COMPLETED, IO_FLUSH, flush, 0); break;
+		case 'x': io(EVENT_IO_COMPLETED, IO_FLUSH, flush, -5); break;
+		default: ck_abort_msg("'%c' is no part of a story", *at);
+		}
+}
+
+/** A litmus test: is the data sure to be there when the story is told? */
+static void litmus(const char *story, bool covered)
 {
 	begin();
-	io(EVENT_IO_COMPLETED, IO_WRITE, 1, 0);
-	expect_covered(false);
+	tell(story);
+	expect_covered(covered);
+}
+
+START_TEST(a_write_without_a_flush_may_be_lost)
+{
+	litmus("c", false);
 }
 END_TEST
 
 START_TEST(a_flush_covers_what_had_completed_when_it_was_submitted)
 {
-	begin();
-	io(EVENT_IO_COMPLETED, IO_WRITE, 1, 0);
-	io(EVENT_IO_SUBMITTED, IO_FLUSH, 2, 0);
-	io(EVENT_IO_COMPLETED, IO_FLUSH, 2, 0);
-	expect_covered(true);
+	litmus("cbe", true);
 }
 END_TEST
 
 START_TEST(a_flush_covers_nothing_before_it_has_completed)
 {
-	begin();
-	io(EVENT_IO_COMPLETED, IO_WRITE, 1, 0);
-	io(EVENT_IO_SUBMITTED, IO_FLUSH, 2, 0);
-	expect_covered(false);
+	litmus("cb", false);
 }
 END_TEST
 
 START_TEST(a_write_that_completes_while_the_flush_is_in_flight_is_not_covered)
 {
-	begin();
-	io(EVENT_IO_SUBMITTED, IO_FLUSH, 2, 0);
-	io(EVENT_IO_COMPLETED, IO_WRITE, 1, 0);
-	io(EVENT_IO_COMPLETED, IO_FLUSH, 2, 0);
-	expect_covered(false);
+	litmus("bce", false);
 }
 END_TEST
 
 START_TEST(a_write_that_took_effect_and_never_completed_is_not_covered)
 {
-	begin();
-	io(EVENT_IO_SUBMITTED, IO_FLUSH, 2, 0);
-	io(EVENT_IO_COMPLETED, IO_FLUSH, 2, 0);
-	expect_covered(false);
+	litmus("be", false);
 }
 END_TEST
 
 START_TEST(a_failed_flush_covers_nothing)
 {
-	begin();
-	io(EVENT_IO_COMPLETED, IO_WRITE, 1, 0);
-	io(EVENT_IO_SUBMITTED, IO_FLUSH, 2, 0);
-	io(EVENT_IO_COMPLETED, IO_FLUSH, 2, -5);
-	expect_covered(false);
+	litmus("cbx", false);
 }
 END_TEST
 
 START_TEST(what_a_failed_flush_should_have_covered_no_later_one_covers)
 {
-	begin();
-	io(EVENT_IO_COMPLETED, IO_WRITE, 1, 0);
-	io(EVENT_IO_SUBMITTED, IO_FLUSH, 2, 0);
-	io(EVENT_IO_COMPLETED, IO_FLUSH, 2, -5);
-	io(EVENT_IO_SUBMITTED, IO_FLUSH, 3, 0);
-	io(EVENT_IO_COMPLETED, IO_FLUSH, 3, 0);
-	expect_covered(false);
+	litmus("cbxbe", false);
 }
 END_TEST
 
 START_TEST(what_is_written_again_after_a_failed_flush_the_next_one_covers)
 {
-	begin();
-	io(EVENT_IO_COMPLETED, IO_WRITE, 1, 0);
-	io(EVENT_IO_SUBMITTED, IO_FLUSH, 2, 0);
-	io(EVENT_IO_COMPLETED, IO_FLUSH, 2, -5);
-	world_data(&world, 1, 0, DATA, 0, 8);
-	io(EVENT_IO_SUBMITTED, IO_FLUSH, 3, 0);
-	io(EVENT_IO_COMPLETED, IO_FLUSH, 3, 0);
-	expect_covered(true);
+	litmus("cbxwbe", true);
 }
 END_TEST
 
 START_TEST(what_completes_after_a_failed_flush_was_submitted_the_next_one_covers)
 {
-	begin();
-	io(EVENT_IO_SUBMITTED, IO_FLUSH, 2, 0);
-	io(EVENT_IO_COMPLETED, IO_WRITE, 1, 0);
-	io(EVENT_IO_COMPLETED, IO_FLUSH, 2, -5);
-	io(EVENT_IO_SUBMITTED, IO_FLUSH, 3, 0);
-	io(EVENT_IO_COMPLETED, IO_FLUSH, 3, 0);
-	expect_covered(true);
+	litmus("bcxbe", true);
 }
 END_TEST
 
 START_TEST(a_flush_of_another_file_covers_nothing)
 {
 	begin();
-	io(EVENT_IO_COMPLETED, IO_WRITE, 1, 0);
-	io(EVENT_IO_SUBMITTED, IO_FLUSH, 2, 0);
-	io(EVENT_IO_COMPLETED, IO_FLUSH, 2, 0);
+	tell("cbe");
 	for (size_t i = world.log.count - 2; i < world.log.count; i++)
 		world.log.events[i].file = 1;
 	expect_covered(false);
@@ -161,13 +145,9 @@ END_TEST
 
 START_TEST(an_older_version_than_the_durable_one_never_comes_back)
 {
-	begin();
-	world_data(&world, 1, 0, DATA, 0, 8);
-	io(EVENT_IO_SUBMITTED, IO_FLUSH, 2, 0);
-	io(EVENT_IO_COMPLETED, IO_FLUSH, 2, 0);
 	/* The first write has not completed, but what it wrote was written over by a durable one.
 	 */
-	expect_covered(true);
+	litmus("wbe", true);
 }
 END_TEST
 
@@ -189,7 +169,7 @@ START_TEST(a_verdict_says_how_to_make_its_image)
 	bool found = false;
 
 	begin();
-	io(EVENT_IO_COMPLETED, IO_WRITE, 1, 0);
+	tell("c");
 	world_l2(&world, 0, DATA * CLUSTER | COPIED);
 	const struct verdict *verdict = world_expect(&world, RULE_COW_COMPLETE);
 	persist_of(list, verdict);

@@ -2,15 +2,14 @@
 /* Deciding equals listing: random runs with few operations between flushes, most of which damage
  * the image; at every moment at which the judge decides what a crash may leave under `reorder`, all
  * these states are made, one by one, and each is judged by itself. The same rules must be broken in
- * the same places. */
+ * the same places; and again when torn states are asked for, too, for these are among them. */
 #include "oracle/judge.h"
-#include "oracle/persist.h"
 #include "tests/run_suite.h"
 #include "tests/unit/oracle_world.h"
+#include "tests/unit/reorder_compare.h"
 #include "tests/unit/reorder_lister.h"
 
 #include <check.h>
-#include <ctype.h>
 #include <endian.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +17,9 @@
 
 /* Where tidy runs put a second L2 table and a second refcount block. */
 enum { AT_L2_TOO = 13, AT_BLOCK_TOO };
-enum { CLUSTERS = 16, GUESTS = 6, RUNS = 25, EVENTS = 26, VOLATILE_MAX = 7, KEYS_MAX = 512 };
+enum { CLUSTERS = 16, GUESTS = 6, RUNS = 25, EVENTS = 26, STATES_MAX = 384 };
+/* States that each of a family is looked for among, and runs in which that is done. */
+enum { COMPARED_MAX = 64, LOSING_RUNS = 6 };
 
 static uint64_t seed;
 
@@ -28,70 +29,6 @@ static uint32_t below(uint32_t bound)
 	seed ^= seed >> 7;
 	seed ^= seed << 17;
 	return (uint32_t)((seed >> 11) % bound);
-}
-
-/** What makes two verdicts the same: the rule, the place, and what kind of thing is wrong there. */
-struct key {
-	enum rule rule;
-	uint64_t place;
-	char kind[64];
-};
-
-struct keys {
-	struct key list[KEYS_MAX];
-	size_t moments[KEYS_MAX]; /* events before it, when listed */
-	size_t count;
-};
-
-static void kind_of(char kind[64], const struct verdict *verdict)
-{
-	size_t used = 0;
-
-	for (const char *at = verdict->message; *at != '\0' && used < 63; at++)
-		if (isalpha((unsigned char)*at))
-			kind[used++] = *at;
-	kind[used] = '\0';
-}
-
-static void add_key(struct keys *keys, const struct verdict *verdict, uint64_t cluster_bytes,
-		    size_t moment)
-{
-	struct key key;
-	size_t i = 0;
-
-	memset(&key, 0, sizeof(key)); /* padding is compared, too */
-	key.rule = verdict->rule;
-	if (verdict->model == CRASH_NONE || verdict->rule >= RULE_LEAK_BOUNDED)
-		return;
-	/* Which of the two is said depends on what was asked for since. */
-	if (key.rule == RULE_OLD_OR_NEW)
-		key.rule = RULE_COW_COMPLETE;
-	key.place = verdict->host_offset / cluster_bytes;
-	if (verdict->guest_offset != NOWHERE)
-		key.place = verdict->guest_offset / cluster_bytes;
-	if (key.rule == RULE_NO_ALIAS && strstr(verdict->message, "beyond") != NULL)
-		memcpy(key.kind, "beyond", 7);
-	if (key.rule == RULE_NO_ALIAS && strstr(verdict->message, "reserved") != NULL) {
-		memcpy(key.kind, "malformed", 10);
-		key.place = verdict->host_offset;
-	}
-	if (key.rule == RULE_OPENS)
-		kind_of(key.kind, verdict);
-	while (i < keys->count && memcmp(&keys->list[i], &key, sizeof(key)) != 0)
-		i++;
-	ck_assert_uint_lt(i, KEYS_MAX);
-	if (i < keys->count)
-		return;
-	keys->moments[i] = moment;
-	keys->list[keys->count++] = key;
-}
-
-static bool has_key(const struct keys *keys, const struct key *key)
-{
-	for (size_t i = 0; i < keys->count; i++)
-		if (memcmp(&keys->list[i], key, sizeof(*key)) == 0)
-			return true;
-	return false;
 }
 
 /* Random runs. */
@@ -110,13 +47,24 @@ static uint64_t tidy_entry(const struct world *world)
 	return below(5) == 0 ? 0 : entry;
 }
 
+/** Write the whole L2 table with an entry changed. */
+static void tidy_table(struct world *world)
+{
+	uint64_t entry = htobe64(tidy_entry(world));
+	uint8_t table[1024];
+
+	content_read(world->now, table, world->cluster_bytes, AT_L2 * world->cluster_bytes);
+	memcpy(table + 8 * (size_t)below(GUESTS), &entry, sizeof(entry));
+	world_write(world, AT_L2 * world->cluster_bytes, table, (uint32_t)world->cluster_bytes);
+}
+
 static void tidy_operation(struct world *world)
 {
 	uint64_t cluster = world->cluster_bytes;
 	uint64_t at = AT_DATA + below(5);
 
 	switch (below(16)) {
-	case 0:
+	case 0: tidy_table(world); return;
 	case 1: world_l2(world, below(GUESTS), tidy_entry(world)); return;
 	case 2:
 		world_entry(world, AT_L2_TOO * cluster + 8 * (uint64_t)below(GUESTS),
@@ -332,8 +280,6 @@ static void random_world(struct world *world, bool tidy)
 						   .version = 2 + below(2),
 						   .backing = below(2) == 0,
 						   .dirty = below(4) == 0 });
-	world->judge_options =
-		(struct judge_options){ .models = CRASH_REORDER, .verdicts_max = 256 };
 	for (unsigned guest = 0; guest < GUESTS; guest++)
 		if (below(2) == 0)
 			world_map(world, guest, AT_DATA + guest);
@@ -343,100 +289,6 @@ static void random_world(struct world *world, bool tidy)
 		random_event(world, &traffic, tidy);
 }
 
-/* Listing. */
-
-static bool is_moment(const struct event *event)
-{
-	return judge_is_operation(event) || (event->kind == EVENT_REQUEST_COMPLETED &&
-					     event->op == REQUEST_FLUSH && event->result >= 0);
-}
-
-/** Judge every state after the first `events` events. Returns how many; SIZE_MAX: too many. */
-static size_t list_moment(struct keys *keys, struct lister *lister, struct judge *judge,
-			  const struct world *world, size_t events)
-{
-	size_t states = lister_states(lister);
-
-	for (size_t i = 0; states != SIZE_MAX && i < states; i++) {
-		struct content *image = lister_state(lister, i);
-		struct judge_report report;
-
-		judge_image(judge, &world->log, events, image, &report);
-		for (size_t v = 0; v < report.verdict_count; v++)
-			add_key(keys, &report.verdicts[v], world->cluster_bytes, events);
-		content_free(image);
-	}
-	return states;
-}
-
-/** List what all states of the run show; where there are too many, the run is cut off. */
-static void list_run(struct keys *keys, struct world *world, size_t *states)
-{
-	struct judge_options options = world->judge_options;
-	struct lister lister;
-	struct judge *judge;
-	struct why why;
-
-	options.models = CRASH_PREFIX;
-	ck_assert_int_eq(judge_new(&judge, world->files, world->file_count, &options, &why),
-			 STATUS_OK);
-	lister_init(&lister, world->files[0].initial, &world->log);
-	for (size_t i = 0; i < world->log.count; i++) {
-		size_t count;
-
-		lister_step(&lister, i);
-		if (!is_moment(&world->log.events[i]))
-			continue;
-		count = list_moment(keys, &lister, judge, world, i + 1);
-		if (count == SIZE_MAX)
-			world->log.count = i;
-		else
-			*states += count;
-	}
-	lister_release(&lister);
-	judge_free(judge);
-}
-
-static void explain(const struct world *world, const struct keys *keys, const char *who)
-{
-	char line[200];
-
-	for (size_t i = 0; i < keys->count; i++)
-		fprintf(stderr, "%s: %s %llx %s, %zu events\n", who, rule_name(keys->list[i].rule),
-			(unsigned long long)keys->list[i].place, keys->list[i].kind,
-			keys->moments[i]);
-	for (size_t i = 0; i < world->log.count; i++) {
-		event_format(line, sizeof(line), &world->log, &world->log.events[i]);
-		fprintf(stderr, "%zu %s id %u\n", i, line, world->log.events[i].id);
-	}
-	for (size_t i = 0; i < world->report.verdict_count; i++)
-		fprintf(stderr, "%s after %llu, %s: %s\n",
-			rule_name(world->report.verdicts[i].rule),
-			(unsigned long long)world->report.verdicts[i].operation,
-			crash_model_name(world->report.verdicts[i].model),
-			world->report.verdicts[i].message);
-}
-
-static void compare(const struct world *world, const struct keys *decided,
-		    const struct keys *listed, uint64_t start, int run, bool tidy)
-{
-	for (int side = tidy ? 0 : 1; side < 2; side++) {
-		const struct keys *a = side == 0 ? listed : decided;
-		const struct keys *b = side == 0 ? decided : listed;
-
-		for (size_t i = 0; i < a->count; i++) {
-			if (has_key(b, &a->list[i]))
-				continue;
-			explain(world, decided, "decided");
-			explain(world, listed, "listed");
-			ck_abort_msg("seed %llu run %d: %s at %llx (%s) was only %s",
-				     (unsigned long long)start, run, rule_name(a->list[i].rule),
-				     (unsigned long long)a->list[i].place, a->list[i].kind,
-				     side == 0 ? "listed" : "decided");
-		}
-	}
-}
-
 START_TEST(deciding_equals_listing)
 {
 	size_t states = 0, shown = 0;
@@ -444,21 +296,27 @@ START_TEST(deciding_equals_listing)
 
 	seed = UINT64_C(0x9e3779b97f4a7c15) + (uint64_t)_i * 7919;
 	for (int run = 0; run < RUNS; run++) {
-		uint64_t start = seed;
 		struct keys decided = { .count = 0 }, listed = { .count = 0 };
+		struct keys with_torn = { .count = 0 };
+		struct listed_run listing;
 		struct world world;
+		char name[64];
 
+		snprintf(name, sizeof(name), "seed %llu run %d", (unsigned long long)seed, run);
 		random_world(&world, tidy);
-		list_run(&listed, &world, &states);
-		world_judge(&world);
-		for (size_t i = 0; i < world.report.verdict_count; i++) {
-			const struct verdict *verdict = &world.report.verdicts[i];
-
-			add_key(&decided, verdict, world.cluster_bytes, verdict->event);
-			shown += verdict->model == CRASH_REORDER;
-		}
-		ck_assert_ptr_null(world.report.skipped[RULE_NO_ALIAS]);
-		compare(&world, &decided, &listed, start, run, tidy);
+		listing = (struct listed_run){ .files = world.files,
+					       .file_count = world.file_count,
+					       .log = world.log,
+					       .cluster_bytes = world.cluster_bytes,
+					       .options = { .verdicts_max = 256 },
+					       .states_max = STATES_MAX,
+					       .volatile_max = SIZE_MAX };
+		reorder_list(&listed, &listing);
+		shown += reorder_decide(&decided, &listing, CRASH_REORDER);
+		reorder_compare(&listing, &decided, &listed, tidy, name);
+		reorder_decide(&with_torn, &listing, CRASH_TORN | CRASH_REORDER);
+		reorder_compare(&listing, &with_torn, &listed, tidy, name);
+		states += listing.states;
 		world_release(&world);
 	}
 	ck_assert_uint_gt(states, 1000);
@@ -466,13 +324,211 @@ START_TEST(deciding_equals_listing)
 }
 END_TEST
 
+/** Link guest clusters 0 and 64 in one write of the whole L2 table. The data of guest cluster
+ * `lost` may not be there yet, the other's are. */
+static void link_two(struct world *world, unsigned lost)
+{
+	static const unsigned guests[] = { 0, 64 };
+	uint8_t table[1024] = { 0 };
+	uint32_t ids[2];
+
+	world_init(world, &(struct world_options){
+				  .cluster_bits = 10, .guest_clusters = 128, .backing = true });
+	for (unsigned i = 0; i < 2; i++) {
+		uint64_t entry = htobe64((AT_DATA + i) * world->cluster_bytes | COPIED);
+
+		memcpy(table + 8 * (size_t)guests[i], &entry, sizeof(entry));
+		world_poke(world, AT_BLOCK * world->cluster_bytes + 2 * (AT_DATA + i), 1, 2);
+		ids[i] = world_invoke(world, REQUEST_WRITE, guests[i] * world->cluster_bytes,
+				      world->cluster_bytes);
+	}
+	world_effect(world, IO_RESIZE, CLUSTERS * world->cluster_bytes, 0);
+	world_data(world, ids[1 - lost], guests[1 - lost], AT_DATA + 1 - lost, 0, 2);
+	io_event(world, EVENT_IO_SUBMITTED, IO_FLUSH, 1, 0);
+	io_event(world, EVENT_IO_COMPLETED, IO_FLUSH, 1, 0);
+	world_data(world, ids[lost], guests[lost], AT_DATA + lost, 0, 2);
+	world_write(world, AT_L2 * world->cluster_bytes, table, sizeof(table));
+}
+
+/* Loop: which models are asked for, and which sector of a write of two needs what may be lost. The
+ * torn state has the first one in place and shows nothing. */
+START_TEST(every_sector_of_a_torn_write_is_reordered)
+{
+	unsigned lost = (unsigned)_i % 2;
+	const struct verdict *verdict;
+	struct world world;
+
+	link_two(&world, lost);
+	world.judge_options.models = CRASH_REORDER | (_i / 2 == 0 ? 0 : CRASH_TORN);
+	verdict = world_expect_only(&world, RULE_COW_COMPLETE);
+	ck_assert_int_eq(verdict->model, CRASH_REORDER);
+	ck_assert_uint_eq(verdict->operation, world.report.operations);
+	ck_assert_uint_eq(verdict->guest_offset, 64 * lost * world.cluster_bytes);
+	world_release(&world);
+}
+END_TEST
+
+/* What a repair is tried on: some of these states (oracle/loss.c). */
+
+/** Is `image` one of the states that a crash may leave now? */
+static bool is_listed(const struct lister *lister, size_t states, const struct content *image)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < states && !found; i++) {
+		struct content *state = lister_state(lister, i);
+
+		found = content_equal(state, image, NULL);
+		content_free(state);
+	}
+	return found;
+}
+
+/** Hold what may be lost behind the first `events` events against the lister, which stands there.
+ * Returns how many states that are. */
+static size_t compare_losses(struct judge *judge, struct lister *lister, const struct world *world,
+			     size_t events, size_t crash)
+{
+	const struct judge_loss *losses;
+	size_t states = lister_states(lister, COMPARED_MAX);
+	size_t count = judge_stand(judge, &world->log, events, crash, &losses);
+	size_t operations = lister_volatile(lister);
+
+	ck_assert_uint_eq(count, operations > 0 ? 2 * operations + 1 : 0);
+	if (states > COMPARED_MAX)
+		return 0;
+	for (size_t i = 0; i < count; i++) {
+		struct content *image = content_clone(lister->now);
+
+		ck_assert_ptr_nonnull(image);
+		ck_assert(judge_lose(judge, &losses[i], image));
+		ck_assert_msg(is_listed(lister, states, image),
+			      "seed %llu, event %zu: kind %d, operation %u of %u",
+			      (unsigned long long)seed, events, losses[i].kind, losses[i].number,
+			      losses[i].actor);
+		content_free(image);
+	}
+	return count;
+}
+
+/** Is the event about an I/O that began before event `crash`? */
+static bool is_of_before(const struct event_log *log, size_t index, size_t crash)
+{
+	const struct event *event = &log->events[index];
+
+	for (size_t i = 0; i < crash; i++)
+		if (log->events[i].kind >= EVENT_IO_SUBMITTED &&
+		    log->events[i].kind <= EVENT_IO_COMPLETED && event->id != 0 &&
+		    log->events[i].id == event->id)
+			return event->kind == EVENT_IO_COMPLETED;
+	return false;
+}
+
+/** Walk through a run that crashed before event `crash`, 0: did not. Returns how many states were
+ * compared. */
+static size_t lose_everywhere(const struct world *world, size_t crash)
+{
+	struct judge_options options = world->judge_options;
+	struct content *begin = content_clone(world->files[0].initial);
+	struct lister lister;
+	struct judge *judge;
+	size_t compared = 0;
+
+	ck_assert_int_eq(judge_new(&judge, world->files, world->file_count, &options, NULL),
+			 STATUS_OK);
+	for (size_t i = 0; i < crash; i++)
+		if (world->log.events[i].file == 0)
+			ck_assert_int_eq(trace_apply(begin, &world->log, &world->log.events[i]),
+					 STATUS_OK);
+	lister_init(&lister, begin, &world->log, 512);
+	for (size_t i = crash; i < world->log.count; i++) {
+		if (is_of_before(&world->log, i, crash))
+			continue;
+		lister_step(&lister, i);
+		if (judge_is_operation(&world->log.events[i]))
+			compared += compare_losses(judge, &lister, world, i + 1,
+						   crash > 0 ? crash : SIZE_MAX);
+	}
+	lister_release(&lister);
+	judge_free(judge);
+	content_free(begin);
+	return compared;
+}
+
+START_TEST(what_a_repair_is_tried_on_are_states_that_a_crash_may_leave)
+{
+	size_t compared = 0;
+
+	seed = UINT64_C(0x2545f4914f6cdd1d) + (uint64_t)_i * 104729;
+	for (int run = 0; run < LOSING_RUNS; run++) {
+		struct world world;
+
+		random_world(&world, _i % 2 == 0);
+		compared += lose_everywhere(&world, 0);
+		/* At a crash it is decided what is on disk. */
+		compared += lose_everywhere(&world, 1 + below(EVENTS - 1));
+		world_release(&world);
+	}
+	ck_assert_uint_gt(compared, 200);
+}
+END_TEST
+
+/** How many verdicts of a crash model there are behind event `from`. */
+static size_t count_verdicts(const struct judge_report *report, enum crash_model model, size_t from)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < report->verdict_count; i++)
+		count += report->verdicts[i].model == model && report->verdicts[i].event >= from;
+	return count;
+}
+
+START_TEST(after_a_crash_only_what_comes_then_is_reordered_and_judged)
+{
+	struct judge_report whole, reopened;
+	struct judge *judge;
+	struct world world;
+	size_t crash;
+
+	world_init(&world, &(struct world_options){ .cluster_bits = 9, .guest_clusters = GUESTS });
+	world.judge_options = (struct judge_options){ .models = CRASH_REORDER };
+	ck_assert_int_eq(
+		judge_new(&judge, world.files, world.file_count, &world.judge_options, NULL),
+		STATUS_OK);
+	world_data(&world, STAMP_OLD, 0, AT_DATA, 0, 1);
+	world_refcount(&world, AT_DATA, 1);
+	crash = world.log.count;
+	world_l2(&world, 0, AT_DATA * world.cluster_bytes | COPIED);
+	/* That entry may overtake this refcount, unless a crash came between. */
+	judge_run(judge, &world.log, 0, &whole);
+	ck_assert_uint_gt(count_verdicts(&whole, CRASH_REORDER, 0), 0);
+	judge_reopened(judge, &world.log, 0, crash, &reopened);
+	ck_assert_uint_eq(reopened.verdict_count, 0);
+	/* What comes before it is not judged, what comes behind it is. */
+	world_l2(&world, 1, (AT_DATA + 1) * world.cluster_bytes | COPIED);
+	judge_reopened(judge, &world.log, 0, crash, &reopened);
+	ck_assert_uint_gt(count_verdicts(&reopened, CRASH_PREFIX, crash), 0);
+	judge_reopened(judge, &world.log, 0, world.log.count, &reopened);
+	ck_assert_uint_eq(reopened.verdict_count, 0);
+	judge_free(judge);
+	world_release(&world);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("oracle_reorder");
 	TCase *tests = tcase_create("reorder");
+	TCase *losses = tcase_create("losses");
 
 	tcase_set_timeout(tests, 200);
+	tcase_add_loop_test(tests, every_sector_of_a_torn_write_is_reordered, 0, 4);
 	tcase_add_loop_test(tests, deciding_equals_listing, 0, 12);
+	tcase_set_timeout(losses, 200);
+	tcase_add_loop_test(losses, what_a_repair_is_tried_on_are_states_that_a_crash_may_leave, 0,
+			    4);
+	tcase_add_test(losses, after_a_crash_only_what_comes_then_is_reordered_and_judged);
 	suite_add_tcase(suite, tests);
+	suite_add_tcase(suite, losses);
 	return run_suite(suite);
 }

@@ -325,13 +325,16 @@ START_TEST(effects_make_the_final_contents)
 	effect(IO_RESIZE, 16, 0, 0);
 	effect(IO_FLUSH, 0, 0, 0);
 	effect(IO_READ, 0, 4, 4);
-	struct content *final = trace_final_content(&trace, 0);
-	ck_assert_uint_eq(content_size(final), 16);
-	char read[16];
-	content_read(final, read, sizeof(read), 0);
-	ck_assert_mem_eq(read, "a\0abefgh\0\0\0\0\0\0ab", 16);
-	ck_assert_uint_eq(content_size(trace.files[0].initial), 0);
-	content_free(final);
+	struct content *const finals[] = { trace_final_content(&trace, 0),
+					   trace_final_view(&trace, 0) };
+	for (int i = 0; i < 2; i++) {
+		ck_assert_uint_eq(content_size(finals[i]), 16);
+		char read[16];
+		content_read(finals[i], read, sizeof(read), 0);
+		ck_assert_mem_eq(read, "a\0abefgh\0\0\0\0\0\0ab", 16);
+		ck_assert_uint_eq(content_size(trace.files[0].initial), 0);
+		content_free(finals[i]);
+	}
 }
 END_TEST
 

@@ -63,44 +63,57 @@ static void add_report(struct judgement *judgement, const struct judge_report *r
 }
 
 /* Judge the image that is file 0. */
-static enum status judge_first(const struct trace *trace, const struct settings *settings,
-			       struct judgement *judgement, bool is_one_of_several, struct why *why)
+static enum status judge_first(const struct trace *trace, const struct judge_options *options,
+			       enum guest_expectation guest, struct judgement *judgement,
+			       bool is_one_of_several, struct why *why)
 {
 	struct judge *judge = NULL;
 	struct judge_report report = { 0 };
-	struct judge_options options = {
-		.models = settings->models,
-		.sector_bytes = settings->sector_bytes,
-		.count_distinct = true,
-	};
-	enum status status = judge_new(&judge, trace->files, trace->file_count, &options, why);
+	struct event_log made;
+	event_log_init(&made);
+	enum status status = judge_new(&judge, trace->files, trace->file_count, options, why);
+	if (status == STATUS_OK && guest)
+		status = guest_log_make(&made, trace, guest, why);
 	if (status != STATUS_OK)
-		return status;
-	judge_run(judge, &trace->log, 0, &report);
+		goto out;
+	judge_run(judge, guest ? &made : &trace->log, 0, &report);
 	add_report(judgement, &report, is_one_of_several ? trace->files[0].path : NULL);
+out:
 	judge_free(judge);
-	return STATUS_OK;
+	event_log_release(&made);
+	return status;
 }
 
-enum status again_judge(struct trace *trace, const struct settings *settings,
-			struct judgement *judgement, struct why *why)
+/* The same of every image that the trace changes. */
+static enum status judge_all(struct trace *trace, const struct judge_options *options,
+			     enum guest_expectation guest, struct judgement *judgement,
+			     struct why *why)
 {
 	uint16_t file = 0, next = 0;
 	*judgement = (struct judgement){ 0 };
 	if (!trace->file_count)
 		return why_set(why, STATUS_BAD_INPUT, "the trace has no files");
 	if (!trace_next_changed_image(trace, &file))
-		return judge_first(trace, settings, judgement, false, why);
+		return judge_first(trace, options, guest, judgement, false, why);
 	next = file;
 	next++;
 	bool has_several = trace_next_changed_image(trace, &next);
 	enum status status = STATUS_OK;
 	for (; status == STATUS_OK && trace_next_changed_image(trace, &file); file++) {
 		trace_swap_files(trace, 0, file);
-		status = judge_first(trace, settings, judgement, has_several, why);
+		status = judge_first(trace, options, guest, judgement, has_several, why);
 		trace_swap_files(trace, 0, file);
 	}
 	return status;
+}
+
+enum status again_judge(struct trace *trace, const struct settings *settings,
+			struct judgement *judgement, struct why *why)
+{
+	const struct judge_options options = { .models = settings->models,
+					       .sector_bytes = settings->sector_bytes,
+					       .count_distinct = true };
+	return judge_all(trace, &options, settings->guest, judgement, why);
 }
 
 void judgement_release(struct judgement *judgement)
@@ -185,7 +198,11 @@ static enum status execute_program(struct again *again, const struct workload *w
 	struct choice choice;
 	const struct program_options options = {
 		.command = settings->program,
+		.is_nbd = settings->is_nbd,
 		.image_folder = settings->image_folder,
+		.faults = settings_faults(settings),
+		.gate_all = settings->gate_all,
+		.split_completion = settings->split_completion,
 		.stacks = settings->world.stacks,
 		.files = settings->world.files,
 		.file_count = settings->world.file_count,
@@ -217,6 +234,11 @@ enum status again_run(struct again *again, const struct workload *workload,
 	*again = (struct again){ 0 };
 	trace_init(&again->trace);
 	settings_enable_bugs(settings);
+	/* As a search judges, so that what that found is among what is found again. */
+	const struct judge_options judging = { .models = settings->models,
+					       .sector_bytes = settings->sector_bytes,
+					       .verdicts_max = VIOLATION_VERDICTS_MAX,
+					       .count_distinct = true };
 	enum status status = settings->program
 				     ? execute_program(again, workload, settings, strategy, why)
 				     : world_new(&world, workload, &settings->world, why);
@@ -226,7 +248,7 @@ enum status again_run(struct again *again, const struct workload *workload,
 		execute(again, world, strategy);
 	world_free(world);
 	settings_to_trace(settings, &again->trace);
-	status = again_judge(&again->trace, settings, &again->judgement, why);
+	status = judge_all(&again->trace, &judging, settings->guest, &again->judgement, why);
 	if (status == STATUS_OK && settings->recovery)
 		status = recover(again, workload, settings, why);
 	if (status == STATUS_OK)

@@ -127,21 +127,47 @@ struct bench_recording {
 MUST_USE enum status bench_recording(struct bench_recording *recording, unsigned models,
 				     const struct options *options, struct why *why);
 
-/** An unmodified program at the gate, and launched plainly. */
+/** Unmodified programs at the gate, and one of them launched plainly. */
 struct bench_gate {
-	uint64_t runs;
+	uint64_t runs; /* of qemu-io */
 	double seconds;
-	uint64_t launches;
+	uint64_t served; /* runs of qemu-nbd; 0: it cannot be run */
+	double served_seconds;
+	uint64_t launches; /* of qemu-io */
 	double launch_seconds;
 	const char *why_none; /* a literal; NULL: it was measured */
 };
 
-/** Run qemu-io `runs` times each way (0: as often as is good). That it is missing is no error. */
+/** Run qemu-io `runs` times each way (0: as often as is good), and qemu-nbd at the gate. That they
+ * are missing is no error. */
 MUST_USE enum status bench_gate(struct bench_gate *gate, uint64_t runs, struct why *why);
 
 /** The figures as text, and as an object of their own. */
 void bench_gate_print(const struct bench_gate *gate);
 void bench_gate_json(struct json *json, const struct bench_gate *gate);
+
+/** A command, and the same under `cowtip record`: the fastest of some turns. */
+struct bench_overhead {
+	double plain_seconds;
+	double recorded_seconds;
+	double ratio;
+};
+
+/** `qemu-img bench -w` and its recording. */
+struct bench_record {
+	uint64_t requests;
+	struct bench_overhead cached; /* through the page cache */
+	struct bench_overhead direct; /* past it */
+	bool has_direct;              /* the file system of $TMPDIR can */
+	const char *why_none;         /* a literal; NULL: it was measured */
+};
+
+/** Measure them with so many requests (0: as many as is good). That qemu-img is missing is no
+ * error.
+ */
+MUST_USE enum status bench_record(struct bench_record *record, uint64_t requests, struct why *why);
+void bench_record_print(const struct bench_record *record);
+void bench_record_json(struct json *json, const struct bench_record *record);
 
 /** The model for Spin. */
 extern const char bench_model[];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Runs of qemu-io at the gate, next to plain launches of it that do the same: each on a fresh copy
- * of the image, two writes and a flush. Nothing is judged. */
+/* Runs of qemu-io at the gate, next to plain launches of it that do the same, and runs of qemu-nbd:
+ * each on a fresh copy of the image, two writes and a flush. Nothing is judged. */
 #include "injector/strategy.h"
 #include "workloads/cli/bench.h"
 #include "workloads/program.h"
@@ -18,8 +18,9 @@ static const char text[] = "#@ image size=64k cluster_size=4k\n"
 			   "aio_flush\n"
 			   "flush\n";
 
-static enum status run_gated(struct bench_gate *gate, struct program *program, uint64_t runs,
-			     struct why *why)
+/* Random orders; adds to `*done` and `*seconds`. */
+static enum status run_gated(struct program *program, uint64_t runs, uint64_t *done,
+			     double *seconds, struct why *why)
 {
 	enum status status = STATUS_OK;
 	struct choice choice;
@@ -31,9 +32,9 @@ static enum status run_gated(struct bench_gate *gate, struct program *program, u
 	while (status == STATUS_OK && choice_begin(&choice)) {
 		(void)program_run(program, &choice);
 		status = program_status(program, why);
-		gate->runs++;
+		++*done;
 	}
-	gate->seconds = bench_now() - started;
+	*seconds = bench_now() - started;
 	choice_release(&choice);
 	strategy_free(strategy);
 	return status;
@@ -79,6 +80,24 @@ static enum status run_plain(struct bench_gate *gate, const struct program *prog
 	return status;
 }
 
+static enum status run_served(struct bench_gate *gate, const struct workload *workload,
+			      uint64_t runs, struct why *why)
+{
+	static const char *const probe[] = { "qemu-nbd", "--version", NULL };
+	const struct program_options options = {
+		.command = "qemu-nbd -f qcow2 --discard=unmap --socket={socket} {image}",
+		.is_nbd = true,
+	};
+	struct program *program = NULL;
+	if (bench_run_program(probe, NULL, NULL) != 0)
+		return STATUS_OK;
+	enum status status = program_new(&program, workload, &options, why);
+	if (status == STATUS_OK)
+		status = run_gated(program, runs, &gate->served, &gate->served_seconds, why);
+	program_free(program);
+	return status;
+}
+
 enum status bench_gate(struct bench_gate *gate, uint64_t runs, struct why *why)
 {
 	static const char *const probe[] = { "qemu-io", "--version", NULL };
@@ -98,9 +117,11 @@ enum status bench_gate(struct bench_gate *gate, uint64_t runs, struct why *why)
 	if (status == STATUS_OK)
 		status = program_new(&program, &workload, &options, why);
 	if (status == STATUS_OK)
-		status = run_gated(gate, program, runs, why);
+		status = run_gated(program, runs, &gate->runs, &gate->seconds, why);
 	if (status == STATUS_OK)
 		status = run_plain(gate, program, runs, why);
+	if (status == STATUS_OK)
+		status = run_served(gate, &workload, runs, why);
 	program_free(program);
 	workload_release(&workload);
 	return status;
@@ -122,6 +143,9 @@ void bench_gate_print(const struct bench_gate *gate)
 	       "  %.0f runs/s at the gate, %.0f plain launches/s: %.2f times\n",
 	       bench_rate(gate->runs, gate->seconds),
 	       bench_rate(gate->launches, gate->launch_seconds), ratio_of(gate));
+	if (gate->served)
+		printf("  %.0f runs/s of qemu-nbd at the gate\n",
+		       bench_rate(gate->served, gate->served_seconds));
 }
 
 void bench_gate_json(struct json *json, const struct bench_gate *gate)
@@ -136,5 +160,7 @@ void bench_gate_json(struct json *json, const struct bench_gate *gate)
 	json_number(json, "launches", gate->launches);
 	json_seconds(json, "launches_per_second", bench_rate(gate->launches, gate->launch_seconds));
 	json_seconds(json, "runs_per_launch", ratio_of(gate));
+	json_number(json, "nbd_runs", gate->served);
+	json_seconds(json, "nbd_runs_per_second", bench_rate(gate->served, gate->served_seconds));
 	json_end_object(json);
 }

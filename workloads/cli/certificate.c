@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { CHECKSUM_BYTES = 17 };
 
@@ -53,6 +54,8 @@ static void print_recovery(const struct sweep_summary *summary)
 		return;
 	printf("  recovery       %" PRIu64 " dirty crash state%s repaired", done->first,
 	       plural(done->first));
+	if (done->reordered)
+		printf(" (%" PRIu64 " of them only a disk that reorders leaves)", done->reordered);
 	if (summary->recovery > 1)
 		printf(", and %" PRIu64 " of %" PRIu64 " states that their repairs crash in",
 		       done->second, done->states);
@@ -74,13 +77,30 @@ static void print_engine(const struct sweep_summary *summary)
 	       summary->symmetry ? ", requests that are alike begin in one order" : "");
 }
 
-/* What a sweep of a foreign program takes for granted. */
-static const char *const assumptions[] = {
-	"calls of the main thread happen at once",
-	"an effect and its return are one step",
-	"one completion is delivered at a time",
-	"a worker thread touches nothing but its call",
-};
+enum { ASSUMPTIONS_MAX = 8 };
+
+/* Does the strategy follow orders that come together once? */
+static bool joins(const struct sweep_summary *summary)
+{
+	return strcmp(summary->strategy, "dpor") == 0;
+}
+
+/* What a sweep of a foreign program takes for granted. Returns how much. */
+static size_t list_assumptions(const char *list[ASSUMPTIONS_MAX],
+			       const struct sweep_summary *summary)
+{
+	size_t count = 0;
+	if (!summary->gate_all)
+		list[count++] = "calls of the main thread happen at once, and do not fail";
+	if (!summary->split_completion)
+		list[count++] = "an effect and its return are one step";
+	list[count++] = "one completion is delivered at a time";
+	list[count++] = "a worker thread touches nothing but its call";
+	if (joins(summary))
+		list[count++] = "orders after which the program looks the same (file, history, "
+				"calls that wait), now and along one way to the end, are the same";
+	return count;
+}
 
 /* In which run each rule was first seen broken. */
 static void print_finds(const struct sweep_summary *summary)
@@ -100,21 +120,32 @@ static void print_finds(const struct sweep_summary *summary)
 /* Of a foreign program: what its runs were, and what is taken for granted. */
 static void print_foreign(const struct sweep_summary *summary)
 {
+	const char *assumed[ASSUMPTIONS_MAX];
+	size_t count = list_assumptions(assumed, summary);
 	printf("  runs           %" PRIu64 " of the program\n", summary->interleavings);
+	if (joins(summary))
+		printf("  joined         %" PRIu64
+		       " of them, with orders explored already; %" PRIu64
+		       " state%s looked alike and went on otherwise\n",
+		       summary->joined, summary->parted, plural(summary->parted));
 	print_finds(summary);
 	printf("  crash images   %" PRIu64 " built, %" PRIu64 " judged, %" PRIu64
 	       " distinct, checksum %016" PRIx64 "\n"
 	       "  final states   %" PRIu64 ", checksum %016" PRIx64 "\n",
 	       summary->states, summary->judged, summary->distinct, summary->distinct_checksum,
 	       summary->ends, summary->end_checksum);
-	printf("  scope          strategy %s: the order in which calls of worker threads take "
-	       "effect,\n                 and when the next command is taken; crash models %s; no "
-	       "errors injected\n",
-	       summary->strategy, summary->models);
-	puts("  assumed        calls of the main thread happen at once; an effect and its return "
-	     "are "
-	     "one\n                 step; one completion is delivered at a time; a worker touches "
-	     "nothing\n                 but its call");
+	printf("  scope          strategy %s: the order in which calls of %s\n"
+	       "                 take effect, and when the next command is taken; crash models "
+	       "%s; ",
+	       summary->strategy, summary->gate_all ? "all threads" : "worker threads",
+	       summary->models);
+	if (summary->faults)
+		printf("\n                 at most %" PRIu32 " injected error%s a run\n",
+		       summary->faults, plural(summary->faults));
+	else
+		puts("no errors\n                 injected");
+	for (size_t i = 0; i < count; i++)
+		printf("  %-14s %s\n", i ? "" : "assumed", assumed[i]);
 }
 
 void certificate_print(const struct sweep_summary *summary)
@@ -142,6 +173,7 @@ static void print_total_recovery(const struct sweep_outcome *outcomes, size_t co
 		if (total.recovery < summary->recovery)
 			total.recovery = summary->recovery;
 		sum->first += summary->recovered.first;
+		sum->reordered += summary->recovered.reordered;
 		sum->second += summary->recovered.second;
 		sum->states += summary->recovered.states;
 		sum->distinct += summary->recovered.distinct;
@@ -197,10 +229,14 @@ static void json_foreign(struct json *json, const struct sweep_summary *summary)
 		if (summary->found_in[rule])
 			json_number(json, rule_name((enum rule)rule), summary->found_in[rule]);
 	json_end_object(json);
+	const char *assumed[ASSUMPTIONS_MAX];
+	size_t count = list_assumptions(assumed, summary);
 	json_begin_list(json, "assumed");
-	for (size_t i = 0; i < sizeof(assumptions) / sizeof(assumptions[0]); i++)
-		json_text(json, NULL, assumptions[i]);
+	for (size_t i = 0; i < count; i++)
+		json_text(json, NULL, assumed[i]);
 	json_end_list(json);
+	json_number(json, "joined", summary->joined);
+	json_number(json, "parted", summary->parted);
 }
 
 static void json_swap(struct json *json, const struct sweep_summary *summary)
@@ -227,10 +263,12 @@ static void json_recovery(struct json *json, const struct sweep_summary *summary
 	json_number(json, "depth", summary->recovery);
 	json_number(json, "images_repaired", done->repairs);
 	json_number(json, "of_runs", done->first);
+	json_number(json, "of_runs_reordered", done->reordered);
 	json_number(json, "of_repairs", done->second);
 	json_number(json, "repair_crash_states", done->states);
 	json_number(json, "distinct", done->distinct);
 	json_number(json, "final_images", done->finals);
+	json_text(json, "reordered_states", RECOVERY_FAMILY);
 	json_number(json, "violations", summary->recovery_violations);
 	json_end_object(json);
 }

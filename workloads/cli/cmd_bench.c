@@ -7,7 +7,8 @@
  *   searches    reduction and snapshots, with and without                (bench_searches.c)
  *   skeleton    a program of locks under our search and under Spin       (bench_skeleton.c,
  *                                                                         bench_spin.c)
- *   gate        qemu-io at the gate, and launched plainly                (bench_gate.c)
+ *   gate        qemu-io and qemu-nbd at the gate, launched plainly       (bench_gate.c)
+ *   record      qemu-img recorded, and as it is                          (bench_record.c)
  *   recording   a million operations on a large disk, judged             (bench_recording.c)
  *
  * Everything of our own runs on one core, and all but the last in one process. */
@@ -40,6 +41,7 @@ struct figures {
 	struct bench_skeleton skeleton;
 	struct bench_spin spin;
 	struct bench_gate gate;
+	struct bench_record record;
 	struct bench_recording recording, reordered; /* judged without and with `reorder` */
 };
 
@@ -102,6 +104,8 @@ static enum status measure_all(struct figures *figures, const char *only,
 				    figures->skeleton.rounds, why);
 	if (status == STATUS_OK)
 		status = bench_gate(&figures->gate, options->budget.runs, why);
+	if (status == STATUS_OK)
+		status = bench_record(&figures->record, options->budget.runs, why);
 	if (status == STATUS_OK)
 		status = bench_recording(&figures->recording, CRASH_PREFIX | CRASH_TORN, options,
 					 why);
@@ -346,6 +350,7 @@ static void print_json(const struct figures *figures)
 	json_skeleton(&json, &figures->skeleton);
 	json_spin(&json, &figures->spin, &figures->skeleton);
 	bench_gate_json(&json, &figures->gate);
+	bench_record_json(&json, &figures->record);
 	json_recording(&json, "recording", &figures->recording);
 	json_recording(&json, "recording_reordered", &figures->reordered);
 	json_end_object(&json);
@@ -366,6 +371,7 @@ enum exit_code cmd_bench(const struct options *options)
 		print_searches(&figures.searches);
 		print_skeleton(&figures.skeleton, &figures.spin);
 		bench_gate_print(&figures.gate);
+		bench_record_print(&figures.record);
 		print_recordings(&figures);
 	}
 	return EXIT_CLEAN;

@@ -5,6 +5,7 @@
 #include "workloads/cli/output.h"
 #include "workloads/cli/story.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,32 +33,38 @@ static enum status write_trace(struct sweep_violation *violation, const struct t
 	return status;
 }
 
-/* Is it what the run shows of a reordered state by a weaker model, so that it says no more of that?
- * A search that judges each state once may have met the weaker state in another run. */
-static bool is_weaker(const struct trace_finding *finding, const struct trace_finding *wanted)
+/* Is `a` what the run shows rather than `b`, of one place: in a weaker model, or earlier? */
+static bool shows_before(const struct verdict *a, const struct verdict *b)
 {
-	return strcmp(wanted->model, "reorder") == 0 && strcmp(finding->model, "reorder") != 0 &&
-	       strcmp(finding->model, "none") != 0 && strcmp(finding->rule, wanted->rule) == 0;
+	if (a->model != b->model)
+		return a->model < b->model;
+	return a->operation != b->operation ? a->operation < b->operation : a->sector < b->sector;
 }
 
-/* Put the finding that is `verdict` first in the repeated run's trace, so that its story is told;
- * NULL: it did not show again. */
-static const struct trace_finding *find_again(struct again *again, const struct verdict *verdict)
+/* The index of what the repeated run says of the place of `verdict`; SIZE_MAX: nothing. */
+static size_t find_again(const struct judgement *judgement, const struct verdict *verdict)
 {
-	struct trace_finding wanted;
-	struct trace_finding *all = again->trace.findings;
-	again_finding(&wanted, verdict);
-	for (size_t i = 0; i < 2 * again->trace.finding_count; i++) {
-		size_t at = i % again->trace.finding_count;
-		if (i == at ? !again_same_finding(&all[at], &wanted)
-			    : !is_weaker(&all[at], &wanted))
-			continue;
-		struct trace_finding first = all[0];
-		all[0] = all[at];
-		all[at] = first;
-		return &all[0];
+	size_t best = SIZE_MAX;
+	for (size_t i = 0; i < judgement->verdict_count; i++) {
+		const struct verdict *found = &judgement->verdicts[i];
+		if (violation_same_place(found, verdict) &&
+		    (best == SIZE_MAX || shows_before(found, &judgement->verdicts[best])))
+			best = i;
 	}
-	return NULL;
+	return best;
+}
+
+/* List what the repeated run says: that is what its trace will show. A search that was not complete
+ * may not know of a weaker model behind the place that it found, and the words are those of the run
+ * (whose operations count in its own order). Puts it first in the trace, so that its story is told.
+ */
+static void take_again(struct verdict *verdict, struct again *again, size_t index)
+{
+	struct trace_finding *all = again->trace.findings;
+	struct trace_finding first = all[0];
+	*verdict = again->judgement.verdicts[index];
+	all[0] = all[index];
+	all[index] = first;
 }
 
 /* Execute violation `index` once more, with stacks: its trace, and the story of the first. */
@@ -72,19 +79,20 @@ static enum status repeat_violation(const struct findings *findings, size_t inde
 		again_run_schedule(&again, findings->workload, &settings, violation->schedule, why);
 	if (status != STATUS_OK)
 		goto out;
-	const struct trace_finding *first = find_again(&again, &violation->verdict);
-	if (!first) {
+	size_t found = find_again(&again.judgement, &violation->verdict);
+	if (found == SIZE_MAX) {
 		status = why_set(why, STATUS_DIVERGED,
 				 "'%s': %s did not show again under schedule %.200s",
 				 findings->workload->name, rule_name(violation->verdict.rule),
 				 violation->schedule);
 		goto out;
 	}
+	take_again(&violation->verdict, &again, found);
 	snprintf(name, sizeof(name), "%s-%s-%u", findings->workload->name,
 		 rule_name(violation->verdict.rule), number_in_rule(findings->result, index));
 	status = write_trace(violation, &again.trace, options_folder(findings->options), name, why);
 	if (!findings->outcome->story)
-		findings->outcome->story = story_tell(&again.trace, first);
+		findings->outcome->story = story_tell(&again.trace, &again.trace.findings[0]);
 out:
 	again_release(&again);
 	return status;

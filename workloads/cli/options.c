@@ -30,6 +30,8 @@ enum option_id {
 	OPTION_DEPTH,
 	OPTION_NO_SWAP,
 	OPTION_SYMMETRY,
+	OPTION_GATE_ALL,
+	OPTION_SPLIT_COMPLETION,
 	OPTION_RECOVERY,
 	OPTION_RESUME,
 	OPTION_SLICE,
@@ -52,7 +54,9 @@ enum option_id {
 	OPTION_DIALECT,
 	OPTION_TO,
 	OPTION_PROGRAM,
+	OPTION_NBD,
 	OPTION_IMAGE_DIR,
+	OPTION_GUEST,
 };
 
 enum {
@@ -74,9 +78,15 @@ struct option_spec {
 static const struct option_spec option_specs[] = {
 	{ "program", "CMD", OPTION_PROGRAM, COMMAND_SWEEP | COMMAND_RUN,
 	  "not the engine but this: 'qemu-io ... {image}'" },
+	{ "nbd", "CMD", OPTION_NBD, COMMAND_SWEEP | COMMAND_RUN,
+	  "or this: 'qemu-nbd ... {socket} ... {image}'" },
 	{ "image-dir", "DIR", OPTION_IMAGE_DIR,
 	  COMMAND_SWEEP | COMMAND_RUN | COMMAND_REPLAY | COMMAND_SHRINK,
 	  "where its images live (in memory)" },
+	{ "gate-all", NULL, OPTION_GATE_ALL, COMMAND_SWEEP | COMMAND_RUN,
+	  "its main thread's calls wait as well" },
+	{ "split-completion", NULL, OPTION_SPLIT_COMPLETION, COMMAND_SWEEP | COMMAND_RUN,
+	  "effect and return of a call are two steps" },
 	{ "policy", "NAME", OPTION_POLICY, ENGINE, "eager, delayed or cancel" },
 	{ "points", "io|all", OPTION_POINTS, ENGINE, "where other tasks may get a turn (all)" },
 	{ "faults", "K", OPTION_FAULTS, ENGINE, "at most K injected errors a run" },
@@ -108,6 +118,8 @@ static const struct option_spec option_specs[] = {
 	{ "image", "FILE", OPTION_IMAGE, LOGS, "dm-log-writes log: the image as it was before" },
 	{ "dialect", "NAME", OPTION_DIALECT, LOGS, "whose log: kernel, qemu or auto (auto)" },
 	{ "to", "FORMAT", OPTION_TO, COMMAND_CONVERT, "trace or dm-log-writes (OUT's name tells)" },
+	{ "guest", "WORD", OPTION_GUEST, COMMAND_CHECK,
+	  "a tool's recording: its data unchanged or old-or-new" },
 	{ "events", NULL, OPTION_EVENTS, COMMAND_SHOW, "print every event" },
 	{ "stacks", NULL, OPTION_STACKS, COMMAND_SHOW, "print every event with its stack" },
 	{ "long", NULL, OPTION_LONG, COMMAND_LIST, "rules: all that is to be said of each" },
@@ -194,7 +206,9 @@ static const char **text_option(struct options *options, enum option_id id)
 	case OPTION_DIALECT: return &options->dialect;
 	case OPTION_TO: return &options->to;
 	case OPTION_PROGRAM: return &options->subject;
+	case OPTION_NBD: return &options->server;
 	case OPTION_IMAGE_DIR: return &options->image_folder;
+	case OPTION_GUEST: return &options->guest;
 	default: return NULL;
 	}
 }
@@ -211,6 +225,8 @@ static bool *flag_option(struct options *options, enum option_id id)
 	case OPTION_TWICE: return &options->twice;
 	case OPTION_NO_SWAP: return &options->no_swap;
 	case OPTION_SYMMETRY: return &options->symmetry;
+	case OPTION_GATE_ALL: return &options->gate_all;
+	case OPTION_SPLIT_COMPLETION: return &options->split_completion;
 	case OPTION_EVENTS: return &options->events;
 	case OPTION_STACKS: return &options->stacks;
 	case OPTION_BISECT: return &options->bisect;

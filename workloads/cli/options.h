@@ -68,7 +68,9 @@ struct options {
 	const char *dialect;
 	const char *to;
 	const char *subject;      /* --program: the command line of a foreign program */
+	const char *server;       /* --nbd: that of an NBD server */
 	const char *image_folder; /* --image-dir */
+	const char *guest;        /* what a recording without requests may do to the guest's data */
 	const char *bugs[OPTIONS_BUGS_MAX];
 	size_t bug_count;
 	const char *images[OPTIONS_IMAGES_MAX];
@@ -85,6 +87,8 @@ struct options {
 	uint32_t depth; /* 0: not said */
 	bool no_swap;
 	bool symmetry;
+	bool gate_all;         /* of a program: its main thread's calls, too */
+	bool split_completion; /* of a program: effects and returns are two steps */
 	bool has_recovery;
 	uint32_t recovery;
 	const char *resume; /* a checkpoint */

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: MIT
 /* Runs of a foreign program are judged one by one, as they are: what its steps have to do with each
- * other is not known, so no run stands for another. */
+ * other is not known, so no run stands for another. With `dpor` orders that come together are
+ * followed once (strategy_join.c). */
 #include "workloads/cli/program_search.h"
+
+#include "injector/strategy_join.h"
+
+#include <string.h>
 
 static const struct trace_file *subject_files(const void *program, size_t *file_count)
 {
@@ -46,16 +51,26 @@ enum status program_search(const struct workload *workload, const struct setting
 {
 	const struct program_options program_options = {
 		.command = settings->program,
+		.is_nbd = settings->is_nbd,
 		.image_folder = settings->image_folder,
+		.faults = settings_faults(settings),
+		.gate_all = settings->gate_all,
+		.split_completion = settings->split_completion,
 	};
 	struct program *program = NULL;
 	enum status status = program_new(&program, workload, &program_options, why);
 	if (status != STATUS_OK)
 		return status;
 	const struct subject subject = program_subject(program);
-	struct strategy *strategy = settings_strategy(settings, NULL, NULL);
+	bool joins = strcmp(settings->strategy, "dpor") == 0;
+	struct strategy *strategy = joins ? strategy_join_new(program_trail(program))
+					  : settings_strategy(settings, NULL, NULL);
 	status = strategy ? explore_subject(&subject, strategy, options, result, why)
 			  : why_set(why, STATUS_NO_MEMORY, "out of memory");
+	if (joins && strategy) {
+		result->joined = strategy_join_met(strategy);
+		result->parted = strategy_join_parted(strategy);
+	}
 	strategy_free(strategy);
 	program_free(program);
 	return status;

@@ -169,33 +169,44 @@ static const char *first_said(const char *a, const char *b, const char *otherwis
 	return a ? a : b ? b : otherwise;
 }
 
-/* A foreign program has no policy, and neither faults nor known bugs that we could switch. */
-static enum status take_program(struct settings *settings, const char *command,
+/* A foreign program has no policy, and no known bugs that we could switch. The faults that a
+ * workload asks for are the engine's. */
+static enum status take_program(struct settings *settings, const char *program, const char *server,
 				const struct options *options, struct why *why)
 {
+	const char *option = server ? "--nbd" : "--program";
+	bool is_recorded = server ? server != options->server : program != options->subject;
 	if (options->image_folder)
 		trace_set_text(&settings->image_folder, options->image_folder);
-	if (!command)
+	if (!program && !server)
 		return STATUS_OK;
-	trace_set_text(&settings->program, command);
+	if (program && server)
+		return why_set(why, STATUS_USAGE, "--program and --nbd: one subject is wanted");
+	trace_set_text(&settings->program, server ? server : program);
+	settings->is_nbd = server != NULL;
+	settings->gate_all |= options->gate_all;
+	settings->split_completion |= options->split_completion;
 	settings->world.points = SCHED_POINTS_IO;
 	settings->world.stamps = false;
 	if (options->policy || options->points || options->symmetry || options->bug_count ||
-	    (options->has_faults && options->faults) || options->resume || options->twice)
+	    options->resume || options->twice)
 		return why_set(why, STATUS_USAGE,
-			       "--program goes without --policy, --points, --faults, --bug, "
-			       "--symmetry, --resume and --twice");
-	settings->world.faults_max = 0;
+			       "%s goes without --policy, --points, --bug, --symmetry, --resume "
+			       "and --twice",
+			       option);
+	if (!options->has_faults && !is_recorded)
+		settings->world.faults_max = 0;
 	if (!options->strategy)
 		settings->strategy = "dfs";
 	settings->prune = false;
 	if (!settings->strategy || strcmp(settings->strategy, "dfs") == 0 ||
-	    strcmp(settings->strategy, "random") == 0 || strcmp(settings->strategy, "replay") == 0)
+	    strcmp(settings->strategy, "dpor") == 0 || strcmp(settings->strategy, "random") == 0 ||
+	    strcmp(settings->strategy, "replay") == 0)
 		return STATUS_OK;
 	return why_set(why, STATUS_USAGE,
-		       "strategy '%s': with --program only dfs and random: what the steps of a "
+		       "strategy '%s': with %s only dfs, dpor and random: what the steps of a "
 		       "foreign program have to do with each other is not known",
-		       settings->strategy);
+		       settings->strategy, option);
 }
 
 enum status settings_resolve(struct settings *settings, const struct workload *workload,
@@ -226,12 +237,14 @@ enum status settings_resolve(struct settings *settings, const struct workload *w
 			settings, first_said(options->crash, workload->crash, DEFAULT_CRASH), why);
 	for (size_t i = 0; i < options->bug_count && status == STATUS_OK; i++)
 		status = add_bug(settings, options->bugs[i], why);
-	for (size_t i = 0; !options->subject && !options->bug_count && i < workload->bug_count &&
-			   status == STATUS_OK;
+	bool is_foreign = options->subject || options->server;
+	for (size_t i = 0;
+	     !is_foreign && !options->bug_count && i < workload->bug_count && status == STATUS_OK;
 	     i++)
 		status = add_bug(settings, workload->bugs[i], why);
-	return status == STATUS_OK ? take_program(settings, options->subject, options, why)
-				   : status;
+	return status == STATUS_OK
+		       ? take_program(settings, options->subject, options->server, options, why)
+		       : status;
 }
 
 static const char *recorded(const struct trace *trace, const char *key, const char *otherwise)
@@ -260,6 +273,8 @@ enum status settings_from_trace(struct settings *settings, const struct trace *t
 				const struct options *options, struct why *why)
 {
 	*settings = (struct settings){ .strategy = "replay" };
+	settings->gate_all = strcmp(recorded(trace, "gate_all", "no"), "yes") == 0;
+	settings->split_completion = strcmp(recorded(trace, "split_completion", "no"), "yes") == 0;
 	settings->world.stamps = strcmp(recorded(trace, "stamps", "yes"), "yes") == 0;
 	settings->world.files = trace->files;
 	settings->world.file_count = trace->file_count;
@@ -284,7 +299,12 @@ enum status settings_from_trace(struct settings *settings, const struct trace *t
 	if (status == STATUS_OK)
 		status = add_bugs(settings, recorded(trace, "bug", ""), why);
 	if (status == STATUS_OK)
-		status = take_program(settings, trace_setting(trace, "program"), options, why);
+		status = take_program(settings, trace_setting(trace, "program"),
+				      trace_setting(trace, "nbd"), options, why);
+	if (status == STATUS_OK && options->guest &&
+	    !guest_expectation_parse(options->guest, &settings->guest))
+		status = why_set(why, STATUS_USAGE, "--guest '%s': unchanged or old-or-new",
+				 options->guest);
 	return status == STATUS_USAGE ? STATUS_BAD_INPUT : status;
 }
 
@@ -318,12 +338,14 @@ char *settings_text(const struct settings *settings)
 	int bytes = asprintf(
 		&text,
 		"policy=%s\npoints=%s\nfaults=%u\nfault_points=%s\nfault_kinds=%s\nbug=%s\n"
-		"crash=%s\nsector=%u\nsymmetry=%s\nrecovery=%u\nprogram=%s\n",
+		"crash=%s\nsector=%u\nsymmetry=%s\nrecovery=%u\n%s=%s\n"
+		"gate_all=%s\nsplit_completion=%s\n",
 		qcow2_policy_name(settings->world.policy), settings_points_name(settings),
 		settings->world.faults_max, settings->fault_points ? settings->fault_points : "",
 		kinds, bugs, models, settings->sector_bytes ? settings->sector_bytes : 512,
 		settings->world.symmetry ? "yes" : "no", settings->recovery,
-		settings->program ? settings->program : "");
+		settings->is_nbd ? "nbd" : "program", settings->program ? settings->program : "",
+		settings->gate_all ? "yes" : "no", settings->split_completion ? "yes" : "no");
 	free(bugs);
 	if (bytes < 0)
 		abort();
@@ -403,6 +425,13 @@ bool settings_strategy_samples(const struct settings *settings)
 {
 	return strcmp(settings->strategy, "random") == 0 ||
 	       strcmp(settings->strategy, "pos") == 0 || strcmp(settings->strategy, "pct") == 0;
+}
+
+struct fault_options settings_faults(const struct settings *settings)
+{
+	return (struct fault_options){ .points = settings->fault_points,
+				       .kinds = settings->world.fault_kinds,
+				       .faults_max = settings->world.faults_max };
 }
 
 const char *settings_points_name(const struct settings *settings)

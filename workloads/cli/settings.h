@@ -4,6 +4,8 @@
 #ifndef WORKLOADS_CLI_SETTINGS_H
 #define WORKLOADS_CLI_SETTINGS_H
 
+#include "injector/fault_point.h"
+#include "workloads/cli/guest_log.h"
 #include "workloads/cli/options.h"
 #include "workloads/world.h"
 
@@ -20,10 +22,14 @@ struct settings {
 	bool twice;
 	uint64_t seed;
 	uint64_t runs;
-	uint32_t depth;      /* pct: orderings; delay: deviations; 0: not said */
-	uint64_t states_max; /* stateful: how many are kept; 0: as many as memory allows */
-	char *program;       /* owned; the command line of a foreign program; NULL: the engine */
-	char *image_folder;  /* owned; where its images live; NULL: not said */
+	uint32_t depth;        /* pct: orderings; delay: deviations; 0: not said */
+	uint64_t states_max;   /* stateful: how many are kept; 0: as many as memory allows */
+	char *program;         /* owned; the command line of a foreign program; NULL: the engine */
+	bool is_nbd;           /* that program is an NBD server */
+	bool gate_all;         /* of its main thread, too */
+	bool split_completion; /* effects and returns are two steps */
+	enum guest_expectation guest;
+	char *image_folder; /* owned; where its images live; NULL: not said */
 };
 
 /** A strategy that a search may use. */
@@ -69,6 +75,9 @@ struct strategy *settings_strategy(const struct settings *settings, const struct
 
 /** Is the strategy a sampler, which is never complete? */
 bool settings_strategy_samples(const struct settings *settings);
+
+/** The faults that a run may have; borrows from `settings`. */
+struct fault_options settings_faults(const struct settings *settings);
 
 /** "io" or "all". */
 const char *settings_points_name(const struct settings *settings);

@@ -249,7 +249,7 @@ void survey_read(struct survey *survey, const struct trace *trace, const struct 
 	if (!surveyor.cluster || !surveyor.other)
 		abort();
 	roles_read(&surveyor.roles, surveyor.image);
-	surveyor.has_more = surveyor.header.snapshot_count || surveyor.header.has_bitmaps;
+	surveyor.has_more = surveyor.header.snapshot_count || surveyor.header.bitmap_count;
 	for (size_t i = 0; i < verdict_count; i++)
 		if (verdicts[i].host_offset != NOWHERE)
 			add_cluster(&surveyor, verdicts[i].host_offset, false);

@@ -65,6 +65,8 @@ static void summarise_settings(struct sweep_summary *summary, const struct setti
 	summary->faults = settings->world.faults_max;
 	summary->prune = settings->prune;
 	summary->is_foreign = settings->program != NULL;
+	summary->gate_all = settings->gate_all;
+	summary->split_completion = settings->split_completion;
 }
 
 static void summarise_result(struct sweep_summary *summary, const struct explore_result *result)
@@ -74,6 +76,8 @@ static void summarise_result(struct sweep_summary *summary, const struct explore
 	summary->classes = result->classes;
 	summary->class_checksum = result->class_checksum;
 	summary->duplicates = result->duplicates;
+	summary->joined = result->joined;
+	summary->parted = result->parted;
 	summary->classes_at_least = result->complete ? 0 : result->classes_at_least;
 	summary->unseen = result->complete ? 0 : result->unseen;
 	summary->states = result->states;
@@ -475,7 +479,9 @@ static enum status begin(struct sweeping *sweeping, const char *name)
 	if (status == STATUS_OK)
 		status = settings_resolve(&sweeping->settings, &sweeping->workload,
 					  sweeping->options, why);
-	ledger_open(&sweeping->ledger, SLICE_WHOLE, 1, 0);
+	/* What runs of a program come to is not cut into jobs. */
+	if (!sweeping->settings.program)
+		ledger_open(&sweeping->ledger, SLICE_WHOLE, 1, 0);
 	return status;
 }
 

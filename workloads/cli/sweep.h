@@ -36,7 +36,9 @@ struct sweep_summary {
 	uint32_t faults;
 	bool symmetry;
 	bool prune;
-	bool is_foreign;               /* of a program, not of the engine */
+	bool is_foreign; /* of a program, not of the engine */
+	bool gate_all, split_completion;
+	uint64_t joined, parted;       /* of a program, as explore_result's */
 	uint64_t found_in[RULE_COUNT]; /* the run that first broke the rule, from 1; 0: none did */
 	uint64_t interleavings;
 	uint64_t pruned; /* given up, trials included */

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+/* What recording costs: `qemu-img bench -w` as it is, and under `cowtip record`, from the start of
+ * the command to its end, the trace checked and written. In turns, each on a new image, and of each
+ * the fastest: whatever else the machine does only makes them slower.
+ *
+ * Twice: through the page cache, where a write costs no more than the copy of it that a recording
+ * is; and past it, where it costs what the disk takes. */
+#include "workloads/cli/bench.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
+enum { REQUESTS = 20000, TURNS = 3 };
+
+#define IMAGE "bench.qcow2"
+
+/* The recorder, then the command; without the first words it is the command alone. */
+enum { RECORDER_WORDS = 6 };
+
+static enum status one_turn(double *fastest, const char *const *words, const char *folder,
+			    struct why *why)
+{
+	static const char *const create[] = { "qemu-img", "create", "-q", "-f",
+					      "qcow2",    IMAGE,    "1G", NULL };
+	if (bench_run_program(create, folder, NULL) != 0)
+		return why_set(why, STATUS_IO, "qemu-img cannot create an image in '%s'", folder);
+	double started = bench_now();
+	if (bench_run_program(words, folder, NULL) != 0)
+		return why_set(why, STATUS_IO, "qemu-img bench failed in '%s'", folder);
+	double seconds = bench_now() - started;
+	if (*fastest <= 0 || seconds < *fastest)
+		*fastest = seconds;
+	return STATUS_OK;
+}
+
+static enum status measure(struct bench_overhead *overhead, const char *cache, uint64_t requests,
+			   const char *folder, struct why *why)
+{
+	char count[24];
+	const char *words[] = { "/proc/self/exe",
+				"record",
+				"--quiet",
+				"--out",
+				"traces",
+				"--",
+				"qemu-img",
+				"bench",
+				"-w",
+				"-f",
+				"qcow2",
+				"-c",
+				count,
+				"-t",
+				cache,
+				IMAGE,
+				NULL };
+	enum status status = STATUS_OK;
+	snprintf(count, sizeof(count), "%" PRIu64, requests);
+	for (int turn = 0; turn < TURNS && status == STATUS_OK; turn++) {
+		status = one_turn(&overhead->plain_seconds, words + RECORDER_WORDS, folder, why);
+		if (status == STATUS_OK)
+			status = one_turn(&overhead->recorded_seconds, words, folder, why);
+	}
+	overhead->ratio = bench_ratio(overhead->recorded_seconds, overhead->plain_seconds);
+	return status;
+}
+
+/* Can images in `folder` be opened past the page cache? Not on every file system. */
+static bool has_direct(const char *folder)
+{
+	static const char *const probe[] = { "qemu-img", "bench", "-c",    "1",   "-t",
+					     "none",     "-f",    "qcow2", IMAGE, NULL };
+	return bench_run_program(probe, folder, NULL) == 0;
+}
+
+enum status bench_record(struct bench_record *record, uint64_t requests, struct why *why)
+{
+	static const char *const probe[] = { "qemu-img", "--version", NULL };
+	static const char *const clean[] = { "rm", "-rf", IMAGE, "traces", NULL };
+	char folder[BENCH_FOLDER_BYTES];
+	*record = (struct bench_record){ .requests = requests && requests < REQUESTS ? requests
+										     : REQUESTS };
+	if (bench_run_program(probe, NULL, NULL) != 0) {
+		record->why_none = "qemu-img cannot be run";
+		return STATUS_OK;
+	}
+	enum status status = bench_make_folder(folder, why);
+	if (status != STATUS_OK)
+		return status;
+	status = measure(&record->cached, "writeback", record->requests, folder, why);
+	record->has_direct = status == STATUS_OK && has_direct(folder);
+	if (record->has_direct)
+		status = measure(&record->direct, "none", record->requests, folder, why);
+	(void)bench_run_program(clean, folder, NULL);
+	rmdir(folder);
+	return status;
+}
+
+static void print_overhead(const char *what, const struct bench_overhead *overhead)
+{
+	printf("  %-28s %.2f s, recorded %.2f s: %.2f times\n", what, overhead->plain_seconds,
+	       overhead->recorded_seconds, overhead->ratio);
+}
+
+void bench_record_print(const struct bench_record *record)
+{
+	if (record->why_none) {
+		printf("recording a program: not measured: %s\n", record->why_none);
+		return;
+	}
+	printf("qemu-img bench -w, %" PRIu64 " requests of 4096 bytes:\n", record->requests);
+	print_overhead("through the page cache", &record->cached);
+	if (record->has_direct)
+		print_overhead("past it (-t none)", &record->direct);
+}
+
+static void json_overhead(struct json *json, const char *key, const struct bench_overhead *overhead)
+{
+	json_begin_object(json, key);
+	json_seconds(json, "plain_seconds", overhead->plain_seconds);
+	json_seconds(json, "recorded_seconds", overhead->recorded_seconds);
+	json_seconds(json, "ratio", overhead->ratio);
+	json_end_object(json);
+}
+
+void bench_record_json(struct json *json, const struct bench_record *record)
+{
+	if (record->why_none) {
+		json_null(json, "record");
+		return;
+	}
+	json_begin_object(json, "record");
+	json_number(json, "requests", record->requests);
+	json_overhead(json, "cached", &record->cached);
+	if (record->has_direct)
+		json_overhead(json, "direct", &record->direct);
+	else
+		json_null(json, "direct");
+	json_end_object(json);
+}
