@@ -136,7 +136,7 @@ static const struct option_spec option_specs[] = {
 	{ "bundle", "FILE", OPTION_BUNDLE, COMMAND_SHRINK,
 	  "bug.tar.zst: all that another needs to see it" },
 	{ "bisect", NULL, OPTION_BISECT, COMMAND_REPLAY,
-	  "for 'git bisect run': 125 when the trace does not apply" },
+	  "for 'git bisect run': 125 when it cannot tell" },
 	{ "junit", "FILE", OPTION_JUNIT, COMMAND_SWEEP | COMMAND_CHECK | COMMAND_REPLAY,
 	  "write a JUnit report" },
 	{ "tap", NULL, OPTION_TAP, COMMAND_SWEEP | COMMAND_CHECK | COMMAND_REPLAY,
