@@ -59,6 +59,7 @@ struct measure {
 };
 
 static const struct measure whole_run = { SIZE_MAX, 12, 12, SIZE_MAX };
+static const struct measure sampled_run = { SIZE_MAX, 6, 4, SIZE_MAX };
 static const struct measure huge_run = { 2, 2, 2, SIZE_MAX };
 static const struct measure recording = { 240, 20, 100, 40 };
 
@@ -360,8 +361,10 @@ static void cut_world(struct shipped *shipped, const char *name, const char *bug
 	struct cutter cutter = { .log = world_log(shipped->world),
 				 .name = name,
 				 .source = bug ? SOURCE_KNOWN_BUG : SOURCE_SHIPPED,
-				 .left = content_size(end) >= HUGE_BYTES ? huge_run : whole_run,
+				 .left = patience.wanted > 0 ? whole_run : sampled_run,
 				 .random = seed * UINT64_C(0x9e3779b97f4a7c15) + 1 };
+	if (content_size(end) >= HUGE_BYTES)
+		cutter.left = huge_run;
 	content_free(end);
 	/* What no crash leaves is not what patient people wait for. */
 	if (seed > SEEDS)
