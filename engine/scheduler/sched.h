@@ -128,8 +128,8 @@ void task_wait(enum wait_kind kind, const char *object_name, uint32_t object_id)
 /** Make a sleeping task ready. Asserts that it sleeps. Never switches. */
 void task_wake(struct task *task);
 
-/** What a sleeping task waits for, or the running one (`task` NULL) is about to wait for, is held by
- * `holder` (may be NULL) now: whom a report blames. */
+/** What a sleeping task waits for, or the running one (`task` NULL) is about to wait for, is held
+ * by `holder` (may be NULL) now: whom a report blames. */
 void task_blame(struct task *task, const struct task *holder);
 
 /** Note for reports that the running task served the queue of this name; `woke`: somebody waited

@@ -473,6 +473,64 @@ START_TEST(what_a_repair_is_tried_on_are_states_that_a_crash_may_leave)
 }
 END_TEST
 
+/** The first byte of sector `at` of what all operations of the world leave, less `loss`; and the
+ * file's size. */
+static uint8_t byte_without(struct judge *judge, const struct world *world,
+			    const struct judge_loss *loss, uint64_t at, uint64_t *bytes)
+{
+	struct content *image = content_clone(world->now);
+	uint8_t byte;
+
+	ck_assert_ptr_nonnull(image);
+	ck_assert(judge_lose(judge, loss, image));
+	content_read(image, &byte, 1, at * 512);
+	*bytes = content_size(image);
+	content_free(image);
+	return byte;
+}
+
+START_TEST(one_operation_is_lost_or_all_others_or_all)
+{
+	/* Without the first, with it alone, and so on; then without all. */
+	static const struct {
+		char first, second; /* in two sectors */
+		bool is_longer;     /* by the third operation */
+	} wanted[] = { { '2', '2', true },  { '1', '0', false }, { '1', '0', true },
+		       { '2', '2', false }, { '2', '2', false }, { '0', '0', true },
+		       { '0', '0', false } };
+	enum { SECTOR = 2 * AT_DATA, BYTES = 1024 };
+	uint8_t data[BYTES];
+	const struct judge_loss *losses;
+	struct judge *judge;
+	struct world world;
+	uint64_t short_bytes, bytes;
+
+	world_init(&world, &(struct world_options){ .cluster_bits = 9, .guest_clusters = GUESTS });
+	world.judge_options = (struct judge_options){ .models = CRASH_REORDER };
+	world_write(&world, (uint64_t)SECTOR * 512, memset(data, '0', BYTES), BYTES);
+	io_event(&world, EVENT_IO_SUBMITTED, IO_FLUSH, 1, 0);
+	io_event(&world, EVENT_IO_COMPLETED, IO_FLUSH, 1, 0);
+	short_bytes = content_size(world.now);
+	world_write(&world, (uint64_t)SECTOR * 512, memset(data, '1', 512), 512);
+	world_write(&world, (uint64_t)SECTOR * 512, memset(data, '2', BYTES), BYTES);
+	world_write(&world, short_bytes, memset(data, '3', 512), 512);
+	ck_assert_int_eq(
+		judge_new(&judge, world.files, world.file_count, &world.judge_options, NULL),
+		STATUS_OK);
+	size_t count = judge_stand(judge, &world.log, world.log.count, SIZE_MAX, &losses);
+	ck_assert_uint_eq(count, sizeof(wanted) / sizeof(wanted[0]));
+	for (size_t i = 0; i < count; i++) {
+		ck_assert_int_eq(byte_without(judge, &world, &losses[i], SECTOR, &bytes),
+				 wanted[i].first);
+		ck_assert_int_eq(byte_without(judge, &world, &losses[i], SECTOR + 1, &bytes),
+				 wanted[i].second);
+		ck_assert_uint_eq(bytes, short_bytes + (wanted[i].is_longer ? 512 : 0));
+	}
+	judge_free(judge);
+	world_release(&world);
+}
+END_TEST
+
 /** How many verdicts of a crash model there are behind event `from`. */
 static size_t count_verdicts(const struct judge_report *report, enum crash_model model, size_t from)
 {
@@ -527,6 +585,7 @@ int main(void)
 	tcase_set_timeout(losses, 200);
 	tcase_add_loop_test(losses, what_a_repair_is_tried_on_are_states_that_a_crash_may_leave, 0,
 			    4);
+	tcase_add_test(losses, one_operation_is_lost_or_all_others_or_all);
 	tcase_add_test(losses, after_a_crash_only_what_comes_then_is_reordered_and_judged);
 	suite_add_tcase(suite, tests);
 	suite_add_tcase(suite, losses);
