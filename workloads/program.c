@@ -70,8 +70,7 @@ static enum status take_files(struct program *program, const struct program_opti
 	return status;
 }
 
-/** Is there a folder in which files live in memory? */
-static const char *usual_folder(void)
+const char *program_usual_folder(void)
 {
 	const char *given = getenv("TMPDIR");
 
@@ -145,7 +144,7 @@ enum status program_new(struct program **program, const struct workload *workloa
 	trace_set_text(&made->command, options->command);
 	enum status status = take_files(made, options, why);
 	if (status == STATUS_OK)
-		status = make_folder(made, above ? above : usual_folder(), why);
+		status = make_folder(made, above ? above : program_usual_folder(), why);
 	if (status == STATUS_OK)
 		status = place_files(made, why);
 	if (status == STATUS_OK)

@@ -39,6 +39,9 @@ struct program_options {
 
 struct program;
 
+/** The folder in which images live that are not told where: in memory, if there is one. */
+const char *program_usual_folder(void);
+
 /** Build the initial image (created and prepared by the built-in engine, alone and in order, with
  * plain patterns) and a folder of our own for it. `workload` is borrowed. STATUS_BAD_INPUT: the
  * command line makes no sense, or the workload has something that the program cannot be told, or

@@ -25,6 +25,9 @@ enum { BENCH_FOLDER_BYTES = 200 };
 /** Make a folder for files that are removed again, in $TMPDIR or /tmp: its name goes to `folder`.
  * STATUS_IO. */
 MUST_USE enum status bench_make_folder(char folder[BENCH_FOLDER_BYTES], struct why *why);
+/** As bench_make_folder(), in `parent`. */
+MUST_USE enum status bench_make_folder_in(char folder[BENCH_FOLDER_BYTES], const char *parent,
+					  struct why *why);
 
 /** Run a program (NULL-terminated words, looked for in PATH) in `folder` (NULL: here) with its
  * output in the file `output` there (NULL: nowhere), and wait. Returns its exit status, -1 when it

@@ -64,7 +64,7 @@ static enum status run_plain(struct bench_gate *gate, const struct program *prog
 	char path[PATH_BYTES];
 	size_t count = 0;
 	const struct trace_file *files = program_files(program, &count);
-	enum status status = bench_make_folder(folder, why);
+	enum status status = bench_make_folder_in(folder, program_usual_folder(), why);
 	if (status != STATUS_OK)
 		return status;
 	snprintf(path, sizeof(path), "%s/plain.qcow2", folder);

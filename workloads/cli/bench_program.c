@@ -33,8 +33,12 @@ double bench_ratio(double a, double b)
 enum status bench_make_folder(char folder[BENCH_FOLDER_BYTES], struct why *why)
 {
 	const char *parent = getenv("TMPDIR");
-	if (!parent || !*parent)
-		parent = "/tmp";
+	return bench_make_folder_in(folder, parent && *parent ? parent : "/tmp", why);
+}
+
+enum status bench_make_folder_in(char folder[BENCH_FOLDER_BYTES], const char *parent,
+				 struct why *why)
+{
 	int length = snprintf(folder, BENCH_FOLDER_BYTES, "%s/cowtip-bench-XXXXXX", parent);
 	if (length >= BENCH_FOLDER_BYTES)
 		errno = ENAMETOOLONG;
