@@ -21,6 +21,8 @@
  *   cmd_record.c        a foreign program observed                 (roles.c: what a cluster is)
  *   cmd_convert.c       traces to dm-log-writes logs and back
  *   cmd_list.c          rules, bugs, workloads, ...
+ *   cmd_generate.c      generated workloads          -> alphabet.c  what they are made of
+ *   cmd_campaign.c      all of them swept             -> campaign*.c  workers, journal, findings
  *   cmd_bench.c         the figures                   -> bench_*.c  a part of them each
  *   json.c junit.c output.c progress.c interrupt.c       how results are written, and Ctrl-C
  *
@@ -61,8 +63,10 @@ static const struct command commands[] = {
 	  "what there is, one line each" },
 	{ "bench", COMMAND_BENCH, cmd_bench, 0, 1, "[WORKLOAD]", "the figures, on this machine" },
 	{ "shrink", 0, NULL, 0, 0, "TRACE", NULL },
-	{ "generate", 0, NULL, 0, 0, "", NULL },
-	{ "campaign", 0, NULL, 0, 0, "", NULL },
+	{ "generate", COMMAND_GENERATE, cmd_generate, 0, 0, "",
+	  "bounded-exhaustive workloads, to files" },
+	{ "campaign", COMMAND_CAMPAIGN, cmd_campaign, 0, 0, "",
+	  "sweep generated workloads; goes on where it was" },
 	{ "worker", 0, NULL, 0, 0, "", NULL },
 };
 
@@ -80,7 +84,7 @@ static void print_help(void)
 	     "Crash-consistency fault-injection testbed for qcow2.\n");
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
 		if (commands[i].run)
-			printf("  %-7s %-40s %s\n", commands[i].name, commands[i].arguments,
+			printf("  %-8s %-40s %s\n", commands[i].name, commands[i].arguments,
 			       commands[i].summary);
 	puts("\n  cowtip COMMAND --help lists a command's options; cowtip --version.\n\n"
 	     "exit status: 0 nothing wrong, 1 a rule was violated, 2 usage or bad input,\n"

@@ -46,13 +46,24 @@ enum option_id {
 	OPTION_TO,
 	OPTION_PROGRAM,
 	OPTION_IMAGE_DIR,
+	OPTION_REQUESTS,
+	OPTION_KINDS,
+	OPTION_STATES,
+	OPTION_CACHES,
+	OPTION_LAZY,
+	OPTION_SHARD,
+	OPTION_LIMIT,
+	OPTION_EACH,
+	OPTION_COUNT_ONLY,
 };
 
 enum {
 	SEARCHES = COMMAND_SWEEP | COMMAND_BENCH,
-	ENGINE = COMMAND_SWEEP | COMMAND_RUN | COMMAND_BENCH,
-	JUDGES = COMMAND_SWEEP | COMMAND_RUN | COMMAND_CHECK | COMMAND_REPLAY | COMMAND_BENCH,
-	EVERY = 0x1ff,
+	ENGINE = COMMAND_SWEEP | COMMAND_RUN | COMMAND_BENCH | COMMAND_CAMPAIGN,
+	JUDGES = COMMAND_SWEEP | COMMAND_RUN | COMMAND_CHECK | COMMAND_REPLAY | COMMAND_BENCH |
+		 COMMAND_CAMPAIGN,
+	GENERATES = COMMAND_GENERATE | COMMAND_CAMPAIGN,
+	EVERY = 0x1ff | GENERATES,
 	LOGS = COMMAND_CHECK | COMMAND_SHOW | COMMAND_CONVERT,
 };
 
@@ -65,9 +76,10 @@ struct option_spec {
 };
 
 static const struct option_spec option_specs[] = {
-	{ "program", "CMD", OPTION_PROGRAM, COMMAND_SWEEP | COMMAND_RUN,
+	{ "program", "CMD", OPTION_PROGRAM, COMMAND_SWEEP | COMMAND_RUN | COMMAND_CAMPAIGN,
 	  "not the engine but this: 'qemu-io ... {image}'" },
-	{ "image-dir", "DIR", OPTION_IMAGE_DIR, COMMAND_SWEEP | COMMAND_RUN | COMMAND_REPLAY,
+	{ "image-dir", "DIR", OPTION_IMAGE_DIR,
+	  COMMAND_SWEEP | COMMAND_RUN | COMMAND_REPLAY | COMMAND_CAMPAIGN,
 	  "where its images live (in memory)" },
 	{ "policy", "NAME", OPTION_POLICY, ENGINE, "eager, delayed or cancel" },
 	{ "points", "io|all", OPTION_POINTS, ENGINE, "where other tasks may get a turn (all)" },
@@ -82,6 +94,17 @@ static const struct option_spec option_specs[] = {
 	{ "no-prune", NULL, OPTION_NO_PRUNE, SEARCHES,
 	  "dfs: run equivalent interleavings too; --twice: everything" },
 	{ "twice", NULL, OPTION_TWICE, SEARCHES, NULL },
+	{ "requests", "A..B", OPTION_REQUESTS, GENERATES, "how many in a workload (1..3)" },
+	{ "kinds", "LIST", OPTION_KINDS, GENERATES, "of these requests only (all)" },
+	{ "states", "LIST", OPTION_STATES, GENERATES, "clusters in these states only (all)" },
+	{ "caches", "LIST", OPTION_CACHES, GENERATES, "writeback,writethrough (both)" },
+	{ "lazy", "LIST", OPTION_LAZY, GENERATES, "lazy refcounts: off,on (both)" },
+	{ "limit", "N", OPTION_LIMIT, GENERATES, "the first N workloads only" },
+	{ "shard", "I/N", OPTION_SHARD, GENERATES, "each N-th workload, from the I-th on" },
+	{ "count", NULL, OPTION_COUNT_ONLY, COMMAND_GENERATE, "say how many, write none" },
+	{ "each", "N", OPTION_EACH, COMMAND_CAMPAIGN, "runs of a workload at most (200)" },
+	{ "budget", "BOUND", OPTION_BUDGET, COMMAND_CAMPAIGN,
+	  "60s or 1h, of all that is done now" },
 	{ "budget", "BOUND", OPTION_BUDGET, SEARCHES, "60s, 10000runs or 1e9states; repeatable" },
 	{ "runs", "N", OPTION_RUNS, SEARCHES, "samplers: how many runs (1000)" },
 	{ "depth", "N", OPTION_DEPTH, SEARCHES, "pct: orderings (3); delay: deviations (no end)" },
@@ -93,6 +116,7 @@ static const struct option_spec option_specs[] = {
 	{ "symmetry", NULL, OPTION_SYMMETRY, COMMAND_SWEEP | COMMAND_RUN,
 	  "requests that are alike begin in one order only" },
 	{ "jobs", "N", OPTION_JOBS, COMMAND_SWEEP, "processes (1; suite: 2 if 2 CPUs)" },
+	{ "jobs", "N", OPTION_JOBS, COMMAND_CAMPAIGN, "processes (1)" },
 	{ "slice", "N", OPTION_SLICE, COMMAND_SWEEP, "dpor: runs of a job at a time (5000)" },
 	{ "resume", "FILE", OPTION_RESUME, COMMAND_SWEEP, "go on from a checkpoint" },
 	{ "image", "FILE", OPTION_IMAGE, COMMAND_RECORD, "watch this image; repeatable" },
@@ -108,6 +132,9 @@ static const struct option_spec option_specs[] = {
 	{ "output", "FILE", OPTION_OUTPUT, COMMAND_SHOW, "where --image-at writes it" },
 	{ "out", "DIR", OPTION_OUT, COMMAND_SWEEP | COMMAND_RUN | COMMAND_RECORD,
 	  "where traces go (created)" },
+	{ "out", "DIR", OPTION_OUT, COMMAND_GENERATE, "where workloads go (created)" },
+	{ "out", "DIR", OPTION_OUT, COMMAND_CAMPAIGN,
+	  "journal and traces; goes on if there is one" },
 	{ "junit", "FILE", OPTION_JUNIT, COMMAND_SWEEP | COMMAND_CHECK | COMMAND_REPLAY,
 	  "write a JUnit report" },
 	{ "json", NULL, OPTION_JSON, EVERY & ~(unsigned)COMMAND_RECORD, "one object on stdout" },
@@ -175,6 +202,12 @@ static const char **text_option(struct options *options, enum option_id id)
 	case OPTION_TO: return &options->to;
 	case OPTION_PROGRAM: return &options->subject;
 	case OPTION_IMAGE_DIR: return &options->image_folder;
+	case OPTION_REQUESTS: return &options->requests;
+	case OPTION_KINDS: return &options->kinds;
+	case OPTION_STATES: return &options->states;
+	case OPTION_CACHES: return &options->caches;
+	case OPTION_LAZY: return &options->lazy;
+	case OPTION_SHARD: return &options->shard;
 	default: return NULL;
 	}
 }
@@ -192,6 +225,7 @@ static bool *flag_option(struct options *options, enum option_id id)
 	case OPTION_SYMMETRY: return &options->symmetry;
 	case OPTION_EVENTS: return &options->events;
 	case OPTION_STACKS: return &options->stacks;
+	case OPTION_COUNT_ONLY: return &options->count;
 	default: return NULL;
 	}
 }
@@ -214,6 +248,8 @@ static enum status take(struct options *options, enum option_id id, const char *
 	case OPTION_SECTOR: return take_sector(options, text, why);
 	case OPTION_RUNS: return take_number("runs", text, UINT64_MAX, &options->runs, why);
 	case OPTION_SLICE: return take_number("slice", text, UINT32_MAX, &options->slice, why);
+	case OPTION_LIMIT: return take_number("limit", text, UINT64_MAX, &options->limit, why);
+	case OPTION_EACH: return take_number("each", text, UINT32_MAX, &options->each, why);
 	case OPTION_SEED:
 		options->has_seed = true;
 		return take_number("seed", text, UINT64_MAX, &options->seed, why);

@@ -169,6 +169,26 @@ static const char *first_said(const char *a, const char *b, const char *otherwis
 	return a ? a : b ? b : otherwise;
 }
 
+#define CACHE_WORD "{cache}"
+
+/* The command line with {cache} as the workload says; gives. */
+static enum status with_cache(char **command, const char *given, const char *mode, struct why *why)
+{
+	const char *at = strstr(given, CACHE_WORD);
+	bool is_usual = !mode || strcmp(mode, "writeback") == 0;
+	if (!at && !is_usual)
+		return why_set(why, STATUS_USAGE,
+			       "the workload says '#@ cache %s', and nothing in --program '%.200s' "
+			       "says where that goes: " CACHE_WORD " is missing",
+			       mode, given);
+	if (!at)
+		trace_set_text(command, given);
+	else if (asprintf(command, "%.*s%s%s", (int)(at - given), given,
+			  is_usual ? "writeback" : mode, at + strlen(CACHE_WORD)) < 0)
+		abort();
+	return STATUS_OK;
+}
+
 /* A foreign program has no policy, and neither faults nor known bugs that we could switch. */
 static enum status take_program(struct settings *settings, const char *command,
 				const struct options *options, struct why *why)
@@ -230,8 +250,13 @@ enum status settings_resolve(struct settings *settings, const struct workload *w
 			   status == STATUS_OK;
 	     i++)
 		status = add_bug(settings, workload->bugs[i], why);
-	return status == STATUS_OK ? take_program(settings, options->subject, options, why)
-				   : status;
+	char *program = NULL;
+	if (status == STATUS_OK && options->subject)
+		status = with_cache(&program, options->subject, workload->cache, why);
+	if (status == STATUS_OK)
+		status = take_program(settings, program, options, why);
+	free(program);
+	return status;
 }
 
 static const char *recorded(const struct trace *trace, const char *key, const char *otherwise)
