@@ -23,3 +23,5 @@ add_test(NAME long.large COMMAND Python3::Interpreter
 set_tests_properties(long.large PROPERTIES LABELS long TIMEOUT 7200)
 cli_test(recovery)
 cli_test(rules ${PROJECT_SOURCE_DIR}/oracle/rules)
+cli_test(campaign)
+set_tests_properties(cli.campaign PROPERTIES TIMEOUT 900)

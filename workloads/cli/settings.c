@@ -200,6 +200,8 @@ static enum status take_program(struct settings *settings, const char *command,
 	trace_set_text(&settings->program, command);
 	settings->world.points = SCHED_POINTS_IO;
 	settings->world.stamps = false;
+	/* What a program leaves dirty is not the engine's to repair. */
+	settings->recovery = 0;
 	if (options->policy || options->points || options->symmetry || options->bug_count ||
 	    (options->has_faults && options->faults) || options->resume || options->twice)
 		return why_set(why, STATUS_USAGE,
