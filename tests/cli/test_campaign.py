@@ -95,13 +95,13 @@ class Campaign(CommandLine):
         self.assertIn(row["requests"], out)
 
     def test_killed_and_resumed_or_shared_it_says_the_same(self):
-        words = [*BROKEN, "--limit", "400"]
+        words = [*BROKEN, "--limit", "160"]
         whole = self.campaign(*words, "--out", "whole")
         self.assertTrue(whole["findings"])
         self.assertEqual(self.campaign(*words, "--jobs", "3", "--out", "shared"), whole)
         self.assertEqual(self.listing("shared"), self.listing("whole"))
         kills = 0
-        for lines in (5, 60, 200):
+        for lines in (5, 40, 90):
             child = subprocess.Popen([PROGRAM, "campaign", *words, "--jobs", "2", "--out", "cut"],
                                      cwd=self.folder, stdout=subprocess.DEVNULL,
                                      stderr=subprocess.DEVNULL)

@@ -4,7 +4,7 @@
  *
  *      rule, severity, crash or not      what is wrong
  *      the last step before the crash    "writes data", "writes an L2 table", ...: what should have
- *                                        waited, or come later
+ *                                        waited, or come later; not where a promise was broken
  *      the requests                      kinds and clusters; which part of a cluster is written
  *                                        makes no difference
  *
@@ -99,13 +99,21 @@ static const char *crash_of(const struct campaign_finding *finding)
 	return strcmp(finding->model, crash_model_name(CRASH_REORDER)) == 0 ? "reordered" : "crash";
 }
 
+/* The step as far as it tells of the cause. What was promised and is not there was lost before. */
+static const char *telling_step(const struct campaign_finding *finding)
+{
+	bool is_promise = strcmp(finding->rule, rule_name(RULE_FLUSH_DURABLE)) == 0 ||
+			  strcmp(finding->rule, rule_name(RULE_ERROR_CONTAINED)) == 0;
+	return is_promise ? "" : finding->step;
+}
+
 static void key_of(char key[CAMPAIGN_KEY_BYTES], const struct campaign_finding *finding,
 		   const struct generate_skeleton *requests)
 {
 	char name[32];
 	generate_skeleton_name(requests, name, sizeof(name));
 	snprintf(key, CAMPAIGN_KEY_BYTES, "%.23s|%.15s|%s|%.47s|%s", finding->rule,
-		 finding->severity, crash_of(finding), finding->step, name);
+		 finding->severity, crash_of(finding), telling_step(finding), name);
 }
 
 static struct campaign_row *find_row(const struct campaign_table *table, const char *key)
@@ -158,7 +166,7 @@ static struct campaign_row *add_row(struct campaign_table *table, const char *ke
 	snprintf(row->rule, sizeof(row->rule), "%s", finding->rule);
 	snprintf(row->severity, sizeof(row->severity), "%s", finding->severity);
 	snprintf(row->crash, sizeof(row->crash), "%s", crash_of(finding));
-	snprintf(row->step, sizeof(row->step), "%s", finding->step);
+	snprintf(row->step, sizeof(row->step), "%s", telling_step(finding));
 	return row;
 }
 
