@@ -104,6 +104,12 @@ uint64_t generator_count(const struct generator *generator);
  * requests and like clusters first, and then spread over all the rest. */
 void generator_at(const struct generator *generator, uint64_t index, struct generated *generated);
 
+/** Why there can be no such image: a literal; NULL: there can. */
+const char *generated_impossible(const struct generated *generated);
+
+/** Fill in the name. */
+void generated_name(struct generated *generated);
+
 /** The text of a possible workload. Gives; free(). */
 char *generated_text(const struct generated *generated);
 

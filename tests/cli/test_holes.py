@@ -95,7 +95,10 @@ class Holes(CommandLine):
         persist = item["message"].split("(persisted: ")[1].rstrip(")")
         self.run_program("show", item["trace"], "--image-at", str(item["crash"]["operation"]),
                          "--persist", persist, "--output", "crash.qcow2")
-        self.assertIn("read 4096/4096", self.plain(["qemu-io -c 'read -P 0 4k 4k' crash.qcow2"]))
+        said = self.plain(["qemu-io -r -c 'read -P 0x22 4k 4k' -c 'read -v 4k 512' crash.qcow2"])
+        self.assertIn("Pattern verification failed at offset 4096", said)
+        self.assertIn("00001000:", said)
+        self.assertNotIn("backing.sector", said)
 
 
 if __name__ == "__main__":

@@ -19,9 +19,9 @@
  * in work/, which the next campaign removes. */
 #include "workloads/cli/campaign.h"
 
+#include "workloads/cli/campaign_worker.h"
 #include "workloads/cli/interrupt.h"
 #include "workloads/cli/output.h"
-#include "workloads/cli/sweep.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -36,11 +36,10 @@
 #include <unistd.h>
 
 enum {
-	EACH_RUNS = 200,
 	LINE_BYTES_MAX = 64 << 20,
 	/* When so many, and all, have been refused, the reason is not the workload. */
 	REFUSED_AT_FIRST = 50,
-	NAME_MAX_BYTES = 256,
+	NAME_MAX_BYTES = 256, /* of a file in the folder */
 	PROGRESS_MILLISECONDS = 200,
 };
 
@@ -123,122 +122,7 @@ static void workload_file(const char *name, char file[NAME_MAX_BYTES])
 	snprintf(file, NAME_MAX_BYTES, "%.63s.qio", name);
 }
 
-/* ---- the child ---- */
-
-static enum status write_workload(const struct generated *generated, const char *folder,
-				  char path[OUTPUT_PATH_BYTES], struct why *why)
-{
-	struct output output;
-	enum status status = output_make_folder(folder, why);
-	snprintf(path, OUTPUT_PATH_BYTES, "%.3900s/%s.qio", folder, generated->name);
-	if (status == STATUS_OK)
-		status = output_begin(&output, path, why);
-	if (status != STATUS_OK)
-		return status;
-	char *text = generated_text(generated);
-	fputs(text, output.file);
-	free(text);
-	return output_finish(&output, why);
-}
-
-/* A violation as the journal has it; one without a trace has no step either. */
-static void add_finding(struct campaign_entry *entry, const struct sweep_violation *violation)
-{
-	char step[CAMPAIGN_STEP_BYTES] = "";
-	char rule[32], severity[16], model[16];
-	struct trace trace;
-	struct why why = { "" };
-	const char *path = violation->trace_path;
-	const struct verdict *verdict = &violation->verdict;
-	struct trace_finding place = { .operation = verdict->operation, .sector = verdict->sector };
-	const char *slash = path ? strrchr(path, '/') : NULL;
-	char file[NAME_MAX_BYTES];
-	char message[VERDICT_MESSAGE_BYTES];
-	snprintf(rule, sizeof(rule), "%s", rule_name(verdict->rule));
-	snprintf(severity, sizeof(severity), "%s", severity_name(verdict->severity));
-	snprintf(model, sizeof(model), "%s", crash_model_name(verdict->model));
-	snprintf(message, sizeof(message), "%s", verdict->message);
-	snprintf(file, sizeof(file), "%s", slash ? slash + 1 : "");
-	place.model = model;
-	trace_init(&trace);
-	if (path && trace_read(&trace, path, &why) == STATUS_OK)
-		campaign_step(&trace, &place, step);
-	trace_release(&trace);
-	const struct campaign_finding finding = {
-		.rule = rule,
-		.severity = severity,
-		.model = model,
-		.step = step,
-		.schedule = violation->schedule,
-		.message = message,
-		.trace = file,
-	};
-	/* Once for each rule, severity, model and step: places differ, the mistake does not. */
-	for (size_t i = 0; i < entry->finding_count; i++)
-		if (strcmp(entry->findings[i].rule, rule) == 0 &&
-		    strcmp(entry->findings[i].severity, severity) == 0 &&
-		    strcmp(entry->findings[i].model, model) == 0 &&
-		    strcmp(entry->findings[i].step, step) == 0)
-			return;
-	campaign_entry_add(entry, &finding);
-}
-
-/* The subject's own affair, and not that of the machine? */
-static bool is_refusal(enum status status)
-{
-	return status == STATUS_BAD_INPUT || status == STATUS_UNSUPPORTED || status == STATUS_USAGE;
-}
-
-static void fill_entry(struct campaign_entry *entry, const struct sweep_outcome *outcome)
-{
-	const struct sweep_summary *summary = &outcome->summary;
-	const char *reason = "";
-	if (summary->status != STATUS_OK) {
-		entry->end = is_refusal(summary->status) ? CAMPAIGN_REFUSED : CAMPAIGN_WRONG;
-		reason = summary->why.text;
-	} else if (summary->complaint[0]) {
-		entry->end = CAMPAIGN_WRONG;
-		reason = summary->complaint;
-	} else {
-		entry->end = summary->complete ? CAMPAIGN_EXHAUSTED : CAMPAIGN_BOUNDED;
-	}
-	trace_set_text(&entry->reason, reason);
-	entry->runs = summary->interleavings + summary->pruned;
-	entry->states = summary->states;
-	for (size_t i = 0; i < outcome->violation_count; i++)
-		add_finding(entry, &outcome->violations[i]);
-}
-
-static void sweep_one(const struct campaign *campaign, uint64_t index, FILE *file)
-{
-	struct generated generated;
-	struct campaign_entry entry = { .index = index };
-	struct options options = *campaign->options;
-	struct sweep_outcome outcome = { 0 };
-	char folder[OUTPUT_PATH_BYTES], path[OUTPUT_PATH_BYTES];
-	struct why *why = &outcome.summary.why;
-	const struct sweep_plan plan = {
-		.budget = { .runs = options.each ? options.each : EACH_RUNS },
-		.jobs = 1,
-	};
-	generator_at(campaign->generator, index, &generated);
-	snprintf(entry.name, sizeof(entry.name), "%s", generated.name);
-	work_folder(campaign, getpid(), folder);
-	options.out = folder;
-	enum status status = write_workload(&generated, folder, path, why);
-	if (status == STATUS_OK)
-		sweep_workload(&outcome, path, &options, &plan);
-	else
-		outcome.summary.status = status;
-	fill_entry(&entry, &outcome);
-	char *line = campaign_entry_line(&entry);
-	fputs(line, file);
-	free(line);
-	campaign_entry_release(&entry);
-	sweep_outcome_release(&outcome);
-}
-
-/* ---- the parent ---- */
+/* ---- processes ---- */
 
 /* Start to sweep workload `index`. False: there is no process to be had. */
 static bool start(struct crew *crew, uint64_t index)
@@ -268,7 +152,9 @@ static bool start(struct crew *crew, uint64_t index)
 	FILE *stream = fdopen(file, "w");
 	if (!stream)
 		_exit(EXIT_FAILURE);
-	sweep_one(campaign, index, stream);
+	char folder[OUTPUT_PATH_BYTES];
+	work_folder(campaign, getpid(), folder);
+	campaign_worker(campaign, index, folder, stream);
 	_exit(fclose(stream) == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
 }
 
@@ -614,10 +500,9 @@ static char *settings_line(const struct campaign *campaign)
 		" program=%s policy=%s points=%s crash=%s sector=%" PRIu32 " faults=%" PRIu32
 		" fault-points=%s fault-kinds=%s bugs=",
 		COWTIP_VERSION, alphabet, campaign->shard.part + 1, campaign->shard.parts,
-		options->limit, options->each ? options->each : EACH_RUNS,
-		options->subject ? options->subject : "", options->policy ? options->policy : "",
-		options->points ? options->points : "", options->crash ? options->crash : "",
-		options->sector_bytes, options->faults,
+		options->limit, campaign_each(options), options->subject ? options->subject : "",
+		options->policy ? options->policy : "", options->points ? options->points : "",
+		options->crash ? options->crash : "", options->sector_bytes, options->faults,
 		options->fault_points ? options->fault_points : "",
 		options->fault_kinds ? options->fault_kinds : "");
 	for (size_t i = 0; i < options->bug_count; i++)
