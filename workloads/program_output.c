@@ -108,8 +108,11 @@ static enum status complete_spoken(struct program *program, enum request_op op,
 	return STATUS_OK;
 }
 
+/** Who says the words of a failure: commands that wait, asynchronous ones. */
+enum speaker { SPEAKER_WAITS = 1, SPEAKER_ASYNC = 2 };
+
 /** One of the outstanding requests of a kind failed: which, shows only if there is but one. */
-static enum status fail_spoken(struct program *program, enum request_op op, bool is_async,
+static enum status fail_spoken(struct program *program, enum request_op op, unsigned speakers,
 			       const char *text, struct why *why)
 {
 	size_t found = SIZE_MAX, count = 0;
@@ -117,7 +120,7 @@ static enum status fail_spoken(struct program *program, enum request_op op, bool
 	for (size_t i = 0; i < program->request_count; i++) {
 		const struct program_request *request = &program->requests[i];
 		if (request->state != REQUEST_OUTSTANDING || !has_op(request, op) ||
-		    request->waits == is_async)
+		    !(speakers & (request->waits ? SPEAKER_WAITS : SPEAKER_ASYNC)))
 			continue;
 		found = i;
 		count++;
@@ -143,14 +146,15 @@ static enum status take_line(struct program *program, const char *line, struct w
 	static const struct {
 		const char *words;
 		enum request_op op;
-		bool is_async;
-	} failures[] = { { "write failed: ", REQUEST_WRITE, false },
-			 { "writev failed: ", REQUEST_WRITE, false },
-			 { "read failed: ", REQUEST_READ, false },
-			 { "readv failed: ", REQUEST_READ, false },
-			 { "discard failed: ", REQUEST_DISCARD, false },
-			 { "aio_write failed: ", REQUEST_WRITE, true },
-			 { "aio_read failed: ", REQUEST_READ, true } };
+		unsigned speakers;
+	} failures[] = { { "write failed: ", REQUEST_WRITE, SPEAKER_WAITS },
+			 { "writev failed: ", REQUEST_WRITE, SPEAKER_WAITS },
+			 { "read failed: ", REQUEST_READ, SPEAKER_WAITS },
+			 /* aio_read says the same as readv. */
+			 { "readv failed: ", REQUEST_READ, SPEAKER_WAITS | SPEAKER_ASYNC },
+			 { "discard failed: ", REQUEST_DISCARD, SPEAKER_WAITS },
+			 { "aio_write failed: ", REQUEST_WRITE, SPEAKER_ASYNC },
+			 { "aio_read failed: ", REQUEST_READ, SPEAKER_ASYNC } };
 	uint64_t numbers[3];
 	char word[16];
 
@@ -166,7 +170,7 @@ static enum status take_line(struct program *program, const char *line, struct w
 	for (size_t i = 0; i < sizeof(failures) / sizeof(failures[0]); i++) {
 		size_t bytes = strlen(failures[i].words);
 		if (strncmp(line, failures[i].words, bytes) == 0)
-			return fail_spoken(program, failures[i].op, failures[i].is_async,
+			return fail_spoken(program, failures[i].op, failures[i].speakers,
 					   line + bytes, why);
 	}
 	if (!strstr(line, " ops; "))
