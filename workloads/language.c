@@ -191,6 +191,20 @@ enum status workload_parse(struct workload *workload, const char *name, const ch
 	return STATUS_OK;
 }
 
+static bool compresses(const struct workload_command *commands, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (commands[i].compressed)
+			return true;
+	return false;
+}
+
+bool workload_compresses(const struct workload *workload)
+{
+	return compresses(workload->prepare, workload->prepare_count) ||
+	       compresses(workload->commands, workload->command_count);
+}
+
 static void release_commands(struct workload_command *commands, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
@@ -208,6 +222,7 @@ void workload_release(struct workload *workload)
 	release_commands(workload->commands, workload->command_count);
 	free(workload->policy);
 	free(workload->crash);
+	free(workload->cache);
 	for (size_t i = 0; i < workload->bug_count; i++)
 		free(workload->bugs[i]);
 	free(workload->bugs);

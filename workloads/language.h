@@ -19,6 +19,13 @@ enum {
 				     << 20, /* of a pattern backing file, which lives in memory */
 };
 
+enum { WORKLOAD_BACKING_ZEROS_MAX = 4 };
+
+/** Bytes of the disk, from `from` on, not `to`. */
+struct workload_range {
+	uint64_t from, to;
+};
+
 enum workload_backing { WORKLOAD_BACKING_NONE, WORKLOAD_BACKING_PATTERN, WORKLOAD_BACKING_FILE };
 
 /** `#@ image size= cluster_size= backing= compat= lazy_refcounts= backing_fmt= ...` */
@@ -34,6 +41,9 @@ struct workload_image {
 				     allocate */
 	uint32_t allocations_max; /* `allocations_max=`: in flight at a time; 0: the engine's own */
 	uint64_t backing_bytes; /* `backing_size=`: of the pattern; the image's size unless given */
+	struct workload_range backing_zeros[WORKLOAD_BACKING_ZEROS_MAX]; /* `backing_zeros=`: where
+									    the pattern has holes */
+	size_t backing_zeros_count;
 };
 
 /** One command line. */
@@ -42,6 +52,7 @@ struct workload_command {
 	bool is_async;         /* aio_*: do not wait for it */
 	bool waits_for_all;    /* aio_flush: wait for everything outstanding */
 	bool unmap;            /* write -z -u */
+	bool compressed;       /* write -c */
 	bool quiet;            /* -q */
 	bool verifies;         /* read -P: complain when the data is not `pattern` */
 	uint8_t pattern;       /* -P; 0xcd when not given, as in qemu-io */
@@ -64,6 +75,7 @@ struct workload {
 	struct workload_command *commands;
 	size_t command_count;
 	char *policy; /* owned; NULL: not said */
+	char *cache;  /* owned; `#@ cache`: a program's cache mode; NULL: not said */
 	char *crash;  /* owned; "prefix,torn"; NULL: not said */
 	char **bugs;  /* owned; known bugs switched on by `#@ bug` */
 	size_t bug_count;
@@ -84,6 +96,9 @@ MUST_USE enum status workload_parse(struct workload *workload, const char *name,
 /** Read and parse a file, or the shipped workload of that name (a file wins). */
 MUST_USE enum status workload_load(struct workload *workload, const char *name_or_path,
 				   struct why *why);
+
+/** Does it compress, so that its image takes the reference tools (program_prepare())? */
+bool workload_compresses(const struct workload *workload);
 
 /** Free what `workload` owns; it is empty afterwards. */
 void workload_release(struct workload *workload);

@@ -76,7 +76,7 @@ struct command_line {
 	const char *positional[WORDS_MAX];
 	size_t positional_count;
 	const char *pattern; /* NULL: no -P */
-	bool zeroes, unmap, quiet;
+	bool zeroes, unmap, compressed, quiet;
 };
 
 static const struct command_spec *spec_find(const char *name)
@@ -100,6 +100,7 @@ static enum status take_option(struct parser *parser, struct command_line *line,
 	case 'q': line->quiet = true; return STATUS_OK;
 	case 'z': line->zeroes = true; return STATUS_OK;
 	case 'u': line->unmap = true; return STATUS_OK;
+	case 'c': line->compressed = true; return STATUS_OK;
 	case 'P': line->pattern = argument; return STATUS_OK;
 	default: break;
 	}
@@ -221,6 +222,9 @@ static enum status apply_options(struct parser *parser, const struct command_lin
 	command->pattern = 0xcd;
 	if (line->unmap && !line->zeroes)
 		return parser_fail(parser, "option '-u' of '%s' needs '-z'", name);
+	if (line->compressed && line->zeroes)
+		return parser_fail(parser, "options '-c' and '-z' of '%s' exclude each other",
+				   name);
 	if (line->zeroes && line->pattern)
 		return parser_fail(parser, "options '-z' and '-P' of '%s' exclude each other",
 				   name);
@@ -232,6 +236,7 @@ static enum status apply_options(struct parser *parser, const struct command_lin
 	if (line->zeroes)
 		command->op = REQUEST_WRITE_ZEROES;
 	command->unmap = line->unmap;
+	command->compressed = line->compressed;
 	command->verifies = command->op == REQUEST_READ && line->pattern;
 	return STATUS_OK;
 }

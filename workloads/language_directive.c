@@ -53,6 +53,35 @@ static enum status option_backing_size(const struct parser *parser, const struct
 	return take_bytes(parser, option, &parser->workload->image.backing_bytes);
 }
 
+/* "4k-8k,16k-20k" (changed: split in place): where the pattern has holes. */
+static enum status option_backing_zeros(const struct parser *parser, const struct option *option)
+{
+	struct workload_image *image = &parser->workload->image;
+	char *copy = text_copy(option->value);
+	char *rest = copy;
+	for (char *range = strsep(&rest, ","); range; range = strsep(&rest, ",")) {
+		char *from = strsep(&range, "-");
+		struct option ends[] = { { option->key, from }, { option->key, range } };
+		struct workload_range zeros = { 0 };
+		enum status status = STATUS_OK;
+		if (!range || image->backing_zeros_count == WORKLOAD_BACKING_ZEROS_MAX)
+			status = bad_value(parser, option, "FROM-TO[,FROM-TO ...], at most four,");
+		if (status == STATUS_OK)
+			status = take_bytes(parser, &ends[0], &zeros.from);
+		if (status == STATUS_OK)
+			status = take_bytes(parser, &ends[1], &zeros.to);
+		if (status == STATUS_OK && zeros.from >= zeros.to)
+			status = bad_value(parser, option, "FROM below TO");
+		if (status != STATUS_OK) {
+			free(copy);
+			return status;
+		}
+		image->backing_zeros[image->backing_zeros_count++] = zeros;
+	}
+	free(copy);
+	return STATUS_OK;
+}
+
 static enum status option_allocate_from(const struct parser *parser, const struct option *option)
 {
 	return take_bytes(parser, option, &parser->workload->image.allocate_from);
@@ -149,6 +178,7 @@ static const struct option_spec image_options[] = {
 	{ "backing", option_backing },
 	{ "backing_fmt", option_backing_fmt },
 	{ "backing_size", option_backing_size },
+	{ "backing_zeros", option_backing_zeros },
 	{ "allocate_from", option_allocate_from },
 	{ "allocations_max", option_allocations_max },
 	{ "refcount_bits", option_fixed },
@@ -199,6 +229,8 @@ static enum status check_image(const struct parser *parser)
 	bool has_pattern = image->backing == WORKLOAD_BACKING_PATTERN;
 	if (image->backing_bytes && !has_pattern)
 		return parser_fail(parser, "backing_size= needs backing=pattern");
+	if (image->backing_zeros_count && !has_pattern)
+		return parser_fail(parser, "backing_zeros= needs backing=pattern");
 	uint64_t pattern_bytes = image->backing_bytes ? image->backing_bytes : image->size_bytes;
 	if (has_pattern && pattern_bytes > WORKLOAD_PATTERN_BYTES_MAX)
 		return parser_fail(parser, "backing=pattern is at most %d MiB: say backing_size=",
@@ -236,6 +268,20 @@ static enum status directive_policy(struct parser *parser, const struct words *w
 				   "unknown policy '%s': eager, delayed or cancel is wanted",
 				   word_printable(printable, words->word[1]));
 	parser->workload->policy = text_copy(words->word[1]);
+	return STATUS_OK;
+}
+
+static enum status directive_cache(struct parser *parser, const struct words *words)
+{
+	char printable[PRINTABLE_BYTES];
+	const char *mode = words->word[1];
+	if (parser->workload->cache)
+		return parser_fail(parser, "'#@ cache' is given twice");
+	if (strcmp(mode, "writeback") != 0 && strcmp(mode, "writethrough") != 0)
+		return parser_fail(parser,
+				   "unknown cache mode '%s': writeback or writethrough is wanted",
+				   word_printable(printable, mode));
+	parser->workload->cache = text_copy(mode);
 	return STATUS_OK;
 }
 
@@ -367,6 +413,9 @@ static enum status directive_prepare(struct parser *parser, const struct words *
 	enum request_op op;
 	if (snapshot_op(rest.word[0], &op))
 		return add_snapshot(parser, &parser->prepare, &rest);
+	if (strcmp(rest.word[0], "reopen") == 0 && rest.count == 1)
+		return parser_add(parser, &parser->prepare,
+				  &(struct workload_command){ .op = REQUEST_CLOSE });
 	return parse_command(parser, &parser->prepare, &rest);
 }
 
@@ -378,6 +427,7 @@ static const struct {
 } directives[] = {
 	{ "image", 1, WORDS_MAX, "key=value ...", directive_image },
 	{ "policy", 1, 1, "eager|delayed|cancel", directive_policy },
+	{ "cache", 1, 1, "writeback|writethrough", directive_cache },
 	{ "crash", 1, 1, "MODEL[,MODEL]", directive_crash },
 	{ "faults", 1, 3, "K [POINT-PATTERN [KINDS]]", directive_faults },
 	{ "bug", 1, 1, "NAME", directive_bug },

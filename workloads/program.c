@@ -52,6 +52,8 @@ static enum status take_files(struct program *program, const struct program_opti
 	struct world *world = NULL;
 	enum status status = STATUS_OK;
 
+	if (!files && workload_compresses(program->workload))
+		return program_prepare(&program->files, program->workload, program->folder, why);
 	if (!files) {
 		status = world_new(&world, program->workload, &plain, why);
 		if (status != STATUS_OK)
@@ -142,9 +144,9 @@ enum status program_new(struct program **program, const struct workload *workloa
 	record_result_init(&made->result);
 	made->trail = program_trail_new();
 	trace_set_text(&made->command, options->command);
-	enum status status = take_files(made, options, why);
+	enum status status = make_folder(made, above ? above : program_usual_folder(), why);
 	if (status == STATUS_OK)
-		status = make_folder(made, above ? above : program_usual_folder(), why);
+		status = take_files(made, options, why);
 	if (status == STATUS_OK)
 		status = place_files(made, why);
 	if (status == STATUS_OK)

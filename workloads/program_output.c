@@ -107,14 +107,17 @@ static enum status complete_spoken(struct program *program, enum request_op op,
 	return STATUS_OK;
 }
 
+/** Who says the words of a failure: commands that wait, asynchronous ones. */
+enum speaker { SPEAKER_WAITS = 1, SPEAKER_ASYNC = 2 };
+
 /** May a failure of this kind be that of request `index`? */
 static bool is_suspect(const struct program *program, size_t index, enum request_op op,
-		       bool is_async)
+		       unsigned speakers)
 {
 	const struct program_request *request = &program->requests[index];
 
 	return request->state == REQUEST_OUTSTANDING && has_op(request, op) &&
-	       request->waits != is_async;
+	       (speakers & (request->waits ? SPEAKER_WAITS : SPEAKER_ASYNC));
 }
 
 /** When as many suspects are left as have failed, it was they. */
@@ -139,13 +142,13 @@ static void convict(struct program *program)
 /** One of the outstanding requests of a kind failed. The program does not say which. When it could
  * be several, it shows when the others have completed: until then none of them has. */
 static enum status fail_spoken(struct program *program, size_t kind, enum request_op op,
-			       bool is_async, const char *text, struct why *why)
+			       unsigned speakers, const char *text, struct why *why)
 {
 	struct program_failure *failure = &program->failures[kind];
 	size_t suspects = 0;
 
 	for (size_t i = 0; i < program->request_count; i++) {
-		if (!is_suspect(program, i, op, is_async))
+		if (!is_suspect(program, i, op, speakers))
 			continue;
 		program->requests[i].suspected |= 1u << kind;
 		suspects++;
@@ -171,14 +174,15 @@ static enum status take_line(struct program *program, const char *line, struct w
 	static const struct {
 		const char *words;
 		enum request_op op;
-		bool is_async;
-	} failures[] = { { "write failed: ", REQUEST_WRITE, false },
-			 { "writev failed: ", REQUEST_WRITE, false },
-			 { "read failed: ", REQUEST_READ, false },
-			 { "readv failed: ", REQUEST_READ, false },
-			 { "discard failed: ", REQUEST_DISCARD, false },
-			 { "aio_write failed: ", REQUEST_WRITE, true },
-			 { "aio_read failed: ", REQUEST_READ, true } };
+		unsigned speakers;
+	} failures[] = { { "write failed: ", REQUEST_WRITE, SPEAKER_WAITS },
+			 { "writev failed: ", REQUEST_WRITE, SPEAKER_WAITS },
+			 { "read failed: ", REQUEST_READ, SPEAKER_WAITS },
+			 /* aio_read says the same as readv. */
+			 { "readv failed: ", REQUEST_READ, SPEAKER_WAITS | SPEAKER_ASYNC },
+			 { "discard failed: ", REQUEST_DISCARD, SPEAKER_WAITS },
+			 { "aio_write failed: ", REQUEST_WRITE, SPEAKER_ASYNC },
+			 { "aio_read failed: ", REQUEST_READ, SPEAKER_ASYNC } };
 	_Static_assert(sizeof(failures) / sizeof(failures[0]) == PROGRAM_FAILURES,
 		       "a place for each kind");
 	uint64_t numbers[3];
@@ -196,7 +200,7 @@ static enum status take_line(struct program *program, const char *line, struct w
 	for (size_t i = 0; i < sizeof(failures) / sizeof(failures[0]); i++) {
 		size_t bytes = strlen(failures[i].words);
 		if (strncmp(line, failures[i].words, bytes) == 0)
-			return fail_spoken(program, i, failures[i].op, failures[i].is_async,
+			return fail_spoken(program, i, failures[i].op, failures[i].speakers,
 					   line + bytes, why);
 	}
 	if (!strstr(line, " ops; "))

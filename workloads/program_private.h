@@ -127,6 +127,14 @@ struct program {
  * for, or that its output could not tell from another. */
 MUST_USE enum status program_spell(struct program *program, struct why *why);
 
+/** A command as the program reads it, with a newline. Gives; free(). */
+char *program_spelled(const struct workload_command *command);
+
+/** Create and prepare the image with qemu-img and qemu-io, in `folder`: what the built-in engine
+ * does not write. Adds the initial files to `files`. STATUS_IO: a tool is missing or failed. */
+MUST_USE enum status program_prepare(struct trace *files, const struct workload *workload,
+				     const char *folder, struct why *why);
+
 /** Split the command line into words and put the image's path in. STATUS_USAGE. */
 MUST_USE enum status program_split(struct program *program, struct why *why);
 

@@ -129,7 +129,8 @@ static void spell(FILE *to, const struct workload_command *command)
 	switch (command->op) {
 	case REQUEST_READ: fprintf(to, "%sread%s -v", prefix, many); break;
 	case REQUEST_WRITE:
-		fprintf(to, "%swrite%s -P %u", prefix, many, (unsigned)command->pattern);
+		fprintf(to, "%swrite%s%s -P %u", prefix, many, command->compressed ? " -c" : "",
+			(unsigned)command->pattern);
 		break;
 	case REQUEST_WRITE_ZEROES:
 		fprintf(to, "%swrite -z%s", prefix, command->unmap ? " -u" : "");
@@ -146,7 +147,7 @@ static void spell(FILE *to, const struct workload_command *command)
 	spell_range(to, command);
 }
 
-static char *spelled(const struct workload_command *command)
+char *program_spelled(const struct workload_command *command)
 {
 	char *text = NULL;
 	size_t bytes = 0;
@@ -191,7 +192,7 @@ enum status program_console_spell(struct program *program, size_t index, struct 
 	const struct workload_command *command = &workload->commands[index];
 	struct program_request *request = &program->requests[index];
 
-	request->text = spelled(command);
+	request->text = program_spelled(command);
 	/* Older qemu-io have no word for a discard that does not wait. */
 	request->waits |= command->op == REQUEST_DISCARD;
 	const struct workload_command *twin = find_twin(program, index);

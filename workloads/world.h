@@ -10,6 +10,16 @@
 #include "traces/trace.h"
 #include "workloads/language.h"
 
+/** Under these names files are in every trace. */
+#define WORLD_IMAGE_PATH "disk.qcow2"
+#define WORLD_BACKING_RAW_PATH "backing.raw"
+#define WORLD_BACKING_QCOW2_PATH "backing.qcow2"
+
+/** The backing file of a workload's image. Gives `*content`; NULL with STATUS_OK when it has none.
+ */
+MUST_USE enum status world_backing_content(const struct workload *workload,
+					   struct content **content, struct why *why);
+
 struct world_options {
 	enum qcow2_policy policy;
 	enum sched_points points;

@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define IMAGE_PATH "disk.qcow2"
-#define BACKING_RAW_PATH "backing.raw"
-#define BACKING_QCOW2_PATH "backing.qcow2"
+#define IMAGE_PATH WORLD_IMAGE_PATH
+#define BACKING_RAW_PATH WORLD_BACKING_RAW_PATH
+#define BACKING_QCOW2_PATH WORLD_BACKING_QCOW2_PATH
 
 enum { PREPARE_FIRST_ID = 1000001 }; /* ids of prepare's requests: no request of a run has them */
 
@@ -25,22 +25,31 @@ struct preparation {
 	struct why why;
 };
 
-static void prepare_task(void *argument)
+static struct qcow2 *open_image(struct preparation *preparation)
 {
-	struct preparation *preparation = argument;
 	struct qcow2_options options = { .arena = preparation->world->arena,
 					 .policy = QCOW2_EAGER };
 	struct qcow2 *image = NULL;
-	if (qcow2_open(&image, IMAGE_PATH, &options, &preparation->why) != STATUS_OK) {
+	preparation->failed = NULL;
+	if (qcow2_open(&image, IMAGE_PATH, &options, &preparation->why) != STATUS_OK)
 		preparation->result = -1;
-		return;
-	}
+	return image;
+}
+
+static void prepare_task(void *argument)
+{
+	struct preparation *preparation = argument;
+	struct qcow2 *image = open_image(preparation);
 	for (size_t i = 0; i < preparation->requests.count && !preparation->result; i++) {
 		const struct world_request *request = &preparation->requests.items[i];
+		bool is_reopen = request->command->op == REQUEST_CLOSE;
 		preparation->failed = request->command;
-		preparation->result = world_request_execute(request, image);
+		preparation->result =
+			is_reopen ? qcow2_close(image) : world_request_execute(request, image);
+		if (is_reopen)
+			image = preparation->result ? NULL : open_image(preparation);
 	}
-	int result = qcow2_close(image);
+	int result = image ? qcow2_close(image) : 0;
 	if (preparation->result)
 		return;
 	preparation->failed = NULL;
@@ -97,9 +106,8 @@ static bool has_own_backing(const struct content *content)
 	return false;
 }
 
-/* The backing file's contents; NULL with STATUS_OK when there is none. */
-static enum status backing_content(const struct workload *workload, struct content **content,
-				   struct why *why)
+enum status world_backing_content(const struct workload *workload, struct content **content,
+				  struct why *why)
 {
 	const struct workload_image *image = &workload->image;
 	enum status status = STATUS_OK;
@@ -108,7 +116,15 @@ static enum status backing_content(const struct workload *workload, struct conte
 	case WORKLOAD_BACKING_NONE: return STATUS_OK;
 	case WORKLOAD_BACKING_PATTERN:
 		*content = guest_backing_pattern(image->backing_bytes);
-		return *content ? STATUS_OK : why_set(why, STATUS_NO_MEMORY, "out of memory");
+		for (size_t i = 0; i < image->backing_zeros_count && status == STATUS_OK; i++) {
+			const struct workload_range *zeros = &image->backing_zeros[i];
+			if (*content)
+				status = content_zero(*content, zeros->from,
+						      zeros->to - zeros->from);
+		}
+		return *content && status == STATUS_OK
+			       ? STATUS_OK
+			       : why_set(why, STATUS_NO_MEMORY, "out of memory");
 	case WORKLOAD_BACKING_FILE: break;
 	}
 	status = content_load(content, image->backing_path, why);
@@ -176,7 +192,7 @@ enum status world_build_files(struct world *world, struct why *why)
 	const char *format = world->workload->image.backing_format;
 	enum trace_format backing_format =
 		format && strcmp(format, "qcow2") == 0 ? TRACE_FORMAT_QCOW2 : TRACE_FORMAT_RAW;
-	enum status status = backing_content(world->workload, &backing, why);
+	enum status status = world_backing_content(world->workload, &backing, why);
 	if (status == STATUS_OK)
 		status = build_image(world, backing, &image, why);
 	if (status != STATUS_OK) {

@@ -45,6 +45,11 @@ enum status world_requests_init(struct world_requests *requests, const struct wo
 	uint64_t total_bytes = 0;
 	*requests = (struct world_requests){ 0 };
 	for (size_t i = 0; i < count; i++) {
+		if (commands[i].compressed)
+			return why_set(why, STATUS_BAD_INPUT,
+				       "%s:%" PRIu32 ": the built-in engine does not write "
+				       "compressed clusters: that takes a program (--program)",
+				       workload->name, commands[i].line);
 		total_bytes += carries_data(&commands[i]) ? commands[i].length : 0;
 		if (total_bytes > WORLD_DATA_BYTES_MAX)
 			return why_set(

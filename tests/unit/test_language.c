@@ -187,6 +187,25 @@ START_TEST(directives_fill_the_workload)
 }
 END_TEST
 
+START_TEST(what_only_programs_and_tools_do_is_understood)
+{
+	parse("#@ image size=64k cluster_size=4k backing=pattern backing_size=16k "
+	      "backing_zeros=4k-8k,12k-20k\n#@ cache writethrough\n"
+	      "#@ prepare write -c -P 1 0 4k\n#@ prepare reopen\nwrite -cP 2 0 4k\n");
+	ck_assert_uint_eq(workload.image.backing_zeros_count, 2);
+	ck_assert_uint_eq(workload.image.backing_zeros[0].from, 4096);
+	ck_assert_uint_eq(workload.image.backing_zeros[1].to, 20480);
+	ck_assert_str_eq(workload.cache, "writethrough");
+	ck_assert(workload.prepare[0].compressed && workload.prepare[1].op == REQUEST_CLOSE);
+	ck_assert(workload.commands[0].compressed && workload.commands[0].pattern == 2);
+	ck_assert(workload_compresses(&workload));
+	workload_release(&workload);
+	parse(IMAGE "write 0 4k\n");
+	ck_assert(!workload_compresses(&workload));
+	workload_release(&workload);
+}
+END_TEST
+
 /* Every kind of mistake, and the line that tells it. */
 static const struct {
 	const char *text, *message;
@@ -194,7 +213,9 @@ static const struct {
 	{ "", "dir/w.qio:0: no '#@ image size=...' in the whole text" },
 	{ IMAGE "wrte 0 1", "dir/w.qio:2: unknown command 'wrte'" },
 	{ IMAGE "\n\nwrite -x 0 1", "dir/w.qio:4: 'write' has no option '-x'" },
-	{ IMAGE "write -c 0 4k", "dir/w.qio:2: option '-c' of 'write' is not supported yet" },
+	{ IMAGE "write -b 0 4k", "dir/w.qio:2: option '-b' of 'write' is not supported yet" },
+	{ IMAGE "write -c -z 0 4k",
+	  "dir/w.qio:2: options '-c' and '-z' of 'write' exclude each other" },
 	{ IMAGE "write -s f 0 4k", "dir/w.qio:2: option '-s' of 'write' is not supported yet" },
 	{ IMAGE "write 0", "dir/w.qio:2: 'write' takes an offset and a length" },
 	{ IMAGE "write 0 1 2", "dir/w.qio:2: 'write' takes an offset and a length" },
@@ -249,6 +270,14 @@ static const struct {
 	  "dir/w.qio:1: lazy_refcounts=on needs compat=1.1" },
 	{ "#@ image size=1k backing=f",
 	  "dir/w.qio:1: a backing file needs backing_fmt=raw or qcow2" },
+	{ "#@ image size=8k backing=pattern backing_zeros=4k",
+	  "dir/w.qio:1: backing_zeros='4k': FROM-TO[,FROM-TO ...], at most four, is wanted" },
+	{ "#@ image size=8k backing=pattern backing_zeros=4k-4k",
+	  "dir/w.qio:1: backing_zeros='4k-4k': FROM below TO is wanted" },
+	{ "#@ image size=8k backing_zeros=0-4k",
+	  "dir/w.qio:1: backing_zeros= needs backing=pattern" },
+	{ IMAGE "#@ cache none",
+	  "dir/w.qio:2: unknown cache mode 'none': writeback or writethrough is wanted" },
 	{ "#@ image size=1T backing=pattern",
 	  "dir/w.qio:1: backing=pattern is at most 64 MiB: say backing_size=" },
 };
@@ -309,6 +338,7 @@ int main(void)
 	tcase_add_test(tests, a_pattern_is_one_byte_in_any_base);
 	tcase_add_test(tests, every_command_is_understood);
 	tcase_add_test(tests, directives_fill_the_workload);
+	tcase_add_test(tests, what_only_programs_and_tools_do_is_understood);
 	tcase_add_test(tests, a_mistake_is_told_with_its_line);
 	tcase_add_test(tests, a_truncate_makes_room_for_what_follows);
 	tcase_add_test(tests, bytes_that_are_no_text_are_refused);

@@ -29,11 +29,6 @@ MUST_USE enum status bench_make_folder(char folder[BENCH_FOLDER_BYTES], struct w
 MUST_USE enum status bench_make_folder_in(char folder[BENCH_FOLDER_BYTES], const char *parent,
 					  struct why *why);
 
-/** Run a program (NULL-terminated words, looked for in PATH) in `folder` (NULL: here) with its
- * output in the file `output` there (NULL: nowhere), and wait. Returns its exit status, -1 when it
- * could not be run or did not exit. */
-int bench_run_program(const char *const *words, const char *folder, const char *output);
-
 /** Crash states as files, looked at by `qemu-img check`. */
 struct bench_checks {
 	uint64_t checks;

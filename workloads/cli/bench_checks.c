@@ -4,6 +4,7 @@
 #include "oracle/judge.h"
 #include "workloads/cli/again.h"
 #include "workloads/cli/bench.h"
+#include "workloads/tool.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -73,7 +74,7 @@ static void measure(struct bench_checks *checks, const char *folder, size_t coun
 			snprintf(path, sizeof(path), "%s/%zu.qcow2", folder, i);
 			const char *const words[] = { "qemu-img", "check", "-q", "-f",
 						      "qcow2",    path,    NULL };
-			if (bench_run_program(words, NULL, NULL) < 0) {
+			if (tool_run(words, NULL, NULL) < 0) {
 				checks->why_none = "qemu-img cannot be run";
 				return;
 			}

@@ -4,6 +4,7 @@
 #include "injector/strategy.h"
 #include "workloads/cli/bench.h"
 #include "workloads/program.h"
+#include "workloads/tool.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -71,7 +72,7 @@ static enum status run_plain(struct bench_gate *gate, const struct program *prog
 	double started = bench_now();
 	for (; status == STATUS_OK && gate->launches < runs; gate->launches++) {
 		status = content_store(files[0].initial, path, why);
-		if (status == STATUS_OK && bench_run_program(words, folder, NULL) != 0)
+		if (status == STATUS_OK && tool_run(words, folder, NULL) != 0)
 			status = why_set(why, STATUS_IO, "qemu-io failed");
 	}
 	gate->launch_seconds = bench_now() - started;
@@ -89,7 +90,7 @@ static enum status run_served(struct bench_gate *gate, const struct workload *wo
 		.is_nbd = true,
 	};
 	struct program *program = NULL;
-	if (bench_run_program(probe, NULL, NULL) != 0)
+	if (tool_run(probe, NULL, NULL) != 0)
 		return STATUS_OK;
 	enum status status = program_new(&program, workload, &options, why);
 	if (status == STATUS_OK)
@@ -107,7 +108,7 @@ enum status bench_gate(struct bench_gate *gate, uint64_t runs, struct why *why)
 	struct workload workload;
 	struct program *program = NULL;
 	*gate = (struct bench_gate){ 0 };
-	if (bench_run_program(probe, NULL, NULL) != 0) {
+	if (tool_run(probe, NULL, NULL) != 0) {
 		gate->why_none = "qemu-io cannot be run";
 		return STATUS_OK;
 	}

@@ -6,6 +6,7 @@
  * Twice: through the page cache, where a write costs no more than the copy of it that a recording
  * is; and past it, where it costs what the disk takes. */
 #include "workloads/cli/bench.h"
+#include "workloads/tool.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -23,10 +24,10 @@ static enum status one_turn(double *fastest, const char *const *words, const cha
 {
 	static const char *const create[] = { "qemu-img", "create", "-q", "-f",
 					      "qcow2",    IMAGE,    "1G", NULL };
-	if (bench_run_program(create, folder, NULL) != 0)
+	if (tool_run(create, folder, NULL) != 0)
 		return why_set(why, STATUS_IO, "qemu-img cannot create an image in '%s'", folder);
 	double started = bench_now();
-	if (bench_run_program(words, folder, NULL) != 0)
+	if (tool_run(words, folder, NULL) != 0)
 		return why_set(why, STATUS_IO, "qemu-img bench failed in '%s'", folder);
 	double seconds = bench_now() - started;
 	if (*fastest <= 0 || seconds < *fastest)
@@ -71,7 +72,7 @@ static bool has_direct(const char *folder)
 {
 	static const char *const probe[] = { "qemu-img", "bench", "-c",    "1",   "-t",
 					     "none",     "-f",    "qcow2", IMAGE, NULL };
-	return bench_run_program(probe, folder, NULL) == 0;
+	return tool_run(probe, folder, NULL) == 0;
 }
 
 enum status bench_record(struct bench_record *record, uint64_t requests, struct why *why)
@@ -81,7 +82,7 @@ enum status bench_record(struct bench_record *record, uint64_t requests, struct 
 	char folder[BENCH_FOLDER_BYTES];
 	*record = (struct bench_record){ .requests = requests && requests < REQUESTS ? requests
 										     : REQUESTS };
-	if (bench_run_program(probe, NULL, NULL) != 0) {
+	if (tool_run(probe, NULL, NULL) != 0) {
 		record->why_none = "qemu-img cannot be run";
 		return STATUS_OK;
 	}
@@ -92,7 +93,7 @@ enum status bench_record(struct bench_record *record, uint64_t requests, struct 
 	record->has_direct = status == STATUS_OK && has_direct(folder);
 	if (record->has_direct)
 		status = measure(&record->direct, "none", record->requests, folder, why);
-	(void)bench_run_program(clean, folder, NULL);
+	(void)tool_run(clean, folder, NULL);
 	rmdir(folder);
 	return status;
 }

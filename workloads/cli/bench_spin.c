@@ -4,6 +4,7 @@
  * reduction, and with both kinds of mutex. All of it happens in a folder of its own, which is
  * removed. Seconds are those that the verifier counts for itself. */
 #include "workloads/cli/bench.h"
+#include "workloads/tool.h"
 
 #include "workloads/cli/output.h"
 
@@ -93,14 +94,14 @@ static enum status measure(struct bench_spin *spin, struct bench_spin_run *run, 
 		"-o",  "pan", "pan.c", NULL
 	};
 	const char *const verify[] = { "./pan", "-m100000", NULL };
-	int made = bench_run_program(make, folder, NULL);
+	int made = tool_run(make, folder, NULL);
 	if (made < 0)
 		spin->why_none = "spin is not installed (apt-get install spin)";
-	else if (bench_run_program(compile, folder, NULL) < 0)
+	else if (tool_run(compile, folder, NULL) < 0)
 		spin->why_none = "gcc is not installed (apt-get install gcc)";
 	if (spin->why_none)
 		return STATUS_OK;
-	if (bench_run_program(verify, folder, OUTPUT_NAME) != 0)
+	if (tool_run(verify, folder, OUTPUT_NAME) != 0)
 		return why_set(why, STATUS_BAD_INPUT, "spin's verifier could not be run");
 	return take_output(run, folder, why);
 }

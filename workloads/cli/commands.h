@@ -46,6 +46,10 @@ enum exit_code cmd_show(const struct options *options);
 enum exit_code cmd_convert(const struct options *options);
 /** Print the rules, known bugs, strategies, workloads or failure points. */
 enum exit_code cmd_list(const struct options *options);
+/** Write bounded-exhaustive workloads to files, or count them. */
+enum exit_code cmd_generate(const struct options *options);
+/** Sweep them on a subject, resumable, findings sorted. */
+enum exit_code cmd_campaign(const struct options *options);
 /** Measure rates on this machine. */
 enum exit_code cmd_bench(const struct options *options);
 

@@ -29,6 +29,8 @@
  *   cmd_record.c        a foreign program observed
  *   cmd_convert.c       traces to dm-log-writes logs and back
  *   cmd_list.c          rules, bugs, workloads, ...
+ *   cmd_generate.c      generated workloads          -> alphabet.c  what they are made of
+ *   cmd_campaign.c      all of them swept             -> campaign*.c  workers, journal, findings
  *   cmd_bench.c         the figures                   -> bench_*.c  a part of them each
  *   manual.c completion.c                             manual pages, completions of shells
  *   json.c junit.c results.c output.c progress.c interrupt.c  how results are written, and Ctrl-C
@@ -66,11 +68,13 @@ static const struct command commands[] = {
 	{ "list", COMMAND_LIST, cmd_list, 1, 1, "WHAT",
 	  "rules, bugs, strategies, workloads or faults" },
 	{ "bench", COMMAND_BENCH, cmd_bench, 0, 1, "[WORKLOAD]", "the figures, on this machine" },
+	{ "generate", COMMAND_GENERATE, cmd_generate, 0, 0, "",
+	  "bounded-exhaustive workloads, to files" },
+	{ "campaign", COMMAND_CAMPAIGN, cmd_campaign, 0, 0, "",
+	  "sweep generated workloads; goes on where it was" },
 	{ "manual", COMMAND_MANUAL, cmd_manual, 0, 1, "[COMMAND]", "a manual page, for man -l -" },
 	{ "completion", COMMAND_COMPLETION, cmd_completion, 1, 1, "bash|zsh",
 	  "what completes commands in a shell" },
-	{ "generate", 0, NULL, 0, 0, "", NULL },
-	{ "campaign", 0, NULL, 0, 0, "", NULL },
 	{ "worker", 0, NULL, 0, 0, "", NULL },
 };
 

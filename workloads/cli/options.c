@@ -57,13 +57,24 @@ enum option_id {
 	OPTION_NBD,
 	OPTION_IMAGE_DIR,
 	OPTION_GUEST,
+	OPTION_REQUESTS,
+	OPTION_KINDS,
+	OPTION_STATES,
+	OPTION_CACHES,
+	OPTION_LAZY,
+	OPTION_SHARD,
+	OPTION_LIMIT,
+	OPTION_EACH,
+	OPTION_COUNT_ONLY,
 };
 
 enum {
 	SEARCHES = COMMAND_SWEEP | COMMAND_BENCH,
-	ENGINE = COMMAND_SWEEP | COMMAND_RUN | COMMAND_BENCH,
-	JUDGES = COMMAND_SWEEP | COMMAND_RUN | COMMAND_CHECK | COMMAND_REPLAY | COMMAND_BENCH,
-	EVERY = 0x5ff,
+	ENGINE = COMMAND_SWEEP | COMMAND_RUN | COMMAND_BENCH | COMMAND_CAMPAIGN,
+	JUDGES = COMMAND_SWEEP | COMMAND_RUN | COMMAND_CHECK | COMMAND_REPLAY | COMMAND_BENCH |
+		 COMMAND_CAMPAIGN,
+	GENERATES = COMMAND_GENERATE | COMMAND_CAMPAIGN,
+	EVERY = 0x5ff | GENERATES,
 	LOGS = COMMAND_CHECK | COMMAND_SHOW | COMMAND_CONVERT,
 };
 
@@ -76,12 +87,12 @@ struct option_spec {
 };
 
 static const struct option_spec option_specs[] = {
-	{ "program", "CMD", OPTION_PROGRAM, COMMAND_SWEEP | COMMAND_RUN,
+	{ "program", "CMD", OPTION_PROGRAM, COMMAND_SWEEP | COMMAND_RUN | COMMAND_CAMPAIGN,
 	  "not the engine but this: 'qemu-io ... {image}'" },
-	{ "nbd", "CMD", OPTION_NBD, COMMAND_SWEEP | COMMAND_RUN,
+	{ "nbd", "CMD", OPTION_NBD, COMMAND_SWEEP | COMMAND_RUN | COMMAND_CAMPAIGN,
 	  "or this: 'qemu-nbd ... {socket} ... {image}'" },
 	{ "image-dir", "DIR", OPTION_IMAGE_DIR,
-	  COMMAND_SWEEP | COMMAND_RUN | COMMAND_REPLAY | COMMAND_SHRINK,
+	  COMMAND_SWEEP | COMMAND_RUN | COMMAND_REPLAY | COMMAND_SHRINK | COMMAND_CAMPAIGN,
 	  "where its images live (in memory)" },
 	{ "gate-all", NULL, OPTION_GATE_ALL, COMMAND_SWEEP | COMMAND_RUN,
 	  "its main thread's calls wait as well" },
@@ -96,10 +107,22 @@ static const struct option_spec option_specs[] = {
 	{ "crash", "MODELS", OPTION_CRASH, JUDGES, "prefix,torn (both)" },
 	{ "sector", "BYTES", OPTION_SECTOR, JUDGES | COMMAND_CONVERT,
 	  "written atomically: 512 or 4096 (512)" },
-	{ "strategy", "NAME", OPTION_STRATEGY, SEARCHES, "see 'list strategies' (dpor)" },
+	{ "strategy", "NAME", OPTION_STRATEGY, SEARCHES | COMMAND_CAMPAIGN,
+	  "see 'list strategies' (dpor)" },
 	{ "no-prune", NULL, OPTION_NO_PRUNE, SEARCHES,
 	  "dfs: run equivalent runs too; --twice: everything" },
 	{ "twice", NULL, OPTION_TWICE, SEARCHES, NULL },
+	{ "requests", "A..B", OPTION_REQUESTS, GENERATES, "how many in a workload (1..3)" },
+	{ "kinds", "LIST", OPTION_KINDS, GENERATES, "of these requests only (all)" },
+	{ "states", "LIST", OPTION_STATES, GENERATES, "clusters in these states only (all)" },
+	{ "caches", "LIST", OPTION_CACHES, GENERATES, "writeback,writethrough (both)" },
+	{ "lazy", "LIST", OPTION_LAZY, GENERATES, "lazy refcounts: off,on (both)" },
+	{ "limit", "N", OPTION_LIMIT, GENERATES, "the first N workloads only" },
+	{ "shard", "I/N", OPTION_SHARD, GENERATES, "each N-th workload, from the I-th on" },
+	{ "count", NULL, OPTION_COUNT_ONLY, COMMAND_GENERATE, "say how many, write none" },
+	{ "each", "N", OPTION_EACH, COMMAND_CAMPAIGN, "runs of a workload at most (200)" },
+	{ "budget", "BOUND", OPTION_BUDGET, COMMAND_CAMPAIGN,
+	  "60s or 1h, of all that is done now" },
 	{ "budget", "BOUND", OPTION_BUDGET, SEARCHES | COMMAND_SHRINK,
 	  "60s, 10000runs or 1e9states; repeatable" },
 	{ "runs", "N", OPTION_RUNS, SEARCHES, "samplers: how many runs (1000)" },
@@ -112,6 +135,7 @@ static const struct option_spec option_specs[] = {
 	{ "symmetry", NULL, OPTION_SYMMETRY, COMMAND_SWEEP | COMMAND_RUN,
 	  "requests that are alike begin in one order only" },
 	{ "jobs", "N", OPTION_JOBS, COMMAND_SWEEP, "processes (1; suite: 2 if 2 CPUs)" },
+	{ "jobs", "N", OPTION_JOBS, COMMAND_CAMPAIGN, "processes (1)" },
 	{ "slice", "N", OPTION_SLICE, COMMAND_SWEEP, "dpor: runs of a job at a time (5000)" },
 	{ "resume", "FILE", OPTION_RESUME, COMMAND_SWEEP, "go on from a checkpoint" },
 	{ "image", "FILE", OPTION_IMAGE, COMMAND_RECORD, "watch this image; repeatable" },
@@ -137,6 +161,9 @@ static const struct option_spec option_specs[] = {
 	  "bug.tar.zst: all that another needs to see it" },
 	{ "bisect", NULL, OPTION_BISECT, COMMAND_REPLAY,
 	  "for 'git bisect run': 125 when it cannot tell" },
+	{ "out", "DIR", OPTION_OUT, COMMAND_GENERATE, "where workloads go (created)" },
+	{ "out", "DIR", OPTION_OUT, COMMAND_CAMPAIGN,
+	  "journal and traces; goes on if there is one" },
 	{ "junit", "FILE", OPTION_JUNIT, COMMAND_SWEEP | COMMAND_CHECK | COMMAND_REPLAY,
 	  "write a JUnit report" },
 	{ "tap", NULL, OPTION_TAP, COMMAND_SWEEP | COMMAND_CHECK | COMMAND_REPLAY,
@@ -209,6 +236,12 @@ static const char **text_option(struct options *options, enum option_id id)
 	case OPTION_NBD: return &options->server;
 	case OPTION_IMAGE_DIR: return &options->image_folder;
 	case OPTION_GUEST: return &options->guest;
+	case OPTION_REQUESTS: return &options->requests;
+	case OPTION_KINDS: return &options->kinds;
+	case OPTION_STATES: return &options->states;
+	case OPTION_CACHES: return &options->caches;
+	case OPTION_LAZY: return &options->lazy;
+	case OPTION_SHARD: return &options->shard;
 	default: return NULL;
 	}
 }
@@ -234,6 +267,7 @@ static bool *flag_option(struct options *options, enum option_id id)
 	case OPTION_HTML: return &options->html;
 	case OPTION_SVG: return &options->svg;
 	case OPTION_PERFETTO: return &options->perfetto;
+	case OPTION_COUNT_ONLY: return &options->count;
 	default: return NULL;
 	}
 }
@@ -256,6 +290,8 @@ static enum status take(struct options *options, enum option_id id, const char *
 	case OPTION_SECTOR: return take_sector(options, text, why);
 	case OPTION_RUNS: return take_number("runs", text, UINT64_MAX, &options->runs, why);
 	case OPTION_SLICE: return take_number("slice", text, UINT32_MAX, &options->slice, why);
+	case OPTION_LIMIT: return take_number("limit", text, UINT64_MAX, &options->limit, why);
+	case OPTION_EACH: return take_number("each", text, UINT32_MAX, &options->each, why);
 	case OPTION_SEED:
 		options->has_seed = true;
 		return take_number("seed", text, UINT64_MAX, &options->seed, why);

@@ -31,6 +31,8 @@ enum command_bit {
 	COMMAND_SHRINK = 1024,
 	COMMAND_MANUAL = 1 << 14,
 	COMMAND_COMPLETION = 1 << 15,
+	COMMAND_GENERATE = 1 << 12,
+	COMMAND_CAMPAIGN = 1 << 13,
 };
 
 /** What the command line said. Strings are borrowed from argv; NULL: not said. */
@@ -91,8 +93,13 @@ struct options {
 	bool split_completion; /* of a program: effects and returns are two steps */
 	bool has_recovery;
 	uint32_t recovery;
-	const char *resume; /* a checkpoint */
-	uint64_t slice;     /* 0: not said */
+	const char *resume;                                    /* a checkpoint */
+	uint64_t slice;                                        /* 0: not said */
+	const char *requests, *kinds, *states, *caches, *lazy; /* of generated workloads */
+	const char *shard;                                     /* "I/N" */
+	uint64_t limit;                                        /* workloads; 0: not said */
+	uint64_t each;                                         /* runs of a workload; 0: not said */
+	bool count;
 };
 
 /** Parse the words behind the command (`argv[0]` is the command) of `command`. STATUS_USAGE with

@@ -169,13 +169,36 @@ static const char *first_said(const char *a, const char *b, const char *otherwis
 	return a ? a : b ? b : otherwise;
 }
 
+#define CACHE_WORD "{cache}"
+
+/* The command line with {cache} as the workload says; gives. */
+static enum status with_cache(char **command, const char *given, const char *mode, struct why *why)
+{
+	const char *at = strstr(given, CACHE_WORD);
+	bool is_usual = !mode || strcmp(mode, "writeback") == 0;
+	if (!at && !is_usual)
+		return why_set(
+			why, STATUS_USAGE,
+			"the workload says '#@ cache %s', and nothing in '%.200s' says where "
+			"that goes: " CACHE_WORD " is missing",
+			mode, given);
+	if (!at)
+		trace_set_text(command, given);
+	else if (asprintf(command, "%.*s%s%s", (int)(at - given), given,
+			  is_usual ? "writeback" : mode, at + strlen(CACHE_WORD)) < 0)
+		abort();
+	return STATUS_OK;
+}
+
+/* Where the command line of a foreign program comes from. */
+enum origin { ORIGIN_OPTIONS, ORIGIN_TRACE };
+
 /* A foreign program has no policy, and no known bugs that we could switch. The faults that a
  * workload asks for are the engine's. */
 static enum status take_program(struct settings *settings, const char *program, const char *server,
-				const struct options *options, struct why *why)
+				enum origin origin, const struct options *options, struct why *why)
 {
 	const char *option = server ? "--nbd" : "--program";
-	bool is_recorded = server ? server != options->server : program != options->subject;
 	if (options->image_folder)
 		trace_set_text(&settings->image_folder, options->image_folder);
 	if (!program && !server)
@@ -188,13 +211,15 @@ static enum status take_program(struct settings *settings, const char *program, 
 	settings->split_completion |= options->split_completion;
 	settings->world.points = SCHED_POINTS_IO;
 	settings->world.stamps = false;
+	/* What a program leaves dirty is not the engine's to repair. */
+	settings->recovery = 0;
 	if (options->policy || options->points || options->symmetry || options->bug_count ||
 	    options->resume || options->twice)
 		return why_set(why, STATUS_USAGE,
 			       "%s goes without --policy, --points, --bug, --symmetry, --resume "
 			       "and --twice",
 			       option);
-	if (!options->has_faults && !is_recorded)
+	if (!options->has_faults && origin == ORIGIN_OPTIONS)
 		settings->world.faults_max = 0;
 	if (!options->strategy)
 		settings->strategy = "dfs";
@@ -242,9 +267,16 @@ enum status settings_resolve(struct settings *settings, const struct workload *w
 	     !is_foreign && !options->bug_count && i < workload->bug_count && status == STATUS_OK;
 	     i++)
 		status = add_bug(settings, workload->bugs[i], why);
-	return status == STATUS_OK
-		       ? take_program(settings, options->subject, options->server, options, why)
-		       : status;
+	char *program = NULL, *server = NULL;
+	if (status == STATUS_OK && options->subject)
+		status = with_cache(&program, options->subject, workload->cache, why);
+	if (status == STATUS_OK && options->server)
+		status = with_cache(&server, options->server, workload->cache, why);
+	if (status == STATUS_OK)
+		status = take_program(settings, program, server, ORIGIN_OPTIONS, options, why);
+	free(program);
+	free(server);
+	return status;
 }
 
 static const char *recorded(const struct trace *trace, const char *key, const char *otherwise)
@@ -300,7 +332,7 @@ enum status settings_from_trace(struct settings *settings, const struct trace *t
 		status = add_bugs(settings, recorded(trace, "bug", ""), why);
 	if (status == STATUS_OK)
 		status = take_program(settings, trace_setting(trace, "program"),
-				      trace_setting(trace, "nbd"), options, why);
+				      trace_setting(trace, "nbd"), ORIGIN_TRACE, options, why);
 	if (status == STATUS_OK && options->guest &&
 	    !guest_expectation_parse(options->guest, &settings->guest))
 		status = why_set(why, STATUS_USAGE, "--guest '%s': unchanged or old-or-new",
