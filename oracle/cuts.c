@@ -549,7 +549,7 @@ void judge_cuts(struct judge *judge, const struct event_log *log, const struct j
 	judge->findings.stay = true;
 	judge->findings.count = judge->start.finding_count;
 	judge->initial_judged = true;
-	judge->decided = 0;
+	judge->decided = (struct magnitude){ 0 };
 	states = judge->states;
 	walk->built += initial;
 	built = walk->built - initial;

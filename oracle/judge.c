@@ -80,7 +80,7 @@ void judge_step_back(struct judge *judge, const struct mark *mark)
 {
 	size_t findings = judge->findings.count;
 	uint64_t states = judge->states;
-	double decided = judge->decided;
+	struct magnitude decided = judge->decided;
 
 	judge_go_back(judge, mark);
 	judge->findings.count = findings;

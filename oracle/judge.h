@@ -8,6 +8,7 @@
 #ifndef ORACLE_JUDGE_H
 #define ORACLE_JUDGE_H
 
+#include "oracle/magnitude.h"
 #include "oracle/verdict.h"
 #include "traces/event.h"
 #include "traces/status.h"
@@ -53,8 +54,8 @@ struct judge_counts {
 	uint64_t distinct_checksum;
 	/* CRASH_REORDER: for how many states the decision stands: over the crash states of this
 	 * run (judge_cuts(): judged in this call) the sum of the products over volatile sectors of
-	 * the number of their versions. Infinity: too many to say. */
-	double decided;
+	 * the number of their versions. */
+	struct magnitude decided;
 };
 
 /** Where in a class a verdict shows: the run repeated up to these steps, in this order, shows it.

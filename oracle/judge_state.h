@@ -20,7 +20,7 @@ struct mark {
 	size_t finding_count;
 	uint64_t merged_top;
 	uint64_t states;
-	double decided;
+	struct magnitude decided;
 };
 
 /** Something that looked bad in a torn state, to be looked at again when the write is whole. */
@@ -54,7 +54,7 @@ struct judge {
 	size_t dirty_count;
 	size_t dirty_capacity;
 	uint64_t states;
-	double decided; /* states that `reorder` decisions stand for */
+	struct magnitude decided; /* states that `reorder` decisions stand for */
 	struct window window;
 	struct reorder *reorder; /* owned; NULL until it is needed */
 	bool initial_judged;     /* the state before the first event was counted as judged */

@@ -24,7 +24,6 @@
 
 #include "oracle/heap.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 enum {
@@ -346,7 +345,8 @@ void reorder_judge(struct judge *judge, enum reorder_cause cause)
 	if (judge->reorder == NULL)
 		judge->reorder = heap_new(1, sizeof(*judge->reorder));
 	saved = judge->reorder;
-	judge->decided += exp2(window_log2_states(window));
+	judge->decided =
+		magnitude_add(judge->decided, magnitude_of_log2(window_log2_states(window)));
 	save_work(judge);
 	saved->newest_bytes = judge->live.sectors.file_bytes;
 	saved->roots_changed = cause == REORDER_ROOTS;

@@ -271,6 +271,7 @@ static void judge_last_run(struct search *search)
 		judge_run(search->judge, log_of(search), kept_events(search), &report);
 	result->states += report.counts.states;
 	result->judged += report.counts.judged;
+	result->decided = magnitude_add(result->decided, report.counts.decided);
 	result->distinct = report.counts.distinct;
 	result->distinct_checksum = report.counts.distinct_checksum;
 	for (size_t i = 0; i < report.verdict_count; i++)

@@ -83,6 +83,7 @@ struct explore_result {
 	uint64_t duplicates;     /* completed runs of a class that was complete already */
 	uint64_t states;
 	uint64_t judged;
+	struct magnitude decided; /* reordered states that decisions stood for */
 	uint64_t distinct;
 	uint64_t distinct_checksum;   /* over the distinct states, whatever their order */
 	uint64_t ends;                /* different final images; 0 unless classes are counted */

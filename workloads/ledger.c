@@ -127,6 +127,7 @@ void ledger_enter(struct ledger *ledger, const struct explore_result *result,
 	ledger->interleavings += result->interleavings;
 	ledger->states += result->states;
 	ledger->judged += result->judged;
+	ledger->decided = magnitude_add(ledger->decided, result->decided);
 	ledger->slices++;
 	add_sets(ledger, sets);
 	for (size_t i = 0; i < result->violation_count; i++)
@@ -144,6 +145,7 @@ void ledger_add(struct ledger *ledger, const struct ledger *part)
 	ledger->trials += part->trials;
 	ledger->states += part->states;
 	ledger->judged += part->judged;
+	ledger->decided = magnitude_add(ledger->decided, part->decided);
 	ledger->slices += part->slices;
 	ledger->lost += part->lost;
 	add_sets(ledger, &part->sets);
@@ -235,6 +237,7 @@ void ledger_pack(const struct ledger *ledger, struct pack *pack)
 	for (size_t i = 0; i < COUNTERS; i++)
 		pack_number(pack, *counters[i]);
 	pack_real(pack, ledger->seconds);
+	pack_real(pack, ledger->decided.log2_more);
 	pack_set(pack, &ledger->sets.classes);
 	pack_set(pack, &ledger->sets.ends);
 	pack_set(pack, &ledger->sets.states);
@@ -261,6 +264,7 @@ bool ledger_unpack(struct ledger *ledger, struct unpack *unpack)
 	for (size_t i = 0; i < COUNTERS; i++)
 		*counters[i] = unpack_number(unpack, UINT64_MAX);
 	ledger->seconds = unpack_real(unpack);
+	ledger->decided.log2_more = unpack_real(unpack);
 	unpack_set(unpack, &sets.classes);
 	unpack_set(unpack, &sets.ends);
 	unpack_set(unpack, &sets.states);
@@ -315,6 +319,7 @@ void ledger_result(const struct ledger *ledger, const char *why_incomplete,
 		.duplicates = ledger_duplicates(ledger),
 		.states = ledger->states,
 		.judged = ledger->judged,
+		.decided = ledger->decided,
 		.distinct = ledger->sets.states.count,
 		.distinct_checksum = ledger->sets.states.checksum,
 		.ends = ledger->sets.ends.count,

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """`sweep`: what it says, what it writes, and its exit status."""
 import os
+import re
 import xml.etree.ElementTree as xml
 
 from program import BROKEN, OVERLAP, CommandLine, main
@@ -74,6 +75,23 @@ class Sweep(CommandLine):
         self.assertLess(pruned["interleavings"], naive["interleavings"])
         self.assertEqual(naive["certificate"]["crash_image_checksum"],
                          pruned["certificate"]["crash_image_checksum"])
+
+    def test_it_says_how_many_reordered_states_were_decided(self):
+        self.write("overlap.qio", OVERLAP)
+        self.assertIsNone(self.run_json("sweep", "overlap.qio")["reorder_states_log10"])
+        models = ["--crash", "prefix,torn,reorder", "--no-swap"]
+        found = self.run_json("sweep", "overlap.qio", *models)
+        decided = 10 ** found["reorder_states_log10"]
+        self.assertGreater(decided, found["crash_states"])
+        by_two = self.run_json("sweep", "overlap.qio", *models, "--jobs", "2")
+        self.assertEqual(by_two["reorder_states_log10"], found["reorder_states_log10"])
+        out, _ = self.run_program("sweep", "overlap.qio", *models)
+        said = re.search(r"\n  reordered: decided for (\d+) states\n", out)
+        self.assertAlmostEqual(int(said.group(1)) / decided, 1, places=4)
+        run = self.run_json("run", "overlap.qio", *models[:2])
+        self.assertLess(0, run["reorder_states_log10"])
+        check = self.run_json("check", run["trace"])
+        self.assertEqual(check["reorder_states_log10"], run["reorder_states_log10"])
 
     def test_jobs_do_not_change_the_result(self):
         def timeless(found):

@@ -44,6 +44,8 @@ static void add_report(struct judgement *judgement, const struct judge_report *r
 	judgement->counts.states += report->counts.states;
 	judgement->counts.judged += report->counts.judged;
 	judgement->counts.distinct += report->counts.distinct;
+	judgement->counts.decided =
+		magnitude_add(judgement->counts.decided, report->counts.decided);
 	for (size_t i = 0; i < RULE_COUNT; i++)
 		if (!judgement->skipped[i])
 			judgement->skipped[i] = report->skipped[i];

@@ -37,6 +37,7 @@ static void print_json(const struct again *again, const struct workload *workloa
 	json_number(&json, "events", again->trace.log.count);
 	json_number(&json, "crash_states", again->judgement.counts.states);
 	json_number(&json, "distinct_crash_states", again->judgement.counts.distinct);
+	report_decided_json(&json, again->judgement.counts.decided);
 	json_begin_list(&json, "violations");
 	for (size_t i = 0; i < again->judgement.verdict_count; i++) {
 		struct report_item item = { .schedule = schedule, .trace_path = path };
@@ -70,6 +71,7 @@ static void print_text(const struct again *again, const struct workload *workloa
 	       again->judgement.counts.states,
 	       again->judgement.verdict_count ? "rules are violated" : "nothing wrong", schedule,
 	       path);
+	report_print_decided(again->judgement.counts.decided);
 	report_print_skipped(again->judgement.skipped);
 }
 

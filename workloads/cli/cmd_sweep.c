@@ -20,6 +20,7 @@ struct total {
 	const struct sweep_outcome *outcomes;
 	size_t count;
 	uint64_t interleavings, pruned, states, distinct;
+	struct magnitude decided;
 	size_t violations, failed, incomplete, complaints, differing;
 	uint32_t faults_max;
 	const char *why_incomplete; /* of the first that is */
@@ -35,6 +36,7 @@ static struct total add_up(const struct sweep_outcome *outcomes, size_t count)
 		total.pruned += summary->pruned;
 		total.states += summary->states;
 		total.distinct += summary->distinct;
+		total.decided = magnitude_add(total.decided, summary->decided);
 		total.violations += outcomes[i].violation_count;
 		total.elapsed_seconds += summary->elapsed_seconds;
 		total.complaints += summary->complaint[0] != 0;
@@ -267,6 +269,7 @@ static void json_outcome(struct json *json, const struct sweep_outcome *outcome)
 	json_number(json, "duplicates", summary->duplicates);
 	json_number(json, "crash_states", summary->states);
 	json_number(json, "distinct_crash_states", summary->distinct);
+	report_decided_json(json, summary->decided);
 	json_begin_list(json, "violations");
 	for (size_t i = 0; i < outcome->violation_count; i++) {
 		struct report_item item = report_item_of(&outcome->violations[i]);
@@ -297,6 +300,7 @@ static void json_suite(struct json *json, const struct total *total)
 	json_null(json, "classes");
 	json_number(json, "crash_states", total->states);
 	json_number(json, "distinct_crash_states", total->distinct);
+	report_decided_json(json, total->decided);
 	json_begin_list(json, "violations");
 	for (size_t i = 0; i < total->count; i++) {
 		for (size_t k = 0; k < total->outcomes[i].violation_count; k++) {
@@ -431,6 +435,7 @@ enum exit_code cmd_sweep(const struct options *options)
 			print_table(&total);
 		print_violations(&total, options);
 		if (!options->quiet) {
+			report_print_decided(total.decided);
 			print_skipped(&total);
 			print_certificate(&total);
 			putchar('\n');

@@ -95,6 +95,21 @@ void report_skipped_json(struct json *json, const char *const *skipped)
 	json_end_list(json);
 }
 
+void report_print_decided(struct magnitude decided)
+{
+	char text[MAGNITUDE_TEXT_BYTES];
+	if (decided.log2_more > 0)
+		printf("  reordered: decided for %s states\n", magnitude_text(decided, text));
+}
+
+void report_decided_json(struct json *json, struct magnitude decided)
+{
+	if (decided.log2_more > 0)
+		json_real(json, "reorder_states_log10", magnitude_log10(decided));
+	else
+		json_null(json, "reorder_states_log10");
+}
+
 static void print_json(const struct report_findings *findings, const char *schedule)
 {
 	struct json json = { .file = stdout };
@@ -110,6 +125,7 @@ static void print_json(const struct report_findings *findings, const char *sched
 	json_number(&json, "classes", 1);
 	json_number(&json, "crash_states", findings->judgement->counts.states);
 	json_number(&json, "distinct_crash_states", findings->judgement->counts.distinct);
+	report_decided_json(&json, findings->judgement->counts.decided);
 	json_begin_list(&json, "violations");
 	for (size_t i = 0; i < findings->judgement->verdict_count; i++) {
 		struct report_item item = { .schedule = schedule,
@@ -175,8 +191,10 @@ static void print_text(const struct report_findings *findings, bool quiet)
 		printf("%s: %zu events, %" PRIu64 " crash states (%s): %s\n", findings->trace_path,
 		       findings->trace->log.count, findings->judgement->counts.states, models,
 		       summary_text(summary, sizeof(summary), findings->judgement));
-	if (!quiet)
-		report_print_skipped(findings->judgement->skipped);
+	if (quiet)
+		return;
+	report_print_decided(findings->judgement->counts.decided);
+	report_print_skipped(findings->judgement->skipped);
 }
 
 static enum status write_junit(const struct report_findings *findings, const char *path,

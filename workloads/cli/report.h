@@ -31,6 +31,11 @@ void report_json(struct json *json, const struct report_item *item);
 void report_print_skipped(const char *const *skipped);
 void report_skipped_json(struct json *json, const char *const *skipped);
 
+/** How many reordered states were decided: a line, and the key `reorder_states_log10`. Neither says
+ * anything of none. */
+void report_print_decided(struct magnitude decided);
+void report_decided_json(struct json *json, struct magnitude decided);
+
 /** "after operation 12 and 3 sectors of the next", "without a crash". */
 const char *report_place(char *place, const struct trace_finding *finding);
 

@@ -78,6 +78,7 @@ static void summarise_result(struct sweep_summary *summary, const struct explore
 	summary->unseen = result->complete ? 0 : result->unseen;
 	summary->states = result->states;
 	summary->judged = result->judged;
+	summary->decided = result->decided;
 	summary->distinct = result->distinct;
 	summary->distinct_checksum = result->distinct_checksum;
 	summary->ends = result->ends;

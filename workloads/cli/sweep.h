@@ -46,6 +46,7 @@ struct sweep_summary {
 	uint64_t visited_states, transitions; /* 0 unless the strategy is stateful */
 	uint64_t states;
 	uint64_t judged;
+	struct magnitude decided; /* as in explore_result */
 	uint64_t distinct, distinct_checksum;
 	uint64_t ends, end_checksum;
 	uint32_t recovery; /* crashes that repairs must survive; 0: not swept */
