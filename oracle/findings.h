@@ -6,6 +6,9 @@
 #include "oracle/journal.h"
 #include "oracle/verdict.h"
 
+/** In the place of a finding of old-or-new: it is one of the strict form only. */
+#define PLACE_STRICT_ONLY UINT64_C(2)
+
 struct finding {
 	struct verdict verdict;
 	uint64_t place;  /* what makes two verdicts of one rule different */

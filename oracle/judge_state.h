@@ -202,7 +202,16 @@ uint64_t leak_cost_of(const struct judge *judge, const struct request *request);
 
 /* Values, shared by rule_content.c and rule_read.c. */
 
-enum value_verdict { VALUE_FINE, VALUE_OVERRIDDEN, VALUE_STRANGE };
+/** The worst last. */
+enum value_verdict {
+	VALUE_FINE,
+	VALUE_MIXED, /* the lax form of old-or-new allows it, the strict one does not */
+	VALUE_OVERRIDDEN,
+	VALUE_STRANGE
+};
+
+/** What a value that is VALUE_MIXED is called. */
+#define VALUE_MIXTURE "a mixture of several values"
 
 /** Is `bytes` (the whole sector at guest_offset / 512; the part [from, to) of it counts) a value
  * that `view` allows? */

@@ -124,7 +124,8 @@ static size_t kept_events(const struct search *search)
 
 static bool same_place(const struct verdict *a, const struct verdict *b)
 {
-	if (a->rule != b->rule || a->severity != b->severity || a->guest_offset != b->guest_offset)
+	if (a->rule != b->rule || a->severity != b->severity || a->strict_only != b->strict_only ||
+	    a->guest_offset != b->guest_offset)
 		return false;
 	/* Where the guest's place is known, the host's is an accident of the order of allocations.
 	 */
@@ -482,6 +483,20 @@ enum status explore(struct world *world, struct strategy *strategy,
 		.end_hash = subject_end_hash,
 	};
 	return explore_subject(&subject, strategy, options, result, why);
+}
+
+size_t violations_relax(struct violation *violations, size_t *count)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < *count; i++) {
+		if (violations[i].verdict.strict_only)
+			free(violations[i].schedule);
+		else
+			violations[kept++] = violations[i];
+	}
+	size_t dropped = *count - kept;
+	*count = kept;
+	return dropped;
 }
 
 void explore_sets_release(struct explore_sets *sets)

@@ -66,7 +66,8 @@ struct explore_options {
 	void *progress_context;
 };
 
-/** A violation, once per rule and place, with the first schedule that shows it. */
+/** A violation, once per rule, form of the rule, and place, with the first schedule that shows it.
+ */
 struct violation {
 	struct verdict verdict;
 	char *schedule;    /* owned; printable */
@@ -100,6 +101,9 @@ struct explore_result {
 	const char *skipped[RULE_COUNT];
 	double elapsed_seconds;
 };
+
+/** Drop, of `*count` violations, those that the lax form of old-or-new allows. Returns how many. */
+size_t violations_relax(struct violation *violations, size_t *count);
 
 /** What a search runs: a world, or something else that is executed by choices. */
 struct subject {

@@ -64,7 +64,8 @@ struct open_job ledger_take(struct ledger *ledger, size_t index)
 
 static bool same_violation(const struct verdict *a, const struct verdict *b)
 {
-	if (a->rule != b->rule || a->severity != b->severity || a->guest_offset != b->guest_offset)
+	if (a->rule != b->rule || a->severity != b->severity || a->strict_only != b->strict_only ||
+	    a->guest_offset != b->guest_offset)
 		return false;
 	/* As in explore.c: the host's place counts where the guest's is not known. */
 	return a->guest_offset != NOWHERE || a->host_offset == b->host_offset;
@@ -204,6 +205,7 @@ static void pack_violation(struct pack *pack, const struct violation *violation)
 	pack_number(pack, verdict->sector);
 	pack_number(pack, verdict->event);
 	pack_number(pack, verdict->request);
+	pack_number(pack, verdict->strict_only);
 	pack_number(pack, verdict->guest_offset);
 	pack_number(pack, verdict->host_offset);
 	pack_text(pack, verdict->message);
@@ -221,6 +223,7 @@ static void unpack_violation(struct unpack *unpack, struct ledger *ledger)
 	verdict->sector = (uint32_t)unpack_number(unpack, UINT32_MAX);
 	verdict->event = (size_t)unpack_number(unpack, SIZE_MAX);
 	verdict->request = (uint32_t)unpack_number(unpack, UINT32_MAX);
+	verdict->strict_only = unpack_number(unpack, 1) != 0;
 	verdict->guest_offset = unpack_number(unpack, UINT64_MAX);
 	verdict->host_offset = unpack_number(unpack, UINT64_MAX);
 	unpack_short_text(unpack, verdict->message, sizeof(verdict->message));
@@ -305,7 +308,8 @@ static int compare_violations(const void *a, const void *b)
 	int order = compare_numbers(y->severity, x->severity);
 	order = order ? order : compare_numbers(x->rule, y->rule);
 	order = order ? order : compare_numbers(x->guest_offset, y->guest_offset);
-	return order ? order : compare_numbers(x->host_offset, y->host_offset);
+	order = order ? order : compare_numbers(x->host_offset, y->host_offset);
+	return order ? order : compare_numbers(x->strict_only, y->strict_only);
 }
 
 void ledger_result(const struct ledger *ledger, const char *why_incomplete,

@@ -37,7 +37,7 @@ class Sweep(CommandLine):
         first = found["violations"][0]
         self.assertIn("cow-complete", [item["rule"] for item in found["violations"]])
         self.assertEqual(set(first), {"rule", "severity", "message", "schedule", "crash",
-                                      "guest_offset", "host_offset", "trace"})
+                                      "guest_offset", "host_offset", "strict_only", "trace"})
         self.assertEqual(set(first["crash"]), {"model", "operation", "sector"})
         self.assertEqual(first["trace"], f"c/broken-{first['rule']}-1.trace.zst")
         self.assertEqual(sorted(os.listdir(self.path("a/b"))), sorted(os.listdir(self.path("c"))))

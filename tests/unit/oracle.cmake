@@ -15,6 +15,7 @@ unit_test(oracle_random LINKS oracle_world oracle traces)
 unit_test(oracle_flushes LINKS oracle_world oracle traces)
 unit_test(oracle_reorder LINKS oracle_world oracle traces)
 unit_test(oracle_images LINKS oracle traces)
+unit_test(oracle_lax LINKS oracle_world oracle traces)
 unit_test(oracle_magnitude LINKS oracle LIBS m)
 unit_test(oracle_judge LINKS oracle_world oracle traces LIBS PkgConfig::zlib)
 

@@ -37,9 +37,22 @@ bool again_same_finding(const struct trace_finding *a, const struct trace_findin
 	return a->guest_offset != NOWHERE || a->host_offset == b->host_offset;
 }
 
+/* Take the verdict, unless only the strict form of old-or-new makes it and the lax one is wanted.
+ * There is room. */
+static struct verdict *add_verdict(struct judgement *judgement, const struct settings *settings,
+				   const struct verdict *verdict)
+{
+	if (settings->lax && verdict->strict_only) {
+		judgement->left_out++;
+		return NULL;
+	}
+	judgement->verdicts[judgement->verdict_count] = *verdict;
+	return &judgement->verdicts[judgement->verdict_count++];
+}
+
 /* Add what a judge says of one image; its path goes before the message when there are several. */
-static void add_report(struct judgement *judgement, const struct judge_report *report,
-		       const char *path)
+static void add_report(struct judgement *judgement, const struct settings *settings,
+		       const struct judge_report *report, const char *path)
 {
 	judgement->counts.states += report->counts.states;
 	judgement->counts.judged += report->counts.judged;
@@ -55,9 +68,8 @@ static void add_report(struct judgement *judgement, const struct judge_report *r
 	if (!judgement->verdicts)
 		abort();
 	for (size_t i = 0; i < report->verdict_count; i++) {
-		struct verdict *verdict = &judgement->verdicts[judgement->verdict_count++];
-		*verdict = report->verdicts[i];
-		if (path)
+		struct verdict *verdict = add_verdict(judgement, settings, &report->verdicts[i]);
+		if (verdict && path)
 			snprintf(verdict->message, sizeof(verdict->message), "'%.60s': %.560s",
 				 path, report->verdicts[i].message);
 	}
@@ -78,7 +90,7 @@ static enum status judge_first(const struct trace *trace, const struct settings 
 	if (status != STATUS_OK)
 		return status;
 	judge_run(judge, &trace->log, 0, &report);
-	add_report(judgement, &report, is_one_of_several ? trace->files[0].path : NULL);
+	add_report(judgement, settings, &report, is_one_of_several ? trace->files[0].path : NULL);
 	judge_free(judge);
 	return STATUS_OK;
 }
@@ -169,7 +181,7 @@ static enum status recover(struct again *again, const struct workload *workload,
 	if (!judgement->verdicts)
 		abort();
 	for (size_t i = 0; i < recovery.violation_count; i++)
-		judgement->verdicts[judgement->verdict_count++] = recovery.violations[i].verdict;
+		add_verdict(judgement, settings, &recovery.violations[i].verdict);
 	if (recovery.complaint && !again->complaint)
 		trace_set_text(&again->complaint, recovery.complaint);
 	recovery_result_release(&recovery);

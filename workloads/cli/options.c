@@ -20,6 +20,7 @@ enum option_id {
 	OPTION_BUG,
 	OPTION_CRASH,
 	OPTION_SECTOR,
+	OPTION_LAX,
 	OPTION_FAULTS,
 	OPTION_FAULT_POINTS,
 	OPTION_FAULT_KINDS,
@@ -75,7 +76,10 @@ static const struct option_spec option_specs[] = {
 	{ "fault-points", "PATTERN", OPTION_FAULT_POINTS, ENGINE, "which calls may fail ('*')" },
 	{ "fault-kinds", "KINDS", OPTION_FAULT_KINDS, ENGINE, "see 'list faults' (all)" },
 	{ "bug", "NAME", OPTION_BUG, ENGINE, "switch a known bug on; 2012: the group; none" },
-	{ "crash", "MODELS", OPTION_CRASH, JUDGES, "prefix,torn (both)" },
+	{ "crash", "MODELS", OPTION_CRASH, JUDGES & ~(unsigned)COMMAND_BENCH,
+	  "prefix,torn (both); --lax: unflushed may mix" },
+	{ "crash", "MODELS", OPTION_CRASH, COMMAND_BENCH, "prefix,torn (both)" },
+	{ "lax", NULL, OPTION_LAX, JUDGES & ~(unsigned)COMMAND_BENCH, NULL },
 	{ "sector", "BYTES", OPTION_SECTOR, JUDGES | COMMAND_CONVERT,
 	  "written atomically: 512 or 4096 (512)" },
 	{ "strategy", "NAME", OPTION_STRATEGY, SEARCHES, "see 'list strategies' (dpor)" },
@@ -190,6 +194,7 @@ static bool *flag_option(struct options *options, enum option_id id)
 	case OPTION_TWICE: return &options->twice;
 	case OPTION_NO_SWAP: return &options->no_swap;
 	case OPTION_SYMMETRY: return &options->symmetry;
+	case OPTION_LAX: return &options->lax;
 	case OPTION_EVENTS: return &options->events;
 	case OPTION_STACKS: return &options->stacks;
 	default: return NULL;

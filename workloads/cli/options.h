@@ -75,6 +75,7 @@ struct options {
 	uint32_t depth; /* 0: not said */
 	bool no_swap;
 	bool symmetry;
+	bool lax;
 	bool has_recovery;
 	uint32_t recovery;
 	const char *resume; /* a checkpoint */

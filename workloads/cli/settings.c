@@ -201,7 +201,7 @@ static enum status take_program(struct settings *settings, const char *command,
 enum status settings_resolve(struct settings *settings, const struct workload *workload,
 			     const struct options *options, struct why *why)
 {
-	*settings = (struct settings){ .sector_bytes = options->sector_bytes };
+	*settings = (struct settings){ .sector_bytes = options->sector_bytes, .lax = options->lax };
 	/* Without lazy refcounts no image is ever dirty. */
 	if (workload->image.lazy_refcounts)
 		settings->recovery = options->has_recovery ? options->recovery : RECOVERY_DEPTH_MAX;
@@ -260,6 +260,7 @@ enum status settings_from_trace(struct settings *settings, const struct trace *t
 				const struct options *options, struct why *why)
 {
 	*settings = (struct settings){ .strategy = "replay" };
+	settings->lax = options->lax || strcmp(recorded(trace, "lax", "no"), "yes") == 0;
 	settings->world.stamps = strcmp(recorded(trace, "stamps", "yes"), "yes") == 0;
 	settings->world.files = trace->files;
 	settings->world.file_count = trace->file_count;
@@ -295,6 +296,8 @@ void settings_to_trace(const struct settings *settings, struct trace *trace)
 	trace_add_setting(trace, "crash", text);
 	snprintf(text, sizeof(text), "%u", settings->sector_bytes ? settings->sector_bytes : 512);
 	trace_add_setting(trace, "sector", text);
+	if (settings->lax)
+		trace_add_setting(trace, "lax", "yes");
 	snprintf(text, sizeof(text), "%u", settings->recovery);
 	if (settings->recovery)
 		trace_add_setting(trace, "recovery", text);
@@ -318,12 +321,12 @@ char *settings_text(const struct settings *settings)
 	int bytes = asprintf(
 		&text,
 		"policy=%s\npoints=%s\nfaults=%u\nfault_points=%s\nfault_kinds=%s\nbug=%s\n"
-		"crash=%s\nsector=%u\nsymmetry=%s\nrecovery=%u\nprogram=%s\n",
+		"crash=%s\nsector=%u\nlax=%s\nsymmetry=%s\nrecovery=%u\nprogram=%s\n",
 		qcow2_policy_name(settings->world.policy), settings_points_name(settings),
 		settings->world.faults_max, settings->fault_points ? settings->fault_points : "",
 		kinds, bugs, models, settings->sector_bytes ? settings->sector_bytes : 512,
-		settings->world.symmetry ? "yes" : "no", settings->recovery,
-		settings->program ? settings->program : "");
+		settings->lax ? "yes" : "no", settings->world.symmetry ? "yes" : "no",
+		settings->recovery, settings->program ? settings->program : "");
 	free(bugs);
 	if (bytes < 0)
 		abort();
