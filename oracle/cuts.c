@@ -42,6 +42,7 @@
 #include "oracle/heap.h"
 #include "oracle/judge_state.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 /** A node that the books have, and the walk from there. */
@@ -539,6 +540,7 @@ void judge_cuts(struct judge *judge, const struct event_log *log, const struct j
 	uint64_t states;
 	uint64_t built;
 
+	assert(!judge->options.once);
 	*report = (struct judge_report){ 0 };
 	walk->call++;
 	walk->finished = false;

@@ -5,6 +5,7 @@
  * place in one transition, and then everything is looked at, not only what that touched. */
 #include "oracle/judge_state.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 /** The bytes of the image, which does not move while the judge looks at it. */
@@ -61,6 +62,7 @@ void judge_image(struct judge *judge, const struct event_log *log, size_t event_
 {
 	uint64_t operations = 0;
 
+	assert(!judge->options.once || judge->processed == 0);
 	judge_go_back(judge, &judge->start);
 	judge->findings.stay = judge->by_cuts = false;
 	judge->processed = 0;

@@ -6,13 +6,17 @@
  * Before each event the place in the journal is marked. The next run usually shares a beginning
  * with this one: the judge goes back to the mark of the first event that differs, which costs what
  * those events changed, and walks on from there. States of the shared beginning are counted again,
- * and not judged again. */
+ * and not judged again.
+ *
+ * Marks and journal grow with the run, by more than a hundred bytes an event. A judge of one run
+ * only (`once`) keeps neither: the journal then serves what goes back inside an event. */
 #include "oracle/judge.h"
 
 #include "oracle/heap.h"
 #include "oracle/judge_state.h"
 #include "oracle/reorder.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 enum { VERDICTS_DEFAULT = 16 };
@@ -117,11 +121,30 @@ void judge_explain_skipped(const struct judge *judge, struct judge_report *repor
 		report->skipped[RULE_PROGRESS] = "the recording has no end";
 }
 
+/** Bring the rest of the log to the books. */
+static void apply_events(struct judge *judge)
+{
+	size_t count = judge->log->count;
+
+	if (!judge->options.once)
+		judge->marks = heap_grow(judge->marks, &judge->mark_capacity, count + 1,
+					 sizeof(*judge->marks));
+	for (size_t i = judge->processed; i < count; i++) {
+		if (judge->options.once)
+			judge->journal.count = 0;
+		else
+			judge->marks[i] = judge_mark(judge);
+		judge_apply(judge, i);
+		judge->processed = i + 1;
+	}
+}
+
 void judge_run(struct judge *judge, const struct event_log *log, size_t kept_events,
 	       struct judge_report *report)
 {
 	uint64_t kept_states;
 
+	assert(!judge->options.once || judge->log == NULL);
 	if (judge->by_cuts) {
 		judge_go_back(judge, &judge->start);
 		judge->findings.stay = false;
@@ -140,13 +163,7 @@ void judge_run(struct judge *judge, const struct event_log *log, size_t kept_eve
 	judge->processed = kept_events;
 	kept_states = judge->initial_judged ? judge->states : 0;
 	judge->initial_judged = true;
-	judge->marks = heap_grow(judge->marks, &judge->mark_capacity, log->count + 1,
-				 sizeof(*judge->marks));
-	for (size_t i = kept_events; i < log->count; i++) {
-		judge->marks[i] = judge_mark(judge);
-		judge_apply(judge, i);
-		judge->processed = i + 1;
-	}
+	apply_events(judge);
 	*report = (struct judge_report){ .verdict_count = findings_visible(&judge->findings),
 					 .operations = judge->operations,
 					 .leaked = judge->live.leaked,

@@ -24,6 +24,8 @@ struct judge_options {
 	/* List the crash states whose image says dirty refcounts: those that a repair must be able
 	 * to begin with. Needs `count_distinct`. */
 	bool list_dirty;
+	/* judge_run() is called once: nothing is remembered for stepping back. */
+	bool once;
 };
 
 /** A crash state with the dirty bit. A run that has made so many operations when so many requests
@@ -97,7 +99,8 @@ MUST_USE enum status judge_new(struct judge **judge, const struct trace_file *fi
 void judge_free(struct judge *judge);
 
 /** Judge one run. A memory shortage ends the program. The first `kept_events` events are equal to
- * those of the previous call (0 when in doubt). `log` is borrowed until the next call. */
+ * those of the previous call (0 when in doubt; there is none with `once`). `log` is borrowed until
+ * the next call. */
 void judge_run(struct judge *judge, const struct event_log *log, size_t kept_events,
 	       struct judge_report *report);
 

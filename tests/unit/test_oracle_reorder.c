@@ -450,6 +450,7 @@ START_TEST(deciding_equals_listing)
 
 		random_world(&world, tidy);
 		list_run(&listed, &world, &states);
+		world.judge_options.once = run % 2 == 0;
 		world_judge(&world);
 		for (size_t i = 0; i < world.report.verdict_count; i++) {
 			const struct verdict *verdict = &world.report.verdicts[i];

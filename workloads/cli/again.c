@@ -85,6 +85,7 @@ static enum status judge_first(const struct trace *trace, const struct settings 
 		.models = settings->models,
 		.sector_bytes = settings->sector_bytes,
 		.count_distinct = true,
+		.once = true,
 	};
 	enum status status = judge_new(&judge, trace->files, trace->file_count, &options, why);
 	if (status != STATUS_OK)
@@ -158,7 +159,8 @@ static enum status recover(struct again *again, const struct workload *workload,
 	const struct judge_options judging = { .models = settings->models,
 					       .sector_bytes = settings->sector_bytes,
 					       .count_distinct = true,
-					       .list_dirty = true };
+					       .list_dirty = true,
+					       .once = true };
 	const struct recovery_options options = { .world = &settings->world,
 						  .models = settings->models,
 						  .sector_bytes = settings->sector_bytes,
