@@ -68,10 +68,12 @@ static void explain_undecided(const struct judge *judge, struct judge_report *re
 					   RULE_COPIED_EXACT,  RULE_NO_ALIAS,
 					   RULE_OPENS,         RULE_LEAK_BOUNDED };
 
-	if (judge->window.is_on && report->skipped[RULE_LEAK_BOUNDED] == NULL)
+	if (judge->reorder == NULL)
+		return;
+	if (judge->reorder->leaks_undecided != 0 && report->skipped[RULE_LEAK_BOUNDED] == NULL)
 		report->skipped[RULE_LEAK_BOUNDED] =
-			"under reorder leaks are counted only in states made for another rule";
-	if (judge->reorder == NULL || judge->reorder->undecided == 0)
+			"not decided for every reordering: too many tables that count together";
+	if (judge->reorder->undecided == 0)
 		return;
 	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
 		if (report->skipped[rules[i]] == NULL)

@@ -157,6 +157,10 @@ void rule_refcounts_keep(struct judge *judge);
 void rule_refcounts(struct judge *judge);
 /** leak-bounded: the number of leaked clusters. */
 void rule_leaks(struct judge *judge);
+/** Do leaked clusters mean anything in the state as it is? */
+bool rule_leaks_count(const struct judge *judge);
+/** How many may be leaked at a crash now, in a file of that size. */
+uint64_t rule_leaks_bound(const struct judge *judge, uint64_t file_bytes);
 /** old-or-new for what snapshots hold. */
 void rule_snapshots(struct judge *judge);
 

@@ -286,6 +286,7 @@ static void judge_below(struct judge *judge, const struct plan *plan, uint64_t f
 	save_work(judge);
 	plan_judge_here(judge, plan);
 	judge_leaves(judge, plan, promise != NULL);
+	reorder_leaks(judge, plan);
 	saved->header = header;
 	journal_rollback(&judge->journal, journal_count);
 }
@@ -363,6 +364,7 @@ void reorder_judge(struct judge *judge, enum reorder_cause cause)
 		memcpy(promise.ranges, saved->guests, promise.count * sizeof(*promise.ranges));
 	}
 	judge_leaves(judge, &newest, cause == REORDER_PROMISE);
+	reorder_leaks(judge, &newest);
 	judge_old_roots(judge, first, cause == REORDER_PROMISE ? &promise : NULL);
 	journal_rollback(&judge->journal, journal_count);
 	free(promise.ranges);

@@ -157,13 +157,19 @@ void rule_refcounts(struct judge *judge)
 	free(clusters);
 }
 
-static uint64_t leak_bound(const struct judge *judge)
+bool rule_leaks_count(const struct judge *judge)
+{
+	return judge->live.header.readable && !is_dirty(judge) &&
+	       judge->live.header.has_bitmaps == 0;
+}
+
+uint64_t rule_leaks_bound(const struct judge *judge, uint64_t file_bytes)
 {
 	const struct image_header *header = &judge->live.header;
 	uint64_t tables = clusters_for(judge, 8 * header->l1_entries) +
 			  clusters_for(judge, 8 * header->reftable_entries);
 
-	uint64_t file = clusters_for(judge, judge->live.sectors.file_bytes) + 16;
+	uint64_t file = clusters_for(judge, file_bytes) + 16;
 
 	return judge->initial_leaks + judge->history.leak_cost + judge->history.leak_files * file +
 	       2 * tables + 8;
@@ -181,11 +187,10 @@ void rule_leaks(struct judge *judge)
 	struct cluster **clusters;
 	size_t cluster_count;
 
-	if (judge->live.leaked <= bound || !judge->live.header.readable || is_dirty(judge) ||
-	    judge->live.header.has_bitmaps != 0 || (is_foreign && !at_end))
+	if (judge->live.leaked <= bound || !rule_leaks_count(judge) || (is_foreign && !at_end))
 		return;
 	if (!at_end || judge->history.io_failed != 0 || (judge->history.closed == 0 && !is_foreign))
-		bound = leak_bound(judge);
+		bound = rule_leaks_bound(judge, judge->live.sectors.file_bytes);
 	if (judge->live.leaked <= bound)
 		return;
 	judge_recheck(judge, (struct recheck){ .kind = RECHECK_HEADER });
