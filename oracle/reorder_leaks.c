@@ -37,7 +37,7 @@
 
 enum {
 	/** Combinations that are made for one choice of roots. */
-	COMBINATIONS_MAX = 1 << 16,
+	COMBINATIONS_MAX = 1 << 14,
 	CLIMBS = 2,
 	SOLE = 1,
 };
