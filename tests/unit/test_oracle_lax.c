@@ -158,13 +158,15 @@ struct tally {
 	size_t fine, overridden, strict_only, strange;
 };
 
+/** The image that is judged, in whatever contents. */
+static struct content *image;
+
 static void judge_all_contents(const struct past *past, struct judge *judge, struct tally *tally)
 {
 	for (unsigned number = 0; number < VALUES * VALUES * VALUES; number++) {
 		const enum value held[BLOCKS] = { number % VALUES, number / VALUES % VALUES,
 						  number / VALUES / VALUES };
 		const struct expected expected = expect_sector(past, held);
-		struct content *image = content_clone(world.files[0].initial);
 		struct judge_report report;
 		uint8_t sector[512];
 
@@ -174,7 +176,6 @@ static void judge_all_contents(const struct past *past, struct judge *judge, str
 				 STATUS_OK);
 		judge_image(judge, &world.log, world.log.count, image, &report);
 		expect_verdicts(&report, expected);
-		content_free(image);
 		tally->fine += expected.fine;
 		tally->overridden += !expected.fine && expected.known;
 		tally->strict_only += !expected.known && expected.lax;
@@ -221,8 +222,9 @@ static void walk(const struct past *past, struct judge *judge, struct tally *tal
 			else
 				next.all[who].completed = ++next.now;
 			next.all[who].failed = result < 0;
-			/* A beginning does not fail; a flush that does is no flush. */
-			if (result < 0 && (begins || who == 0))
+			/* A beginning does not fail, a flush that does is no flush, and one of two
+			 * writes is enough. */
+			if (result < 0 && (begins || who != FIRST))
 				break;
 			append(begins ? EVENT_REQUEST_INVOKED : EVENT_REQUEST_COMPLETED, who, story,
 			       result);
@@ -255,7 +257,9 @@ START_TEST(every_short_history_is_judged_by_the_definition)
 	ck_assert_int_eq(judge_new(&judge, world.files, world.file_count,
 				   &(struct judge_options){ 0 }, &why),
 			 STATUS_OK);
+	image = content_clone(world.files[0].initial);
 	walk(&past, judge, &tally);
+	content_free(image);
 	ck_assert_uint_gt(tally.fine, 1000);
 	ck_assert_uint_gt(tally.overridden, 50);
 	ck_assert_uint_gt(tally.strict_only, 50);
