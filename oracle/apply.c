@@ -387,8 +387,12 @@ static void judge_reordered(struct judge *judge, enum reorder_cause cause)
 {
 	if (!judge->window.is_on)
 		return;
-	if (cause == REORDER_OPERATION && reorder_note_roots(judge))
-		cause = REORDER_ROOTS;
+	if (cause == REORDER_OPERATION) {
+		if (reorder_note_roots(judge))
+			cause = REORDER_ROOTS;
+		window_end_op(&judge->window, judge->live.work.cluster_count,
+			      cause == REORDER_ROOTS);
+	}
 	if (judge->quiet)
 		return;
 	reorder_judge(judge, cause);

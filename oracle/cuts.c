@@ -42,6 +42,7 @@
 #include "oracle/heap.h"
 #include "oracle/judge_state.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 /** A node that the books have, and the walk from there. */
@@ -671,6 +672,7 @@ void judge_cuts(struct judge *judge, const struct event_log *log, const struct j
 	uint64_t states;
 	uint64_t built;
 
+	assert(!judge->options.once);
 	*report = (struct judge_report){ 0 };
 	walk->call++;
 	walk->finished = false;
@@ -681,7 +683,7 @@ void judge_cuts(struct judge *judge, const struct event_log *log, const struct j
 	judge->findings.stay = true;
 	findings_forget(&judge->findings, judge->start.finding_count);
 	judge->initial_judged = true;
-	judge->decided = 0;
+	judge->decided = (struct magnitude){ 0 };
 	states = judge->states;
 	walk->built += initial;
 	built = walk->built - initial;

@@ -10,8 +10,8 @@
 void findings_init(struct findings *findings, struct journal *journal, size_t max)
 {
 	*findings = (struct findings){ .journal = journal, .max = max, .trial = SIZE_MAX };
-	/* Each may be said three times: reorder, torn, then prefix. */
-	findings->capacity = 3 * max * RULE_COUNT;
+	/* Each may be said three times: reorder, torn, then prefix; old-or-new in two forms. */
+	findings->capacity = 3 * max * (RULE_COUNT + 1);
 	findings->list = heap_reserve(findings->capacity, sizeof(*findings->list));
 }
 
@@ -69,25 +69,31 @@ static bool is_better(const struct findings *findings, const struct finding *kno
 	return cut_rank_before(findings_rank(findings), &known->rank);
 }
 
-/* A rule that is broken in many places must not silence another one. */
-static bool has_room(const struct findings *findings, enum rule rule)
+/* A rule that is broken in many places must not silence another one, nor its strict form the lax
+ * one. */
+static bool has_room(const struct findings *findings, enum rule rule, bool strict_only)
 {
 	size_t count = 0;
 
-	for (size_t i = 0; i < findings->count; i++)
-		count += findings->list[i].hidden == 0 && findings->list[i].verdict.rule == rule;
+	for (size_t i = 0; i < findings->count; i++) {
+		const struct verdict *verdict = &findings->list[i].verdict;
+
+		count += findings->list[i].hidden == 0 && verdict->rule == rule &&
+			 verdict->strict_only == strict_only;
+	}
 	return count < findings->max;
 }
 
 bool findings_wants(const struct findings *findings, enum rule rule, uint64_t place)
 {
 	const struct finding *known = find(findings, rule, place);
+	bool strict_only = rule == RULE_OLD_OR_NEW && (place & PLACE_STRICT_ONLY) != 0;
 
 	if (findings->muted != 0)
 		return false;
 	if (known != NULL)
 		return is_better(findings, known);
-	return has_room(findings, rule);
+	return has_room(findings, rule, strict_only);
 }
 
 void findings_add(struct findings *findings, uint64_t place, const struct verdict *verdict,

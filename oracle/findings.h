@@ -17,6 +17,9 @@ struct cut_rank {
 /** Does `a` come before `b`? */
 bool cut_rank_before(const struct cut_rank *a, const struct cut_rank *b);
 
+/** In the place of a finding of old-or-new: it is one of the strict form only. */
+#define PLACE_STRICT_ONLY UINT64_C(2)
+
 struct finding {
 	struct verdict verdict;
 	uint64_t place;  /* what makes two verdicts of one rule different */

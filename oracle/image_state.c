@@ -5,6 +5,7 @@
  * place in one transition, and then everything is looked at, not only what that touched. */
 #include "oracle/judge_state.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 /** The bytes of the image, which does not move while the judge looks at it. */

@@ -6,13 +6,17 @@
  * Before each event the place in the journal is marked. The next run usually shares a beginning
  * with this one: the judge goes back to the mark of the first event that differs, which costs what
  * those events changed, and walks on from there. States of the shared beginning are counted again,
- * and not judged again. */
+ * and not judged again.
+ *
+ * Marks and journal grow with the run, by more than a hundred bytes an event. A judge of one run
+ * only (`once`) keeps neither: the journal then serves what goes back inside an event. */
 #include "oracle/judge.h"
 
 #include "oracle/heap.h"
 #include "oracle/judge_state.h"
 #include "oracle/reorder.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 enum { VERDICTS_DEFAULT = 16 };
@@ -64,10 +68,12 @@ static void explain_undecided(const struct judge *judge, struct judge_report *re
 					   RULE_COPIED_EXACT,  RULE_NO_ALIAS,
 					   RULE_OPENS,         RULE_LEAK_BOUNDED };
 
-	if (judge->window.is_on && report->skipped[RULE_LEAK_BOUNDED] == NULL)
+	if (judge->reorder == NULL)
+		return;
+	if (judge->reorder->leaks_undecided != 0 && report->skipped[RULE_LEAK_BOUNDED] == NULL)
 		report->skipped[RULE_LEAK_BOUNDED] =
-			"under reorder leaks are counted only in states made for another rule";
-	if (judge->reorder == NULL || judge->reorder->undecided == 0)
+			"not decided for every reordering: too many tables that count together";
+	if (judge->reorder->undecided == 0)
 		return;
 	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
 		if (report->skipped[rules[i]] == NULL)
@@ -80,7 +86,7 @@ void judge_step_back(struct judge *judge, const struct mark *mark)
 {
 	size_t findings = judge->findings.count;
 	uint64_t states = judge->states;
-	double decided = judge->decided;
+	struct magnitude decided = judge->decided;
 
 	judge_go_back(judge, mark);
 	judge->findings.count = findings;
@@ -120,6 +126,7 @@ void judge_explain_skipped(const struct judge *judge, struct judge_report *repor
 
 void judge_begin_again(struct judge *judge, const struct event_log *log)
 {
+	assert(!judge->options.once || judge->processed == 0);
 	judge_go_back(judge, &judge->start);
 	judge->findings.stay = judge->by_cuts = judge->is_standing = false;
 	judge->findings.now = (struct moment){ .model = CRASH_NONE };
@@ -135,6 +142,29 @@ void judge_crash(struct judge *judge)
 	journal_set(&judge->journal, &judge->history.flush_failed, 0);
 }
 
+/** Bring the rest of the log to the books. Before event `crash` the machine crashed, and what
+ * precedes it is not judged. 0: it did not. */
+static void apply_events(struct judge *judge, size_t crash)
+{
+	size_t count = judge->log->count;
+
+	if (!judge->options.once)
+		judge->marks = heap_grow(judge->marks, &judge->mark_capacity, count + 1,
+					 sizeof(*judge->marks));
+	for (size_t i = judge->processed; i < count; i++) {
+		if (judge->options.once)
+			judge->journal.count = 0;
+		else
+			judge->marks[i] = judge_mark(judge);
+		judge->quiet = i < crash;
+		if (i == crash && crash > 0)
+			judge_crash(judge);
+		judge_apply(judge, i);
+		judge->processed = i + 1;
+	}
+	judge->quiet = false;
+}
+
 /** Walk through the run; before event `crash` the machine crashed, and what precedes it is not
  * judged. 0: it did not. */
 static void walk(struct judge *judge, const struct event_log *log, size_t kept_events, size_t crash,
@@ -142,6 +172,7 @@ static void walk(struct judge *judge, const struct event_log *log, size_t kept_e
 {
 	uint64_t kept_states;
 
+	assert(!judge->options.once || judge->log == NULL);
 	if (judge->by_cuts || judge->is_standing)
 		judge_begin_again(judge, log);
 	if (kept_events > judge->processed)
@@ -156,17 +187,7 @@ static void walk(struct judge *judge, const struct event_log *log, size_t kept_e
 	judge->processed = kept_events;
 	kept_states = judge->initial_judged ? judge->states : 0;
 	judge->initial_judged = true;
-	judge->marks = heap_grow(judge->marks, &judge->mark_capacity, log->count + 1,
-				 sizeof(*judge->marks));
-	for (size_t i = kept_events; i < log->count; i++) {
-		judge->marks[i] = judge_mark(judge);
-		judge->quiet = i < crash;
-		if (i == crash && crash > 0)
-			judge_crash(judge);
-		judge_apply(judge, i);
-		judge->processed = i + 1;
-	}
-	judge->quiet = false;
+	apply_events(judge, crash);
 	*report = (struct judge_report){ .verdict_count = findings_visible(&judge->findings),
 					 .operations = judge->operations,
 					 .leaked = judge_leaked(judge),

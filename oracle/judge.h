@@ -8,6 +8,7 @@
 #ifndef ORACLE_JUDGE_H
 #define ORACLE_JUDGE_H
 
+#include "oracle/magnitude.h"
 #include "oracle/verdict.h"
 #include "traces/event.h"
 #include "traces/status.h"
@@ -23,6 +24,8 @@ struct judge_options {
 	/* List the crash states whose image says dirty refcounts: those that a repair must be able
 	 * to begin with; of `reorder`, those of judge_loss. Needs `count_distinct`. */
 	bool list_dirty;
+	/* judge_run() is called once: nothing is remembered for stepping back. */
+	bool once;
 };
 
 /** What a disk that reorders loses in a crash, of the operations that no flush has made durable. */
@@ -72,8 +75,8 @@ struct judge_counts {
 	uint64_t distinct_checksum;
 	/* CRASH_REORDER: for how many states the decision stands: over the crash states of this
 	 * run (judge_cuts(): judged in this call) the sum of the products over volatile sectors of
-	 * the number of their versions. Infinity: too many to say. */
-	double decided;
+	 * the number of their versions. */
+	struct magnitude decided;
 };
 
 /** Where in a class a verdict shows: the run repeated up to these steps, in any order that agrees
@@ -122,7 +125,8 @@ MUST_USE enum status judge_new(struct judge **judge, const struct trace_file *fi
 void judge_free(struct judge *judge);
 
 /** Judge one run. A memory shortage ends the program. The first `kept_events` events are equal to
- * those of the previous call (0 when in doubt). `log` is borrowed until the next call. */
+ * those of the previous call (0 when in doubt; there is none with `once`). `log` is borrowed until
+ * the next call. */
 void judge_run(struct judge *judge, const struct event_log *log, size_t kept_events,
 	       struct judge_report *report);
 

@@ -21,7 +21,7 @@ struct mark {
 	size_t finding_count;
 	uint64_t merged_top;
 	uint64_t states;
-	double decided;
+	struct magnitude decided;
 };
 
 /** Something that looked bad in a torn state, to be looked at again when the write is whole. */
@@ -58,7 +58,7 @@ struct judge {
 	struct judge_loss *losses; /* owned; as judge_stand() gave them */
 	size_t loss_capacity;
 	uint64_t states;
-	double decided; /* states that `reorder` decisions stand for */
+	struct magnitude decided; /* states that `reorder` decisions stand for */
 	struct window window;
 	struct reorder *reorder; /* owned; NULL until it is needed */
 	bool initial_judged;     /* the state before the first event was counted as judged */
@@ -177,6 +177,10 @@ void rule_refcounts(struct judge *judge);
 void rule_leaks(struct judge *judge);
 /** How many clusters are leaked in the state as it is. */
 uint64_t judge_leaked(struct judge *judge);
+/** Do leaked clusters mean anything in the state as it is? */
+bool rule_leaks_count(const struct judge *judge);
+/** How many may be leaked at a crash now, in a file of that size. */
+uint64_t rule_leaks_bound(const struct judge *judge, uint64_t file_bytes);
 /** old-or-new for what snapshots hold. */
 void rule_snapshots(struct judge *judge);
 
@@ -222,7 +226,16 @@ uint64_t leak_cost_of(const struct judge *judge, const struct request *request);
 
 /* Values, shared by rule_content.c and rule_read.c. */
 
-enum value_verdict { VALUE_FINE, VALUE_OVERRIDDEN, VALUE_STRANGE };
+/** The worst last. */
+enum value_verdict {
+	VALUE_FINE,
+	VALUE_MIXED, /* the lax form of old-or-new allows it, the strict one does not */
+	VALUE_OVERRIDDEN,
+	VALUE_STRANGE
+};
+
+/** What a value that is VALUE_MIXED is called. */
+#define VALUE_MIXTURE "a mixture of several values"
 
 /** Is `bytes` (the whole sector at guest_offset / 512; the part [from, to) of it counts) a value
  * that `view` allows? */

@@ -24,7 +24,6 @@
 
 #include "oracle/heap.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 enum {
@@ -287,6 +286,7 @@ static void judge_below(struct judge *judge, const struct plan *plan, uint64_t f
 	save_work(judge);
 	plan_judge_here(judge, plan);
 	judge_leaves(judge, plan, promise != NULL);
+	reorder_leaks(judge, plan);
 	saved->header = header;
 	journal_rollback(&judge->journal, journal_count);
 }
@@ -357,7 +357,8 @@ void reorder_judge(struct judge *judge, enum reorder_cause cause)
 	if (judge->reorder == NULL)
 		judge->reorder = heap_new(1, sizeof(*judge->reorder));
 	saved = judge->reorder;
-	judge->decided += exp2(window_log2_states(window));
+	judge->decided =
+		magnitude_add(judge->decided, magnitude_of_log2(window_log2_states(window)));
 	save_work(judge);
 	saved->newest_bytes = judge->live.sectors.file_bytes;
 	saved->roots_changed = cause == REORDER_ROOTS;
@@ -374,6 +375,7 @@ void reorder_judge(struct judge *judge, enum reorder_cause cause)
 		memcpy(promise.ranges, saved->guests, promise.count * sizeof(*promise.ranges));
 	}
 	judge_leaves(judge, &newest, cause == REORDER_PROMISE);
+	reorder_leaks(judge, &newest);
 	judge_old_roots(judge, first, cause == REORDER_PROMISE ? &promise : NULL);
 	journal_rollback(&judge->journal, journal_count);
 	free(promise.ranges);

@@ -47,9 +47,10 @@ struct reorder {
 	struct guest_range *guests; /* owned */
 	size_t guest_count, guest_capacity;
 	bool header;
-	bool roots_changed;    /* look at every version of every cell below */
-	uint64_t newest_bytes; /* newest size of the file */
-	uint64_t undecided;    /* states that were not decided; never goes back */
+	bool roots_changed;       /* look at every version of every cell below */
+	uint64_t newest_bytes;    /* newest size of the file */
+	uint64_t undecided;       /* states that were not decided; never goes back */
+	uint64_t leaks_undecided; /* the same, for leak-bounded alone */
 };
 
 /** Let the image be that of `plan`; root picks are there already. The work list is begun anew. */
@@ -84,6 +85,9 @@ void reorder_users(struct judge *judge, const struct plan *plan, const struct ce
 
 /** The same for the tables that the header names, which must lie in the file. */
 void reorder_header(struct judge *judge, const struct plan *plan);
+
+/** leak-bounded, for all states below the root tables of `plan`, which the image holds. */
+void reorder_leaks(struct judge *judge, const struct plan *plan);
 
 /** The cell of a sector if it has several versions and is not fixed by the plan of root tables. */
 struct cell *reorder_leaf(const struct judge *judge, uint64_t sector_index);

@@ -344,6 +344,7 @@ static bool wants_content(const struct judge *judge, uint64_t guest_offset)
 	uint64_t place = guest_offset >> bits_of(judge) << bits_of(judge);
 
 	return wants(judge, RULE_COW_COMPLETE, place) || wants(judge, RULE_OLD_OR_NEW, place) ||
+	       wants(judge, RULE_OLD_OR_NEW, place | PLACE_STRICT_ONLY) ||
 	       wants(judge, RULE_FLUSH_DURABLE, place);
 }
 

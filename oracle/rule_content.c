@@ -7,6 +7,9 @@
  * half of one and half of another: old-or-new. A mapped cluster with bytes that nobody ever wrote
  * there: cow-complete, the L2 entry was linked before its copy-on-write was done.
  *
+ * A finding that the lax form of old-or-new would not make has a place of its own, so that it hides
+ * none that both forms make.
+ *
  * Only what a transition touched is compared. The one place where that could be as large as the
  * disk is a range in which nothing is mapped: there the guest reads zeros or the backing file, and
  * that can only be wrong where a request wrote data, or where the initial image or a backing file
@@ -95,6 +98,8 @@ static enum rule rule_of(const struct view *view, const struct bad_run *bad,
 		return view->rule;
 	if (bad->verdict == VALUE_OVERRIDDEN)
 		return RULE_FLUSH_DURABLE;
+	if (bad->verdict == VALUE_MIXED)
+		return RULE_OLD_OR_NEW;
 	return mapping->kind == MAPPING_NORMAL && !is_elsewhere ? RULE_COW_COMPLETE
 								: RULE_OLD_OR_NEW;
 }
@@ -103,10 +108,9 @@ static void report(struct judge *judge, const struct view *view, const struct ma
 		   const struct bad_run *bad)
 {
 	uint64_t in_cluster = (UINT64_C(1) << bits_of(judge)) - 1;
-	uint64_t place = bad->from & ~in_cluster;
 	char entry[128];
 	char target[80];
-	char holds[80] = "";
+	char holds[80] = VALUE_MIXTURE;
 	const char *where = view->snapshot != NULL ? "in the new snapshot, " : "";
 	bool is_elsewhere =
 		bad->verdict == VALUE_STRANGE &&
@@ -114,8 +118,11 @@ static void report(struct judge *judge, const struct view *view, const struct ma
 			       bad->is_unreadable ? NULL : bad->sample);
 	struct verdict verdict = { .rule = rule_of(view, bad, mapping, is_elsewhere),
 				   .severity = SEVERITY_CORRUPTION,
+				   .strict_only = bad->verdict == VALUE_MIXED,
 				   .guest_offset = bad->from,
+				   .guest_place = bad->from & ~in_cluster,
 				   .host_offset = NOWHERE };
+	uint64_t place = verdict.guest_place | (verdict.strict_only ? PLACE_STRICT_ONLY : 0);
 
 	if (!findings_wants(&judge->findings, verdict.rule, place))
 		return;

@@ -20,6 +20,7 @@ static void report(struct judge *judge, const struct request *read, uint64_t gue
 				   .severity = SEVERITY_CORRUPTION,
 				   .request = read->id,
 				   .guest_offset = guest_offset,
+				   .guest_place = guest_offset,
 				   .host_offset = NOWHERE };
 
 	if (!findings_wants(&judge->findings, verdict.rule, read->id))

@@ -158,18 +158,21 @@ void rule_refcounts(struct judge *judge)
 	free(clusters);
 }
 
-static uint64_t leak_bound(const struct judge *judge)
+bool rule_leaks_count(const struct judge *judge)
+{
+	return judge->live.header.readable && !is_dirty(judge);
+}
+
+uint64_t rule_leaks_bound(const struct judge *judge, uint64_t file_bytes)
 {
 	const struct image_header *header = &judge->live.header;
 	uint64_t tables = clusters_for(judge, 8 * header->l1_entries) +
 			  clusters_for(judge, 8 * header->reftable_entries);
 	uint64_t initial_bytes = content_size(judge->layers.layers[0].content);
-	uint64_t file_bytes = judge->live.sectors.file_bytes;
 	/* What was cut off may be counted still. */
 	uint64_t file =
-		clusters_for(judge, file_bytes > initial_bytes ? file_bytes : initial_bytes);
+		clusters_for(judge, file_bytes > initial_bytes ? file_bytes : initial_bytes) + 16;
 
-	file += 16;
 	return judge->initial_leaks + judge->history.leak_cost + judge->history.leak_files * file +
 	       2 * tables + 8;
 }
@@ -246,11 +249,10 @@ void rule_leaks(struct judge *judge)
 				   .host_offset = NOWHERE };
 	struct leaks leaks;
 
-	if (judge->live.leaked <= bound || !judge->live.header.readable || is_dirty(judge) ||
-	    (is_foreign && !at_end))
+	if (judge->live.leaked <= bound || !rule_leaks_count(judge) || (is_foreign && !at_end))
 		return;
 	if (!at_end || judge->history.io_failed != 0 || (judge->history.closed == 0 && !is_foreign))
-		bound = leak_bound(judge);
+		bound = rule_leaks_bound(judge, judge->live.sectors.file_bytes);
 	if (judge->live.leaked <= bound)
 		return;
 	judge_recheck(judge, (struct recheck){ .kind = RECHECK_HEADER });

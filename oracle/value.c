@@ -13,6 +13,9 @@
  * came after w. A failed request may have happened or not, now or later: it is a version that
  * overrides none, and that a read need not have seen.
  *
+ * A mixture is no value, to the strict form of old-or-new. The lax form takes each byte by itself
+ * where a request is open: one that was not promised and is not overridden.
+ *
  * Requests need not cover whole sectors. A sector that some request covers in part is cut at the
  * ends of all requests, and each piece is judged by itself.
  *
@@ -183,6 +186,52 @@ static bool find_cuts(const struct judge *judge, uint64_t from, uint64_t to,
 	return any;
 }
 
+/** Does some request that was not promised, nor overridden, change [from, to)? Bytes as above. */
+static bool is_open(const struct judge *judge, const struct view *view, uint64_t from, uint64_t to,
+		    const uint8_t *piece)
+{
+	struct overlap overlap = overlap_begin(judge, from, to);
+	const struct request *request;
+
+	while ((request = overlap_next(&overlap)) != NULL)
+		if (request_changes(request) && request->durable == NEVER &&
+		    !is_overridden(judge, view, from, to, piece, end_of(request)))
+			return true;
+	return false;
+}
+
+/** Is each byte of a piece allowed by itself? Bytes as above. */
+static bool is_mixed(struct judge *judge, const struct view *view, uint64_t from, uint64_t to,
+		     const uint8_t *piece)
+{
+	if (!is_open(judge, view, from, to, piece))
+		return false;
+	for (; from < to; from++, piece++)
+		if (check_piece(judge, view, from, from + 1, piece) != VALUE_FINE)
+			return false;
+	return true;
+}
+
+/** A sector that is `a` in one piece and `b` in another. The lax form forgives whole sectors. */
+static enum value_verdict both_of(enum value_verdict a, enum value_verdict b)
+{
+	enum value_verdict worse = a > b ? a : b;
+	enum value_verdict better = a > b ? b : a;
+
+	return worse == VALUE_OVERRIDDEN && better == VALUE_MIXED ? VALUE_STRANGE : worse;
+}
+
+/** check_piece(), and how the lax form sees what is strange. */
+static enum value_verdict check_forms(struct judge *judge, const struct view *view, uint64_t from,
+				      uint64_t to, const uint8_t *piece)
+{
+	enum value_verdict verdict = check_piece(judge, view, from, to, piece);
+
+	if (verdict == VALUE_STRANGE && !view->is_read && is_mixed(judge, view, from, to, piece))
+		return VALUE_MIXED;
+	return verdict;
+}
+
 enum value_verdict value_check(struct judge *judge, const struct view *view, uint64_t from,
 			       uint64_t to, const uint8_t *sector)
 {
@@ -191,16 +240,14 @@ enum value_verdict value_check(struct judge *judge, const struct view *view, uin
 	uint64_t sector_start = from / SECTOR_BYTES * SECTOR_BYTES;
 
 	if (!find_cuts(judge, from, to, cuts))
-		return check_piece(judge, view, from, to, sector + (from - sector_start));
+		return check_forms(judge, view, from, to, sector + (from - sector_start));
 	while (from < to) {
 		uint64_t end = from + 1;
-		enum value_verdict verdict;
 
 		while (end < to && !cuts[end % SECTOR_BYTES])
 			end++;
-		verdict = check_piece(judge, view, from, end, sector + (from - sector_start));
-		if (verdict > worst)
-			worst = verdict;
+		worst = both_of(
+			worst, check_forms(judge, view, from, end, sector + (from - sector_start)));
 		from = end;
 	}
 	return worst;
@@ -320,7 +367,7 @@ bool value_describe(struct judge *judge, char *text, size_t text_bytes, uint64_t
 	    describe_initial(judge, text, text_bytes, guest_offset, sector))
 		return true;
 	if (is_mixture(judge, guest_offset, sector)) {
-		snprintf(text, text_bytes, "a mixture of several values");
+		snprintf(text, text_bytes, VALUE_MIXTURE);
 		return true;
 	}
 	snprintf(text, text_bytes, "stale bytes %02x %02x %02x %02x ...", sector[0], sector[1],

@@ -47,8 +47,12 @@ struct verdict {
 	uint32_t sector;        /* CRASH_TORN: sectors of operation + 1 that persisted; else 0 */
 	size_t event;           /* index of the event after which it shows */
 	uint32_t request;       /* request it is about, 0: none */
+	bool strict_only;       /* the lax form of old-or-new allows it */
 	uint64_t guest_offset;  /* or NOWHERE */
-	uint64_t host_offset;   /* or NOWHERE */
+	/* With a guest_offset: what is found here is the same violation. Of what a crash leaves:
+	 * the guest cluster's offset, wherever in it is the first sector that shows it. */
+	uint64_t guest_place;
+	uint64_t host_offset; /* or NOWHERE */
 	/* In qcow2 words; CRASH_REORDER: ends with " (persisted: LIST)", see oracle/persist.h;
 	 * RULE_REPAIR_CONVERGES says what was lost. */
 	char message[VERDICT_MESSAGE_BYTES];

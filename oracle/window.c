@@ -168,6 +168,7 @@ void window_begin_op(struct window *window, const struct event *event, uint64_t 
 	*op = (struct window_op){ .number = number,
 				  .event = event_index,
 				  .first_touch = window->touch_count,
+				  .shaken = window->shaken,
 				  .completed = event->id == 0 ? window->now : NEVER_DONE };
 	set_size(window, op, event);
 	if (op->size_kind == SIZE_SET && op->size_bytes < window->size_min)
@@ -179,6 +180,22 @@ void window_begin_op(struct window *window, const struct event *event, uint64_t 
 		set(window, &window->now, window->now + 1);
 	else
 		set(window, &io_of(window, event->id)->op, index + 1);
+}
+
+void window_end_op(struct window *window, uint64_t clusters, bool moves_tables)
+{
+	set(window, &window->shaken, window->shaken + clusters);
+	if (moves_tables)
+		set(window, &window->root_ops, window->op_count);
+}
+
+uint64_t window_shaken(const struct window *window)
+{
+	if (window->settled == window->op_count)
+		return 0;
+	return window->root_ops > window->settled
+		       ? UINT64_MAX
+		       : window->shaken - window->ops[window->settled]->shaken;
 }
 
 static void add_mention(struct window *window, uint64_t cluster, uint64_t sector, uint32_t slot)

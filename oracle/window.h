@@ -48,6 +48,7 @@ struct window_op {
 	uint64_t size_kind;   /* enum size_kind */
 	uint64_t size_bytes;  /* the file's size by it */
 	uint64_t first_touch; /* in window.touches; up to the next operation's */
+	uint64_t shaken;      /* window.shaken before it */
 	uint64_t completed;   /* time, or NEVER_DONE */
 	uint64_t durable;     /* 1: a flush covered it */
 	uint64_t doomed;      /* 1: a failed flush should have: no later one will */
@@ -89,8 +90,12 @@ struct window {
 	uint64_t settled;      /* journaled; all before this one are durable */
 	struct cell **touches; /* owned; cells that operations changed, one after another */
 	size_t touch_capacity;
-	uint64_t touch_count;   /* journaled */
-	uint64_t now;           /* journaled; time */
+	uint64_t touch_count; /* journaled */
+	/* Journaled; over all operations, how many clusters each gave another refcount or number of
+	 * references. */
+	uint64_t shaken;
+	uint64_t root_ops; /* journaled; up to the last one that changed which table is where */
+	uint64_t now;      /* journaled; time */
 	uint64_t volatile_log2; /* journaled; bits of a double: log2 of how many states there are */
 	uint64_t volatile_count; /* journaled; cells with more than one version */
 	/* The file's size. */
@@ -131,6 +136,14 @@ void window_add_root(struct window *window, struct cell *cell);
 
 /** Cell `index` (below root_count) of them. */
 struct cell *window_root(const struct window *window, uint64_t index);
+
+/** The operation that began last gave so many clusters another refcount or number of references;
+ * `moves_tables`: and may have changed which cluster is which table. */
+void window_end_op(struct window *window, uint64_t clusters, bool moves_tables);
+
+/** How many clusters have, in any state that a crash may leave, another refcount or number of
+ * references than in the newest, at most; UINT64_MAX: not known. */
+uint64_t window_shaken(const struct window *window);
 
 /** An I/O of the image was submitted or has completed. */
 void window_submitted(struct window *window, const struct event *event);

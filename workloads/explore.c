@@ -283,6 +283,7 @@ static void judge_last_run(struct search *search)
 		judge_run(search->judge, log_of(search), kept_events(search), &report);
 	result->states += report.counts.states;
 	result->judged += report.counts.judged;
+	result->decided = magnitude_add(result->decided, report.counts.decided);
 	result->distinct = report.counts.distinct;
 	result->distinct_checksum = report.counts.distinct_checksum;
 	for (size_t i = 0; i < report.verdict_count; i++)
@@ -500,6 +501,20 @@ enum status explore(struct world *world, struct strategy *strategy,
 {
 	const struct subject subject = explore_world_subject(world);
 	return explore_subject(&subject, strategy, options, result, why);
+}
+
+size_t violations_relax(struct violation *violations, size_t *count)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < *count; i++) {
+		if (violations[i].verdict.strict_only)
+			free(violations[i].schedule);
+		else
+			violations[kept++] = violations[i];
+	}
+	size_t dropped = *count - kept;
+	*count = kept;
+	return dropped;
 }
 
 void explore_sets_release(struct explore_sets *sets)

@@ -78,6 +78,7 @@ struct explore_result {
 	uint64_t parted; /* of a program: states that looked alike and went on otherwise */
 	uint64_t states;
 	uint64_t judged;
+	struct magnitude decided; /* reordered states that decisions stood for */
 	uint64_t distinct;
 	uint64_t distinct_checksum;   /* over the distinct states, whatever their order */
 	uint64_t ends;                /* different final images; 0 unless classes are counted */
@@ -94,6 +95,9 @@ struct explore_result {
 	const char *skipped[RULE_COUNT];
 	double elapsed_seconds;
 };
+
+/** Drop, of `*count` violations, those that the lax form of old-or-new allows. Returns how many. */
+size_t violations_relax(struct violation *violations, size_t *count);
 
 /** What a search runs: a world, or something else that is executed by choices. */
 struct subject {

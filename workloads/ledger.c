@@ -115,6 +115,7 @@ void ledger_enter(struct ledger *ledger, const struct explore_result *result,
 	ledger->interleavings += result->interleavings;
 	ledger->states += result->states;
 	ledger->judged += result->judged;
+	ledger->decided = magnitude_add(ledger->decided, result->decided);
 	ledger->slices++;
 	add_sets(ledger, sets);
 	for (size_t i = 0; i < result->violation_count; i++)
@@ -132,6 +133,7 @@ void ledger_add(struct ledger *ledger, const struct ledger *part)
 	ledger->trials += part->trials;
 	ledger->states += part->states;
 	ledger->judged += part->judged;
+	ledger->decided = magnitude_add(ledger->decided, part->decided);
 	ledger->slices += part->slices;
 	ledger->lost += part->lost;
 	add_sets(ledger, &part->sets);
@@ -192,7 +194,9 @@ static void pack_violation(struct pack *pack, const struct violation *violation)
 	pack_number(pack, verdict->sector);
 	pack_number(pack, verdict->event);
 	pack_number(pack, verdict->request);
+	pack_number(pack, verdict->strict_only);
 	pack_number(pack, verdict->guest_offset);
+	pack_number(pack, verdict->guest_place);
 	pack_number(pack, verdict->host_offset);
 	pack_text(pack, verdict->message);
 }
@@ -211,7 +215,9 @@ static void unpack_violation(struct unpack *unpack, struct ledger *ledger)
 	verdict->sector = (uint32_t)unpack_number(unpack, UINT32_MAX);
 	verdict->event = (size_t)unpack_number(unpack, SIZE_MAX);
 	verdict->request = (uint32_t)unpack_number(unpack, UINT32_MAX);
+	verdict->strict_only = unpack_number(unpack, 1) != 0;
 	verdict->guest_offset = unpack_number(unpack, UINT64_MAX);
+	verdict->guest_place = unpack_number(unpack, UINT64_MAX);
 	verdict->host_offset = unpack_number(unpack, UINT64_MAX);
 	unpack_short_text(unpack, verdict->message, sizeof(verdict->message));
 	if (!unpack->failed)
@@ -227,6 +233,7 @@ void ledger_pack(const struct ledger *ledger, struct pack *pack)
 	for (size_t i = 0; i < COUNTERS; i++)
 		pack_number(pack, *counters[i]);
 	pack_real(pack, ledger->seconds);
+	pack_real(pack, ledger->decided.log2_more);
 	pack_set(pack, &ledger->sets.classes);
 	pack_set(pack, &ledger->sets.ends);
 	pack_set(pack, &ledger->sets.states);
@@ -253,6 +260,7 @@ bool ledger_unpack(struct ledger *ledger, struct unpack *unpack)
 	for (size_t i = 0; i < COUNTERS; i++)
 		*counters[i] = unpack_number(unpack, UINT64_MAX);
 	ledger->seconds = unpack_real(unpack);
+	ledger->decided.log2_more = unpack_real(unpack);
 	unpack_set(unpack, &sets.classes);
 	unpack_set(unpack, &sets.ends);
 	unpack_set(unpack, &sets.states);
@@ -293,7 +301,8 @@ static int compare_violations(const void *a, const void *b)
 	int order = compare_numbers(y->severity, x->severity);
 	order = order ? order : compare_numbers(x->rule, y->rule);
 	order = order ? order : compare_numbers(x->guest_offset, y->guest_offset);
-	return order ? order : compare_numbers(x->host_offset, y->host_offset);
+	order = order ? order : compare_numbers(x->host_offset, y->host_offset);
+	return order ? order : compare_numbers(x->strict_only, y->strict_only);
 }
 
 void ledger_result(const struct ledger *ledger, const char *why_incomplete,
@@ -307,6 +316,7 @@ void ledger_result(const struct ledger *ledger, const char *why_incomplete,
 		.duplicates = ledger_duplicates(ledger),
 		.states = ledger->states,
 		.judged = ledger->judged,
+		.decided = ledger->decided,
 		.distinct = ledger->sets.states.count,
 		.distinct_checksum = ledger->sets.states.checksum,
 		.ends = ledger->sets.ends.count,

@@ -19,11 +19,12 @@ struct open_job {
 /** Zero-initialised: nothing done, nothing open. */
 struct ledger {
 	/* Done. These depend a little on how the search was split. */
-	uint64_t interleavings; /* runs completed */
-	uint64_t blocked;       /* runs given up because others cover them */
-	uint64_t trials;        /* runs made to see what a step touches */
-	uint64_t states;        /* crash images built */
-	uint64_t judged;        /* of them, looked at */
+	uint64_t interleavings;   /* runs completed */
+	uint64_t blocked;         /* runs given up because others cover them */
+	uint64_t trials;          /* runs made to see what a step touches */
+	uint64_t states;          /* crash images built */
+	uint64_t judged;          /* of them, looked at */
+	struct magnitude decided; /* reordered states that decisions stood for */
 	uint64_t slices;
 	double seconds; /* on the clock of whoever keeps the books */
 	/* Seen. These do not. */

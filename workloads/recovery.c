@@ -85,7 +85,9 @@ __attribute__((format(printf, 4, 5))) static void report(struct recovering *reco
 		.model = state->model,
 		.operation = state->operation,
 		.sector = state->sector,
+		.strict_only = cause && cause->strict_only,
 		.guest_offset = cause ? cause->guest_offset : NOWHERE,
+		.guest_place = cause ? cause->guest_place : 0,
 		.host_offset = cause ? cause->host_offset : NOWHERE,
 	};
 	char what[VERDICT_MESSAGE_BYTES - TRAIL_BYTES - CRASHED_LOST_BYTES - 16];
@@ -98,6 +100,7 @@ __attribute__((format(printf, 4, 5))) static void report(struct recovering *reco
 	for (size_t i = 0; i < result->violation_count; i++) {
 		struct violation *known = &result->violations[i];
 		if (known->verdict.severity == severity &&
+		    known->verdict.strict_only == verdict.strict_only &&
 		    known->verdict.guest_offset == verdict.guest_offset &&
 		    known->verdict.host_offset == verdict.host_offset) {
 			known->times++;

@@ -5,9 +5,11 @@
 
 bool violation_same_place(const struct verdict *a, const struct verdict *b)
 {
-	if (a->rule != b->rule || a->severity != b->severity || a->guest_offset != b->guest_offset)
+	if (a->rule != b->rule || a->severity != b->severity || a->strict_only != b->strict_only ||
+	    (a->guest_offset == NOWHERE) != (b->guest_offset == NOWHERE))
 		return false;
-	return a->guest_offset != NOWHERE || a->host_offset == b->host_offset;
+	return a->guest_offset != NOWHERE ? a->guest_place == b->guest_place
+					  : a->host_offset == b->host_offset;
 }
 
 static int compare_numbers(uint64_t a, uint64_t b)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/** What a search found, once per rule and place: by the weakest crash model, in the smallest cut.
- */
+/** What a search found, once per rule, form of the rule, and place: by the weakest crash model, in
+ * the smallest cut. */
 #ifndef WORKLOADS_VIOLATION_H
 #define WORKLOADS_VIOLATION_H
 

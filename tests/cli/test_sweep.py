@@ -38,7 +38,7 @@ class Sweep(CommandLine):
         first = found["violations"][0]
         self.assertIn("cow-complete", [item["rule"] for item in found["violations"]])
         self.assertEqual(set(first), {"rule", "severity", "message", "schedule", "crash",
-                                      "guest_offset", "host_offset", "trace"})
+                                      "guest_offset", "host_offset", "strict_only", "trace"})
         self.assertEqual(set(first["crash"]), {"model", "operation", "sector"})
         self.assertEqual(first["trace"], f"c/broken-{first['rule']}-1.trace.zst")
         self.assertEqual(sorted(os.listdir(self.path("a/b"))), sorted(os.listdir(self.path("c"))))
@@ -76,6 +76,23 @@ class Sweep(CommandLine):
         self.assertLess(pruned["interleavings"], naive["interleavings"])
         self.assertEqual(naive["certificate"]["crash_image_checksum"],
                          pruned["certificate"]["crash_image_checksum"])
+
+    def test_it_says_how_many_reordered_states_were_decided(self):
+        self.write("overlap.qio", OVERLAP)
+        self.assertIsNone(self.run_json("sweep", "overlap.qio")["reorder_states_log10"])
+        models = ["--crash", "prefix,torn,reorder", "--no-swap"]
+        found = self.run_json("sweep", "overlap.qio", *models)
+        decided = 10 ** found["reorder_states_log10"]
+        self.assertGreater(decided, found["crash_states"])
+        by_two = self.run_json("sweep", "overlap.qio", *models, "--jobs", "2")
+        self.assertEqual(by_two["reorder_states_log10"], found["reorder_states_log10"])
+        out, _ = self.run_program("sweep", "overlap.qio", *models)
+        said = re.search(r"\n  reordered: decided for (\d+) states\n", out)
+        self.assertAlmostEqual(int(said.group(1)) / decided, 1, places=4)
+        run = self.run_json("run", "overlap.qio", *models[:2])
+        self.assertLess(0, run["reorder_states_log10"])
+        check = self.run_json("check", run["trace"])
+        self.assertEqual(check["reorder_states_log10"], run["reorder_states_log10"])
 
     def test_jobs_do_not_change_the_result(self):
         def timeless(found):

@@ -15,7 +15,10 @@ unit_test(oracle_cut_examples LINKS oracle_world oracle traces)
 unit_test(oracle_random LINKS oracle_world oracle traces)
 unit_test(oracle_flushes LINKS oracle_world oracle traces)
 unit_test(oracle_reorder LINKS oracle_world oracle traces)
+unit_test(oracle_leaks LINKS oracle_world oracle traces)
 unit_test(oracle_images LINKS oracle traces)
+unit_test(oracle_lax LINKS oracle_world oracle traces)
+unit_test(oracle_magnitude LINKS oracle LIBS m)
 unit_test(oracle_judge LINKS oracle_world oracle traces LIBS PkgConfig::zlib)
 
 # Crash states a second: cmake --build BUILD --target bench_oracle && BUILD/tests/bench_oracle

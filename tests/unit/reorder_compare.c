@@ -32,12 +32,13 @@ static void add_key(struct keys *keys, const struct verdict *verdict, uint64_t c
 
 	memset(&key, 0, sizeof(key)); /* padding is compared, too */
 	key.rule = verdict->rule;
-	if (verdict->model == CRASH_NONE || verdict->rule >= RULE_LEAK_BOUNDED)
+	if (verdict->model == CRASH_NONE || verdict->rule > RULE_LEAK_BOUNDED)
 		return;
 	/* Which of the two is said depends on what was asked for since. */
 	if (key.rule == RULE_OLD_OR_NEW)
 		key.rule = RULE_COW_COMPLETE;
-	key.place = verdict->host_offset / cluster_bytes;
+	/* Leaks are one finding a run. */
+	key.place = key.rule == RULE_LEAK_BOUNDED ? 0 : verdict->host_offset / cluster_bytes;
 	if (verdict->guest_offset != NOWHERE)
 		key.place = verdict->guest_offset / cluster_bytes;
 	if (key.rule == RULE_NO_ALIAS && strstr(verdict->message, "beyond") != NULL)
@@ -156,6 +157,7 @@ size_t reorder_decide(struct keys *keys, const struct listed_run *run, unsigned 
 		shown += verdict->model == CRASH_REORDER;
 	}
 	ck_assert_ptr_null(report.skipped[RULE_NO_ALIAS]);
+	ck_assert_ptr_null(report.skipped[RULE_LEAK_BOUNDED]);
 	judge_free(judge);
 	return shown;
 }

@@ -37,14 +37,29 @@ bool again_same_finding(const struct trace_finding *a, const struct trace_findin
 	return a->guest_offset != NOWHERE || a->host_offset == b->host_offset;
 }
 
+/* Take the verdict, unless only the strict form of old-or-new makes it and the lax one is wanted.
+ * There is room. */
+static struct verdict *add_verdict(struct judgement *judgement, const struct settings *settings,
+				   const struct verdict *verdict)
+{
+	if (settings->lax && verdict->strict_only) {
+		judgement->left_out++;
+		return NULL;
+	}
+	judgement->verdicts[judgement->verdict_count] = *verdict;
+	return &judgement->verdicts[judgement->verdict_count++];
+}
+
 /* Add what a judge says of one image; its path goes before the message when there are several. */
-static void add_report(struct judgement *judgement, const struct judge_report *report,
-		       const char *path)
+static void add_report(struct judgement *judgement, const struct settings *settings,
+		       const struct judge_report *report, const char *path)
 {
 	judgement->counts.states += report->counts.states;
 	judgement->counts.judged += report->counts.judged;
 	judgement->counts.distinct += report->counts.distinct;
 	judgement->leaked += report->leaked;
+	judgement->counts.decided =
+		magnitude_add(judgement->counts.decided, report->counts.decided);
 	for (size_t i = 0; i < RULE_COUNT; i++)
 		if (!judgement->skipped[i])
 			judgement->skipped[i] = report->skipped[i];
@@ -54,9 +69,8 @@ static void add_report(struct judgement *judgement, const struct judge_report *r
 	if (!judgement->verdicts)
 		abort();
 	for (size_t i = 0; i < report->verdict_count; i++) {
-		struct verdict *verdict = &judgement->verdicts[judgement->verdict_count++];
-		*verdict = report->verdicts[i];
-		if (path)
+		struct verdict *verdict = add_verdict(judgement, settings, &report->verdicts[i]);
+		if (verdict && path)
 			snprintf(verdict->message, sizeof(verdict->message), "'%.60s': %.560s",
 				 path, report->verdicts[i].message);
 	}
@@ -64,7 +78,7 @@ static void add_report(struct judgement *judgement, const struct judge_report *r
 
 /* Judge the image that is file 0. */
 static enum status judge_first(const struct trace *trace, const struct judge_options *options,
-			       enum guest_expectation guest, struct judgement *judgement,
+			       const struct settings *settings, struct judgement *judgement,
 			       bool is_one_of_several, struct why *why)
 {
 	struct judge *judge = NULL;
@@ -72,12 +86,12 @@ static enum status judge_first(const struct trace *trace, const struct judge_opt
 	struct event_log made;
 	event_log_init(&made);
 	enum status status = judge_new(&judge, trace->files, trace->file_count, options, why);
-	if (status == STATUS_OK && guest)
-		status = guest_log_make(&made, trace, guest, why);
+	if (status == STATUS_OK && settings->guest)
+		status = guest_log_make(&made, trace, settings->guest, why);
 	if (status != STATUS_OK)
 		goto out;
-	judge_run(judge, guest ? &made : &trace->log, 0, &report);
-	add_report(judgement, &report, is_one_of_several ? trace->files[0].path : NULL);
+	judge_run(judge, settings->guest ? &made : &trace->log, 0, &report);
+	add_report(judgement, settings, &report, is_one_of_several ? trace->files[0].path : NULL);
 out:
 	judge_free(judge);
 	event_log_release(&made);
@@ -86,7 +100,7 @@ out:
 
 /* The same of every image that the trace changes. */
 static enum status judge_all(struct trace *trace, const struct judge_options *options,
-			     enum guest_expectation guest, struct judgement *judgement,
+			     const struct settings *settings, struct judgement *judgement,
 			     struct why *why)
 {
 	uint16_t file = 0, next = 0;
@@ -94,14 +108,14 @@ static enum status judge_all(struct trace *trace, const struct judge_options *op
 	if (!trace->file_count)
 		return why_set(why, STATUS_BAD_INPUT, "the trace has no files");
 	if (!trace_next_changed_image(trace, &file))
-		return judge_first(trace, options, guest, judgement, false, why);
+		return judge_first(trace, options, settings, judgement, false, why);
 	next = file;
 	next++;
 	bool has_several = trace_next_changed_image(trace, &next);
 	enum status status = STATUS_OK;
 	for (; status == STATUS_OK && trace_next_changed_image(trace, &file); file++) {
 		trace_swap_files(trace, 0, file);
-		status = judge_first(trace, options, guest, judgement, has_several, why);
+		status = judge_first(trace, options, settings, judgement, has_several, why);
 		trace_swap_files(trace, 0, file);
 	}
 	return status;
@@ -112,8 +126,9 @@ enum status again_judge(struct trace *trace, const struct settings *settings,
 {
 	const struct judge_options options = { .models = settings->models,
 					       .sector_bytes = settings->sector_bytes,
-					       .count_distinct = true };
-	return judge_all(trace, &options, settings->guest, judgement, why);
+					       .count_distinct = true,
+					       .once = true };
+	return judge_all(trace, &options, settings, judgement, why);
 }
 
 void judgement_release(struct judgement *judgement)
@@ -158,7 +173,8 @@ static enum status recover(struct again *again, const struct workload *workload,
 	const struct judge_options judging = { .models = settings->models,
 					       .sector_bytes = settings->sector_bytes,
 					       .count_distinct = true,
-					       .list_dirty = true };
+					       .list_dirty = true,
+					       .once = true };
 	const struct recovery_options options = { .world = &settings->world,
 						  .models = settings->models,
 						  .sector_bytes = settings->sector_bytes,
@@ -181,7 +197,7 @@ static enum status recover(struct again *again, const struct workload *workload,
 	if (!judgement->verdicts)
 		abort();
 	for (size_t i = 0; i < recovery.violation_count; i++)
-		judgement->verdicts[judgement->verdict_count++] = recovery.violations[i].verdict;
+		add_verdict(judgement, settings, &recovery.violations[i].verdict);
 	if (recovery.complaint && !again->complaint)
 		trace_set_text(&again->complaint, recovery.complaint);
 	recovery_result_release(&recovery);
@@ -238,7 +254,8 @@ enum status again_run(struct again *again, const struct workload *workload,
 	const struct judge_options judging = { .models = settings->models,
 					       .sector_bytes = settings->sector_bytes,
 					       .verdicts_max = VIOLATION_VERDICTS_MAX,
-					       .count_distinct = true };
+					       .count_distinct = true,
+					       .once = true };
 	enum status status = settings->program
 				     ? execute_program(again, workload, settings, strategy, why)
 				     : world_new(&world, workload, &settings->world, why);
@@ -248,7 +265,7 @@ enum status again_run(struct again *again, const struct workload *workload,
 		execute(again, world, strategy);
 	world_free(world);
 	settings_to_trace(settings, &again->trace);
-	status = judge_all(&again->trace, &judging, settings->guest, &again->judgement, why);
+	status = judge_all(&again->trace, &judging, settings, &again->judgement, why);
 	if (status == STATUS_OK && settings->recovery)
 		status = recover(again, workload, settings, why);
 	if (status == STATUS_OK)

@@ -11,6 +11,7 @@
 struct judgement {
 	struct verdict *verdicts; /* owned */
 	size_t verdict_count;
+	size_t left_out; /* --lax: verdicts of the strict form only, not among these */
 	struct judge_counts counts;
 	uint64_t leaked;                 /* clusters, in the last state of all images */
 	const char *skipped[RULE_COUNT]; /* literals: why a rule was not judged; NULL: it was */

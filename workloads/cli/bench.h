@@ -3,6 +3,7 @@
 #ifndef WORKLOADS_CLI_BENCH_H
 #define WORKLOADS_CLI_BENCH_H
 
+#include "oracle/magnitude.h"
 #include "workloads/cli/json.h"
 #include "workloads/cli/options.h"
 #include "workloads/language.h"
@@ -114,10 +115,10 @@ struct bench_recording {
 	unsigned models; /* set of crash_model bits */
 	uint64_t operations;
 	uint64_t states;
-	double decided;        /* states under `reorder` that its decisions stand for, or inf */
-	double seconds;        /* of judging */
-	size_t verdicts;       /* none, if all is well */
-	uint64_t memory_bytes; /* most that the process had: log, disk and judge */
+	struct magnitude decided; /* states under `reorder` that its decisions stand for */
+	double seconds;           /* of judging */
+	size_t verdicts;          /* none, if all is well */
+	uint64_t memory_bytes;    /* most that the process had: log, disk and judge */
 };
 
 /** Let the engine make a million operations (few with a budget of runs), and judge them in a

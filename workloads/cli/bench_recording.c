@@ -112,7 +112,7 @@ static enum status judge_recording(struct bench_recording *recording, const stru
 					 .format = TRACE_FORMAT_QCOW2,
 					 .backing = TRACE_NO_BACKING,
 					 .initial = copy };
-	const struct judge_options options = { .models = recording->models };
+	const struct judge_options options = { .models = recording->models, .once = true };
 	struct judge_report report;
 	struct judge *judge = NULL;
 	enum status status = copy ? judge_new(&judge, &file, 1, &options, why)

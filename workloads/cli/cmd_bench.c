@@ -15,6 +15,7 @@
 #include "workloads/cli/bench.h"
 #include "workloads/cli/commands.h"
 #include "workloads/cli/json.h"
+#include "workloads/cli/report.h"
 #include "workloads/cli/sweep.h"
 
 #include <inttypes.h>
@@ -253,11 +254,13 @@ static void print_recording(const char *models, const struct bench_recording *re
 
 static void print_recordings(const struct figures *figures)
 {
+	char decided[MAGNITUDE_TEXT_BYTES];
 	printf("a recording of %" PRIu64 " operations on a disk of 10 GiB:\n",
 	       figures->recording.operations);
 	print_recording("prefix,torn", &figures->recording);
 	print_recording("prefix,torn,reorder", &figures->reordered);
-	printf("  %-20s the decisions stand for %.3g states\n", "", figures->reordered.decided);
+	printf("  %-20s the decisions stand for %s states\n", "",
+	       magnitude_text(figures->reordered.decided, decided));
 }
 
 static void json_recording(struct json *json, const char *key,
@@ -269,6 +272,7 @@ static void json_recording(struct json *json, const char *key,
 	json_real(json, "seconds", recording->seconds);
 	json_seconds(json, "crash_states_per_second",
 		     bench_rate(recording->states, recording->seconds));
+	report_decided_json(json, recording->decided);
 	json_number(json, "memory_bytes", recording->memory_bytes);
 	json_number(json, "violations", recording->verdicts);
 	json_end_object(json);

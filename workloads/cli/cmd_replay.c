@@ -122,8 +122,10 @@ static enum status replay(struct trace *recorded, struct settings *settings,
 	if (is_foreign)
 		return replay_foreign(recorded, settings, again, why);
 	status = replay_engine(recorded, settings, again, why);
-	bool same_models = !options->crash && !options->sector_bytes;
-	if (status == STATUS_OK && same_models)
+	const char *was_lax = trace_setting(recorded, "lax");
+	bool same_judge = !options->crash && !options->sector_bytes &&
+			  settings->lax == (was_lax && strcmp(was_lax, "yes") == 0);
+	if (status == STATUS_OK && same_judge)
 		status = compare_findings(recorded, &again->trace, why);
 	return status;
 }

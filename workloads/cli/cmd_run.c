@@ -25,7 +25,7 @@ static enum status execute(struct again *again, const struct workload *workload,
 }
 
 static void print_json(const struct again *again, const struct workload *workload,
-		       const char *schedule, const char *path)
+		       const char *schedule, const char *path, bool lax)
 {
 	struct json json = { .file = stdout };
 	json_begin_object(&json, NULL);
@@ -37,13 +37,15 @@ static void print_json(const struct again *again, const struct workload *workloa
 	json_number(&json, "events", again->trace.log.count);
 	json_number(&json, "crash_states", again->judgement.counts.states);
 	json_number(&json, "distinct_crash_states", again->judgement.counts.distinct);
+	report_decided_json(&json, again->judgement.counts.decided);
 	json_begin_list(&json, "violations");
 	for (size_t i = 0; i < again->judgement.verdict_count; i++) {
-		struct report_item item = { .schedule = schedule, .trace_path = path };
-		again_finding(&item.finding, &again->judgement.verdicts[i]);
+		struct report_item item =
+			report_item_of(&again->judgement.verdicts[i], schedule, path);
 		report_json(&json, &item);
 	}
 	json_end_list(&json);
+	report_left_out_json(&json, lax, again->judgement.left_out);
 	report_skipped_json(&json, again->judgement.skipped);
 	json_text(&json, "schedule", schedule);
 	json_text(&json, "trace", path);
@@ -54,8 +56,7 @@ static void print_text(const struct again *again, const struct workload *workloa
 		       const char *schedule, const char *path, bool quiet)
 {
 	for (size_t i = 0; i < again->judgement.verdict_count; i++) {
-		struct report_item item = { 0 };
-		again_finding(&item.finding, &again->judgement.verdicts[i]);
+		struct report_item item = report_item_of(&again->judgement.verdicts[i], NULL, NULL);
 		report_print(&item);
 	}
 	if (quiet)
@@ -70,6 +71,8 @@ static void print_text(const struct again *again, const struct workload *workloa
 	       again->judgement.counts.states,
 	       again->judgement.verdict_count ? "rules are violated" : "nothing wrong", schedule,
 	       path);
+	report_print_left_out(again->judgement.left_out);
+	report_print_decided(again->judgement.counts.decided);
 	report_print_skipped(again->judgement.skipped);
 }
 
@@ -98,7 +101,7 @@ static enum status run_parsed(const struct workload *workload, const struct opti
 	if (!schedule)
 		abort();
 	if (options->json)
-		print_json(&again, workload, schedule, path);
+		print_json(&again, workload, schedule, path, settings.lax);
 	else
 		print_text(&again, workload, schedule, path, options->quiet);
 	*code = again.judgement.verdict_count ? EXIT_VIOLATED : EXIT_CLEAN;

@@ -20,6 +20,8 @@ struct total {
 	const struct sweep_outcome *outcomes;
 	size_t count;
 	uint64_t interleavings, pruned, states, distinct;
+	struct magnitude decided;
+	uint64_t left_out;
 	size_t violations, failed, incomplete, complaints, differing;
 	uint32_t faults_max;
 	const char *why_incomplete; /* of the first that is */
@@ -35,6 +37,8 @@ static struct total add_up(const struct sweep_outcome *outcomes, size_t count)
 		total.pruned += summary->pruned;
 		total.states += summary->states;
 		total.distinct += summary->distinct;
+		total.left_out += summary->left_out;
+		total.decided = magnitude_add(total.decided, summary->decided);
 		total.violations += outcomes[i].violation_count;
 		total.elapsed_seconds += summary->elapsed_seconds;
 		total.complaints += summary->complaint[0] != 0;
@@ -189,6 +193,8 @@ static void print_repeat(const struct sweep_outcome *outcome, const struct optio
 		printf(" --faults %" PRIu32, outcome->summary.faults);
 	if (options->symmetry)
 		printf(" --symmetry");
+	if (options->lax)
+		printf(" --lax");
 	if (options->fault_points)
 		printf(" --fault-points '%s'", options->fault_points);
 	if (options->fault_kinds)
@@ -196,6 +202,11 @@ static void print_repeat(const struct sweep_outcome *outcome, const struct optio
 	for (size_t i = 0; i < options->bug_count; i++)
 		printf(" --bug %s", options->bugs[i]);
 	printf(" --schedule '%s'\n", violation->schedule);
+}
+
+static struct report_item sweep_item_of(const struct sweep_violation *violation)
+{
+	return report_item_of(&violation->verdict, violation->schedule, violation->trace_path);
 }
 
 static void print_violations(const struct total *total, const struct options *options)
@@ -207,7 +218,7 @@ static void print_violations(const struct total *total, const struct options *op
 			continue;
 		printf("\n%s:\n", outcome->summary.workload);
 		for (size_t k = 0; k < outcome->violation_count; k++) {
-			struct report_item item = report_item_of(&outcome->violations[k]);
+			struct report_item item = sweep_item_of(&outcome->violations[k]);
 			report_print(&item);
 		}
 		if (!told && outcome->story) {
@@ -267,12 +278,14 @@ static void json_outcome(struct json *json, const struct sweep_outcome *outcome)
 	json_number(json, "duplicates", summary->duplicates);
 	json_number(json, "crash_states", summary->states);
 	json_number(json, "distinct_crash_states", summary->distinct);
+	report_decided_json(json, summary->decided);
 	json_begin_list(json, "violations");
 	for (size_t i = 0; i < outcome->violation_count; i++) {
-		struct report_item item = report_item_of(&outcome->violations[i]);
+		struct report_item item = sweep_item_of(&outcome->violations[i]);
 		report_json(json, &item);
 	}
 	json_end_list(json);
+	report_left_out_json(json, summary->lax, summary->left_out);
 	const char *skipped[RULE_COUNT];
 	skipped_reasons(skipped, summary);
 	report_skipped_json(json, skipped);
@@ -297,10 +310,12 @@ static void json_suite(struct json *json, const struct total *total)
 	json_null(json, "classes");
 	json_number(json, "crash_states", total->states);
 	json_number(json, "distinct_crash_states", total->distinct);
+	report_decided_json(json, total->decided);
+	report_left_out_json(json, total->outcomes[0].summary.lax, total->left_out);
 	json_begin_list(json, "violations");
 	for (size_t i = 0; i < total->count; i++) {
 		for (size_t k = 0; k < total->outcomes[i].violation_count; k++) {
-			struct report_item item = report_item_of(&total->outcomes[i].violations[k]);
+			struct report_item item = sweep_item_of(&total->outcomes[i].violations[k]);
 			first = first ? first : &total->outcomes[i].violations[k];
 			report_json(json, &item);
 		}
@@ -436,6 +451,8 @@ enum exit_code cmd_sweep(const struct options *options)
 			print_table(&total);
 		print_violations(&total, options);
 		if (!options->quiet) {
+			report_print_left_out(total.left_out);
+			report_print_decided(total.decided);
 			print_skipped(&total);
 			print_certificate(&total);
 			putchar('\n');

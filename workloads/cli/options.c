@@ -21,6 +21,7 @@ enum option_id {
 	OPTION_BUG,
 	OPTION_CRASH,
 	OPTION_SECTOR,
+	OPTION_LAX,
 	OPTION_FAULTS,
 	OPTION_FAULT_POINTS,
 	OPTION_FAULT_KINDS,
@@ -105,6 +106,8 @@ static const struct option_spec option_specs[] = {
 	{ "fault-kinds", "KINDS", OPTION_FAULT_KINDS, ENGINE, "see 'list faults' (all)" },
 	{ "bug", "NAME", OPTION_BUG, ENGINE, "switch a known bug on; 2012: the group; none" },
 	{ "crash", "MODELS", OPTION_CRASH, JUDGES, "prefix,torn (both)" },
+	{ "lax", NULL, OPTION_LAX, JUDGES & ~(unsigned)COMMAND_BENCH,
+	  "data that was not flushed may be mixed" },
 	{ "sector", "BYTES", OPTION_SECTOR, JUDGES | COMMAND_CONVERT,
 	  "written atomically: 512 or 4096 (512)" },
 	{ "strategy", "NAME", OPTION_STRATEGY, SEARCHES | COMMAND_CAMPAIGN,
@@ -260,6 +263,7 @@ static bool *flag_option(struct options *options, enum option_id id)
 	case OPTION_SYMMETRY: return &options->symmetry;
 	case OPTION_GATE_ALL: return &options->gate_all;
 	case OPTION_SPLIT_COMPLETION: return &options->split_completion;
+	case OPTION_LAX: return &options->lax;
 	case OPTION_EVENTS: return &options->events;
 	case OPTION_STACKS: return &options->stacks;
 	case OPTION_BISECT: return &options->bisect;

@@ -91,6 +91,7 @@ struct options {
 	bool symmetry;
 	bool gate_all;         /* of a program: its main thread's calls, too */
 	bool split_completion; /* of a program: effects and returns are two steps */
+	bool lax;
 	bool has_recovery;
 	uint32_t recovery;
 	const char *resume;                                    /* a checkpoint */

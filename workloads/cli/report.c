@@ -8,13 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct report_item report_item_of(const struct sweep_violation *violation)
+struct report_item report_item_of(const struct verdict *verdict, const char *schedule,
+				  const char *trace_path)
 {
 	struct report_item item = {
-		.schedule = violation->schedule,
-		.trace_path = violation->trace_path,
+		.strict_only = verdict->strict_only,
+		.schedule = schedule,
+		.trace_path = trace_path,
 	};
-	again_finding(&item.finding, &violation->verdict);
+	again_finding(&item.finding, verdict);
 	return item;
 }
 
@@ -37,7 +39,8 @@ void report_print(const struct report_item *item)
 {
 	char place[REPORT_PLACE_BYTES];
 	const struct trace_finding *finding = &item->finding;
-	printf("  %s (%s), %s: %s\n", finding->rule, finding->severity,
+	printf("  %s (%s%s), %s: %s\n", finding->rule, finding->severity,
+	       item->strict_only ? ", strict form only" : "",
 	       item->is_bare ? "as it is" : report_place(place, finding), finding->message);
 	if (item->schedule)
 		printf("    schedule %s\n", item->schedule);
@@ -60,6 +63,7 @@ void report_json(struct json *json, const struct report_item *item)
 	json_end_object(json);
 	json_offset(json, "guest_offset", finding->guest_offset);
 	json_offset(json, "host_offset", finding->host_offset);
+	json_bool(json, "strict_only", item->strict_only);
 	json_text(json, "trace", item->trace_path);
 	json_end_object(json);
 }
@@ -95,6 +99,35 @@ void report_skipped_json(struct json *json, const char *const *skipped)
 	json_end_list(json);
 }
 
+void report_print_left_out(size_t left_out)
+{
+	if (left_out)
+		printf("  left out by --lax: %zu violation%s of the strict form of old-or-new "
+		       "only\n",
+		       left_out, left_out == 1 ? "" : "s");
+}
+
+void report_left_out_json(struct json *json, bool lax, size_t left_out)
+{
+	json_bool(json, "lax", lax);
+	json_number(json, "strict_only_left_out", left_out);
+}
+
+void report_print_decided(struct magnitude decided)
+{
+	char text[MAGNITUDE_TEXT_BYTES];
+	if (decided.log2_more > 0)
+		printf("  reordered: decided for %s states\n", magnitude_text(decided, text));
+}
+
+void report_decided_json(struct json *json, struct magnitude decided)
+{
+	if (decided.log2_more > 0)
+		json_real(json, "reorder_states_log10", magnitude_log10(decided));
+	else
+		json_null(json, "reorder_states_log10");
+}
+
 static void print_json(const struct report_findings *findings, const char *schedule)
 {
 	struct json json = { .file = stdout };
@@ -110,14 +143,15 @@ static void print_json(const struct report_findings *findings, const char *sched
 	json_number(&json, "classes", 1);
 	json_number(&json, "crash_states", findings->judgement->counts.states);
 	json_number(&json, "distinct_crash_states", findings->judgement->counts.distinct);
+	report_decided_json(&json, findings->judgement->counts.decided);
 	json_begin_list(&json, "violations");
 	for (size_t i = 0; i < findings->judgement->verdict_count; i++) {
-		struct report_item item = { .schedule = schedule,
-					    .trace_path = findings->trace_path };
-		again_finding(&item.finding, &findings->judgement->verdicts[i]);
+		struct report_item item = report_item_of(&findings->judgement->verdicts[i],
+							 schedule, findings->trace_path);
 		report_json(&json, &item);
 	}
 	json_end_list(&json);
+	report_left_out_json(&json, findings->settings->lax, findings->judgement->left_out);
 	report_skipped_json(&json, findings->judgement->skipped);
 	if (findings->survey)
 		survey_json(&json, "survey", findings->survey);
@@ -135,10 +169,10 @@ static void print_verdicts(const struct judgement *judgement, bool is_bare)
 {
 	size_t of_rule[RULE_COUNT] = { 0 };
 	for (size_t i = 0; i < judgement->verdict_count; i++) {
-		struct report_item item = { .is_bare = is_bare };
+		struct report_item item = report_item_of(&judgement->verdicts[i], NULL, NULL);
+		item.is_bare = is_bare;
 		if (of_rule[judgement->verdicts[i].rule]++ >= SHOWN_OF_A_RULE)
 			continue;
-		again_finding(&item.finding, &judgement->verdicts[i]);
 		report_print(&item);
 	}
 	for (int rule = 0; rule < RULE_COUNT; rule++)
@@ -182,8 +216,11 @@ static void print_text(const struct report_findings *findings, bool quiet)
 		printf("%s: %zu events, %" PRIu64 " crash states (%s): %s\n", findings->trace_path,
 		       findings->trace->log.count, findings->judgement->counts.states, models,
 		       summary);
-	if (!quiet)
-		report_print_skipped(findings->judgement->skipped);
+	if (quiet)
+		return;
+	report_print_left_out(findings->judgement->left_out);
+	report_print_decided(findings->judgement->counts.decided);
+	report_print_skipped(findings->judgement->skipped);
 }
 
 static enum status write_results(const struct report_findings *findings,

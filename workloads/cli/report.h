@@ -15,13 +15,15 @@ enum { REPORT_PLACE_BYTES = 64 };
 /** One finding with its schedule (NULL: none) and trace file (NULL: none). All borrowed. */
 struct report_item {
 	struct trace_finding finding;
+	bool strict_only; /* the lax form of old-or-new allows it */
 	const char *schedule;
 	const char *trace_path;
 	bool is_bare; /* of an image that nothing happened to: there is no crash to speak of */
 };
 
-/** A violation of a sweep as an item that borrows from it. */
-struct report_item report_item_of(const struct sweep_violation *violation);
+/** An item that borrows from all three. */
+struct report_item report_item_of(const struct verdict *verdict, const char *schedule,
+				  const char *trace_path);
 
 /** Two or three indented lines on stdout. */
 void report_print(const struct report_item *item);
@@ -32,6 +34,15 @@ void report_json(struct json *json, const struct report_item *item);
 /** Say which rules were not judged, and why: an array of RULE_COUNT reasons, NULL where judged. */
 void report_print_skipped(const char *const *skipped);
 void report_skipped_json(struct json *json, const char *const *skipped);
+
+/** What --lax left out: a line, and the keys `lax` and `strict_only_left_out`. */
+void report_print_left_out(size_t left_out);
+void report_left_out_json(struct json *json, bool lax, size_t left_out);
+
+/** How many reordered states were decided: a line, and the key `reorder_states_log10`. Neither says
+ * anything of none. */
+void report_print_decided(struct magnitude decided);
+void report_decided_json(struct json *json, struct magnitude decided);
 
 /** "after operation 12 and 3 sectors of the next", "without a crash". */
 const char *report_place(char *place, const struct trace_finding *finding);

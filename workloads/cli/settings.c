@@ -237,7 +237,7 @@ static enum status take_program(struct settings *settings, const char *program, 
 enum status settings_resolve(struct settings *settings, const struct workload *workload,
 			     const struct options *options, struct why *why)
 {
-	*settings = (struct settings){ .sector_bytes = options->sector_bytes };
+	*settings = (struct settings){ .sector_bytes = options->sector_bytes, .lax = options->lax };
 	/* Without lazy refcounts no image is ever dirty. */
 	if (workload->image.lazy_refcounts)
 		settings->recovery = options->has_recovery ? options->recovery : RECOVERY_DEPTH_MAX;
@@ -307,6 +307,7 @@ enum status settings_from_trace(struct settings *settings, const struct trace *t
 	*settings = (struct settings){ .strategy = "replay" };
 	settings->gate_all = strcmp(recorded(trace, "gate_all", "no"), "yes") == 0;
 	settings->split_completion = strcmp(recorded(trace, "split_completion", "no"), "yes") == 0;
+	settings->lax = options->lax || strcmp(recorded(trace, "lax", "no"), "yes") == 0;
 	settings->world.stamps = strcmp(recorded(trace, "stamps", "yes"), "yes") == 0;
 	settings->world.files = trace->files;
 	settings->world.file_count = trace->file_count;
@@ -347,6 +348,8 @@ void settings_to_trace(const struct settings *settings, struct trace *trace)
 	trace_add_setting(trace, "crash", text);
 	snprintf(text, sizeof(text), "%u", settings->sector_bytes ? settings->sector_bytes : 512);
 	trace_add_setting(trace, "sector", text);
+	if (settings->lax)
+		trace_add_setting(trace, "lax", "yes");
 	snprintf(text, sizeof(text), "%u", settings->recovery);
 	if (settings->recovery)
 		trace_add_setting(trace, "recovery", text);
@@ -370,14 +373,15 @@ char *settings_text(const struct settings *settings)
 	int bytes = asprintf(
 		&text,
 		"policy=%s\npoints=%s\nfaults=%u\nfault_points=%s\nfault_kinds=%s\nbug=%s\n"
-		"crash=%s\nsector=%u\nsymmetry=%s\nrecovery=%u\n%s=%s\n"
+		"crash=%s\nsector=%u\nlax=%s\nsymmetry=%s\nrecovery=%u\n%s=%s\n"
 		"gate_all=%s\nsplit_completion=%s\n",
 		qcow2_policy_name(settings->world.policy), settings_points_name(settings),
 		settings->world.faults_max, settings->fault_points ? settings->fault_points : "",
 		kinds, bugs, models, settings->sector_bytes ? settings->sector_bytes : 512,
-		settings->world.symmetry ? "yes" : "no", settings->recovery,
-		settings->is_nbd ? "nbd" : "program", settings->program ? settings->program : "",
-		settings->gate_all ? "yes" : "no", settings->split_completion ? "yes" : "no");
+		settings->lax ? "yes" : "no", settings->world.symmetry ? "yes" : "no",
+		settings->recovery, settings->is_nbd ? "nbd" : "program",
+		settings->program ? settings->program : "", settings->gate_all ? "yes" : "no",
+		settings->split_completion ? "yes" : "no");
 	free(bugs);
 	if (bytes < 0)
 		abort();

@@ -14,6 +14,7 @@ struct settings {
 	char *fault_points;    /* owned; world.fault_points borrows it */
 	unsigned models;       /* set of crash_model bits */
 	uint32_t sector_bytes; /* 0: 512 */
+	bool lax;              /* what only the strict form of old-or-new sees is left out */
 	uint32_t recovery;     /* crashes, the first included, that repairs must survive; 0: none */
 	char **bugs;           /* owned; known bugs and groups switched on */
 	size_t bug_count;
@@ -46,12 +47,13 @@ const struct settings_strategy_row *settings_strategy_row(size_t index);
 MUST_USE enum status settings_resolve(struct settings *settings, const struct workload *workload,
 				      const struct options *options, struct why *why);
 
-/** Take the settings that `trace` recorded; `options` may override the crash models and the sector.
- * The world's files are the trace's (borrowed). STATUS_BAD_INPUT. */
+/** Take the settings that `trace` recorded; `options` may override the crash models, the sector and
+ * the form of old-or-new. The world's files are the trace's (borrowed). STATUS_BAD_INPUT. */
 MUST_USE enum status settings_from_trace(struct settings *settings, const struct trace *trace,
 					 const struct options *options, struct why *why);
 
-/** Add to `trace` what world_trace() does not know: crash models, sector, bugs, version. */
+/** Add to `trace` what world_trace() does not know: crash models, sector, form of old-or-new, bugs,
+ * version. */
 void settings_to_trace(const struct settings *settings, struct trace *trace);
 
 /** All that the runs and their verdicts depend on, a line each: "policy=cancel". Equal settings,

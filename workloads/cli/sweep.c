@@ -61,6 +61,7 @@ static void summarise_settings(struct sweep_summary *summary, const struct setti
 	snprintf(summary->strategy, sizeof(summary->strategy), "%s", settings->strategy);
 	snprintf(summary->points, sizeof(summary->points), "%s", settings_points_name(settings));
 	summary->symmetry = settings->world.symmetry;
+	summary->lax = settings->lax;
 	settings_models_text(settings, summary->models, sizeof(summary->models));
 	summary->faults = settings->world.faults_max;
 	summary->prune = settings->prune;
@@ -82,6 +83,7 @@ static void summarise_result(struct sweep_summary *summary, const struct explore
 	summary->unseen = result->complete ? 0 : result->unseen;
 	summary->states = result->states;
 	summary->judged = result->judged;
+	summary->decided = result->decided;
 	summary->distinct = result->distinct;
 	summary->distinct_checksum = result->distinct_checksum;
 	summary->ends = result->ends;
@@ -415,7 +417,7 @@ static bool says_settings(const struct options *options)
 {
 	return options->policy || options->points || options->has_faults || options->fault_points ||
 	       options->fault_kinds || options->bug_count || options->crash ||
-	       options->sector_bytes || options->symmetry;
+	       options->sector_bytes || options->symmetry || options->lax;
 }
 
 static enum status check_resumed(struct sweeping *sweeping, const struct checkpoint *checkpoint)
@@ -552,6 +554,9 @@ static enum status sweep_recovery(struct sweeping *sweeping)
 					    &recovery, &summary->why);
 	summary->recovery = settings->recovery;
 	summary->recovered = recovery.counts;
+	if (settings->lax)
+		summary->left_out +=
+			violations_relax(recovery.violations, &recovery.violation_count);
 	summary->recovery_violations = recovery.violation_count;
 	add_recovery_violations(result, &recovery);
 	result->elapsed_seconds += recovery.elapsed_seconds;
@@ -630,6 +635,9 @@ void sweep_workload(struct sweep_outcome *outcome, const char *name, const struc
 			plan->progress->name = summary->workload;
 		summary->status = search(&sweeping);
 	}
+	if (summary->status == STATUS_OK && sweeping.settings.lax)
+		summary->left_out = violations_relax(sweeping.result.violations,
+						     &sweeping.result.violation_count);
 	if (summary->status == STATUS_OK)
 		summary->status = sweep_recovery(&sweeping);
 	if (summary->status == STATUS_OK)

@@ -48,11 +48,14 @@ struct sweep_summary {
 	uint64_t visited_states, transitions; /* 0 unless the strategy is stateful */
 	uint64_t states;
 	uint64_t judged;
+	struct magnitude decided; /* as in explore_result */
 	uint64_t distinct, distinct_checksum;
 	uint64_t ends, end_checksum;
 	uint32_t recovery; /* crashes that repairs must survive; 0: not swept */
 	struct recovery_counts recovered;
 	uint64_t recovery_violations;
+	bool lax;
+	uint64_t left_out; /* violations of the strict form of old-or-new only */
 	bool swap_was_run;
 	uint64_t swap_tested, swap_differing;
 	char swap_first[SWAP_TEXT_BYTES]; /* the first difference, or "" */
