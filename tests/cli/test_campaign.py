@@ -141,9 +141,10 @@ class Campaign(CommandLine):
 
     def test_a_campaign_goes_on_with_its_own_settings_only(self):
         self.campaign("--requests", "1", "--limit", "3", "--out", "o", code=0)
-        _, err = self.run_program("campaign", "--requests", "1", "--limit", "4", "--out", "o",
-                                  code=2)
-        self.assertIn("is of another campaign", err)
+        for others in (["--limit", "4"], ["--limit", "3", "--lax"]):
+            _, err = self.run_program("campaign", "--requests", "1", *others, "--out", "o",
+                                      code=2)
+            self.assertIn("is of another campaign", err)
 
     def test_a_budget_that_ends_first_is_exit_status_3_and_can_be_gone_on_with(self):
         words = ["--requests", "1..2", "--limit", "40", "--out", "o"]

@@ -499,12 +499,13 @@ static char *settings_line(const struct campaign *campaign)
 	fprintf(file,
 		"cowtip %s %s shard=%" PRIu64 "/%" PRIu64 " limit=%" PRIu64 " each=%" PRIu64
 		" program=%s nbd=%s strategy=%s policy=%s points=%s crash=%s sector=%" PRIu32
-		" faults=%" PRIu32 " fault-points=%s fault-kinds=%s bugs=",
+		" lax=%s faults=%" PRIu32 " fault-points=%s fault-kinds=%s bugs=",
 		COWTIP_VERSION, alphabet, campaign->shard.part + 1, campaign->shard.parts,
 		options->limit, campaign_each(options), options->subject ? options->subject : "",
 		options->server ? options->server : "", options->strategy ? options->strategy : "",
 		options->policy ? options->policy : "", options->points ? options->points : "",
-		options->crash ? options->crash : "", options->sector_bytes, options->faults,
+		options->crash ? options->crash : "", options->sector_bytes,
+		options->lax ? "yes" : "no", options->faults,
 		options->fault_points ? options->fault_points : "",
 		options->fault_kinds ? options->fault_kinds : "");
 	for (size_t i = 0; i < options->bug_count; i++)

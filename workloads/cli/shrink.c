@@ -216,6 +216,9 @@ static enum status settings_of(const struct shrink *shrink, struct shrink_case *
 		.has_recovery = given->recovery != 0,
 		.recovery = given->recovery,
 		.sector_bytes = given->sector_bytes,
+		.lax = given->lax,
+		.gate_all = given->gate_all,
+		.split_completion = given->split_completion,
 		.subject = given->program,
 		.image_folder = given->image_folder,
 	};
