@@ -434,6 +434,7 @@ static size_t lose_everywhere(const struct world *world, size_t crash)
 	struct judge *judge;
 	size_t compared = 0;
 
+	options.models = CRASH_REORDER;
 	ck_assert_int_eq(judge_new(&judge, world->files, world->file_count, &options, NULL),
 			 STATUS_OK);
 	for (size_t i = 0; i < crash; i++)
