@@ -34,6 +34,8 @@
 enum {
 	STEPS_MAX = 20000,
 	COMMAND_ACTOR = 1,
+	/** Instead of a command's number: a step without a decision. */
+	UNCHOSEN = WORKLOAD_COMMANDS_MAX + 1,
 	/** Of the path of the folder above ours; with a socket in ours, whose path has 107 at most.
 	 */
 	FOLDER_BYTES_MAX = 200,
@@ -409,6 +411,12 @@ static bool let_go(struct program *program, struct choice *choice, uint32_t inde
 	return true;
 }
 
+static void rest_on_trail(struct program *program)
+{
+	program_trail_rest(program->trail, &program->run.ask, program->told.count,
+			   2 * program->next + program->is_closing);
+}
+
 /** Decide at a rest, and begin the next step. RUN_FINISHED: the run goes on. */
 static enum run_end decide(struct program *program, struct choice *choice)
 {
@@ -424,8 +432,7 @@ static enum run_end decide(struct program *program, struct choice *choice)
 		return RUN_LIVELOCK;
 	if (choice->stepping)
 		choice_step_done(choice, &unknown, 0);
-	program_trail_rest(program->trail, &program->run.ask, program->told.count,
-			   2 * program->next + program->is_closing);
+	rest_on_trail(program);
 	uint32_t pick = choice_pick(choice, &point);
 	if (pick == CHOICE_ABANDON)
 		return RUN_PRUNED;
@@ -449,11 +456,14 @@ void program_opened(struct program *program)
 	tell_image(program, EVENT_REQUEST_COMPLETED, REQUEST_OPEN, 0);
 }
 
-/** Begin the next step without a decision. */
+/** Begin the next step without a decision. The trail has it all the same: the recording has a mark
+ * of its rest. */
 static enum run_end go_on(struct program *program, enum program_turn turn)
 {
 	if (program->mark_count > program->steps_max)
 		return RUN_LIVELOCK;
+	rest_on_trail(program);
+	program_trail_step(program->trail, NULL, UNCHOSEN);
 	if (turn == PROGRAM_ENDS)
 		gated_terminate(&program->run);
 	else

@@ -74,6 +74,12 @@ static enum status spell(struct program *program, size_t index, struct why *why)
 			       "%s:%" PRIu32 ": a server cannot be told to resize the disk: NBD "
 			       "has no word for it",
 			       name, command->line);
+	if (command->compressed)
+		return why_set(why, STATUS_BAD_INPUT,
+			       "%s:%" PRIu32
+			       ": a server cannot be told to compress: NBD has no word "
+			       "for it",
+			       name, command->line);
 	if (has_data && command->length > NBD_CLIENT_BYTES_MAX)
 		return why_set(why, STATUS_BAD_INPUT,
 			       "%s:%" PRIu32 ": %" PRIu64 " bytes: NBD moves %d at a time at most",

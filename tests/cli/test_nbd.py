@@ -83,6 +83,17 @@ class Nbd(StockCommandLine):
         second, _ = self.run_program("sweep", "--nbd", QEMU_NBD, "two.qio", "--json")
         self.assertEqual(timeless(first), timeless(second))
 
+    def test_orders_that_come_together_are_followed_once(self):
+        name = os.path.join(FOLDER, "concurrent-reverse.qio")
+        every = self.run_json("sweep", "--nbd", QEMU_NBD, name, "--strategy", "dfs")
+        once = self.run_json("sweep", "--nbd", QEMU_NBD, name, "--strategy", "dpor")
+        for found in (every, once):
+            self.assertIs(found["complete"], True)
+        for key in ("crash_images_distinct", "crash_image_checksum", "final_state_checksum"):
+            self.assertEqual(once["certificate"][key], every["certificate"][key], key)
+        self.assertEqual(rules(once), rules(every))
+        self.assertLess(2 * once["interleavings"], every["interleavings"])
+
     def test_what_a_server_cannot_be_told_is_refused(self):
         self.write("two.qio", OVERLAP)
         self.write("grow.qio", OVERLAP + "truncate 1M\n")

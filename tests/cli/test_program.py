@@ -110,12 +110,12 @@ class Program(StockCommandLine):
         self.write("in-place.qio", IN_PLACE)
         names = [os.path.join(FOLDER, name) for name in sorted(os.listdir(FOLDER))
                  if name.endswith(".qio")]
-        command = QEMU_IO.replace("writeback", "{cache}")
+        subject = QEMU_IO.replace("-t writeback", "-t {cache}")
         for name in [*names, "in-place.qio"]:
             budget = IN_PLACE_RUNS if name == "in-place.qio" else DFS_RUNS
-            every = self.run_json("sweep", "--program", command, name, "--strategy", "dfs",
+            every = self.run_json("sweep", "--program", subject, name, "--strategy", "dfs",
                                   "--budget", budget, code=(0, 1, 3))
-            once = self.run_json("sweep", "--program", command, name, "--strategy", "dpor",
+            once = self.run_json("sweep", "--program", subject, name, "--strategy", "dpor",
                                  code=(0, 1))
             self.assertIs(once["complete"], True)
             self.assertIn("along one way to the end", once["certificate"]["assumed"][-1])

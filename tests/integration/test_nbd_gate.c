@@ -162,6 +162,8 @@ START_TEST(what_cannot_be_served_is_refused_with_a_reason)
 		       "test:2: 'qemu-nbd' takes no such request (write)");
 	expect_refusal(QEMU_NBD, IMAGE "write 0 512\ntruncate 1M\n",
 		       "test:3: a server cannot be told to resize the disk");
+	expect_refusal(QEMU_NBD, IMAGE "write -c 0 4k\n",
+		       "test:2: a server cannot be told to compress");
 	expect_refusal(QEMU_NBD, IMAGE "#@ snapshot one\n",
 		       "test:2: a program cannot be told to make a snapshot: NBD has no word");
 	expect_refusal(QEMU_NBD, "#@ image size=1G\nread 0 33M\n", "NBD moves 33554432 at a time");

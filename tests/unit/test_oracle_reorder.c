@@ -576,12 +576,13 @@ static bool is_of_before(const struct event_log *log, size_t index, size_t crash
  * compared. */
 static size_t lose_everywhere(const struct world *world, size_t crash)
 {
-	const struct judge_options options = { .models = CRASH_REORDER };
+	struct judge_options options = world->judge_options;
 	struct content *begin = content_clone(world->files[0].initial);
 	struct lister lister;
 	struct judge *judge;
 	size_t compared = 0;
 
+	options.models = CRASH_REORDER;
 	ck_assert_int_eq(judge_new(&judge, world->files, world->file_count, &options, NULL),
 			 STATUS_OK);
 	for (size_t i = 0; i < crash; i++)

@@ -120,7 +120,7 @@ static void put_zsh(FILE *file, const char *text)
 static void write_zsh_option(FILE *file, const struct option_about *about)
 {
 	fprintf(file, "\t\t\t'*--%s[", about->name);
-	put_zsh(file, about->help ? about->help : about->name);
+	put_zsh(file, about->help);
 	fputc(']', file);
 	if (about->argument) {
 		const char *words = NULL, *listing = NULL;

@@ -69,7 +69,7 @@ static void write_options(FILE *file, enum command_bit command)
 		return;
 	fputs(".SH OPTIONS\n", file);
 	for (size_t i = 0; option_about(i, &about); i++) {
-		if (!(about.commands & (unsigned)command) || !about.help)
+		if (!(about.commands & (unsigned)command))
 			continue;
 		fputs(".TP\n.B \\-\\-", file);
 		put_roff(file, about.name, strlen(about.name));

@@ -69,6 +69,9 @@ enum option_id {
 	OPTION_COUNT_ONLY,
 };
 
+/* With the commands of an option that the help only names, at its end; the manual has the rest. */
+#define RARE (1u << 31)
+
 enum {
 	SEARCHES = COMMAND_SWEEP | COMMAND_BENCH,
 	ENGINE = COMMAND_SWEEP | COMMAND_RUN | COMMAND_BENCH | COMMAND_CAMPAIGN,
@@ -84,7 +87,7 @@ struct option_spec {
 	const char *argument; /* NULL: takes none */
 	enum option_id id;
 	unsigned commands;
-	const char *help; /* NULL: another option's line tells of it */
+	const char *help;
 };
 
 static const struct option_spec option_specs[] = {
@@ -93,28 +96,29 @@ static const struct option_spec option_specs[] = {
 	{ "nbd", "CMD", OPTION_NBD, COMMAND_SWEEP | COMMAND_RUN | COMMAND_CAMPAIGN,
 	  "or this: 'qemu-nbd ... {socket} ... {image}'" },
 	{ "image-dir", "DIR", OPTION_IMAGE_DIR,
-	  COMMAND_SWEEP | COMMAND_RUN | COMMAND_REPLAY | COMMAND_SHRINK | COMMAND_CAMPAIGN,
+	  RARE | COMMAND_SWEEP | COMMAND_RUN | COMMAND_REPLAY | COMMAND_SHRINK | COMMAND_CAMPAIGN,
 	  "where its images live (in memory)" },
-	{ "gate-all", NULL, OPTION_GATE_ALL, COMMAND_SWEEP | COMMAND_RUN,
+	{ "gate-all", NULL, OPTION_GATE_ALL, RARE | COMMAND_SWEEP | COMMAND_RUN,
 	  "its main thread's calls wait as well" },
-	{ "split-completion", NULL, OPTION_SPLIT_COMPLETION, COMMAND_SWEEP | COMMAND_RUN,
+	{ "split-completion", NULL, OPTION_SPLIT_COMPLETION, RARE | COMMAND_SWEEP | COMMAND_RUN,
 	  "effect and return of a call are two steps" },
 	{ "policy", "NAME", OPTION_POLICY, ENGINE, "eager, delayed or cancel" },
 	{ "points", "io|all", OPTION_POINTS, ENGINE, "where other tasks may get a turn (all)" },
 	{ "faults", "K", OPTION_FAULTS, ENGINE, "at most K injected errors a run" },
 	{ "fault-points", "PATTERN", OPTION_FAULT_POINTS, ENGINE, "which calls may fail ('*')" },
-	{ "fault-kinds", "KINDS", OPTION_FAULT_KINDS, ENGINE, "see 'list faults' (all)" },
+	{ "fault-kinds", "KINDS", OPTION_FAULT_KINDS, RARE | ENGINE, "see 'list faults' (all)" },
 	{ "bug", "NAME", OPTION_BUG, ENGINE, "switch a known bug on; 2012: the group; none" },
 	{ "crash", "MODELS", OPTION_CRASH, JUDGES, "prefix,torn (both)" },
 	{ "lax", NULL, OPTION_LAX, JUDGES & ~(unsigned)COMMAND_BENCH,
 	  "data that was not flushed may be mixed" },
-	{ "sector", "BYTES", OPTION_SECTOR, JUDGES | COMMAND_CONVERT,
+	{ "sector", "BYTES", OPTION_SECTOR, RARE | JUDGES | COMMAND_CONVERT,
 	  "written atomically: 512 or 4096 (512)" },
 	{ "strategy", "NAME", OPTION_STRATEGY, SEARCHES | COMMAND_CAMPAIGN,
 	  "see 'list strategies' (dpor)" },
-	{ "no-prune", NULL, OPTION_NO_PRUNE, SEARCHES,
-	  "dfs: run equivalent runs too; --twice: everything" },
-	{ "twice", NULL, OPTION_TWICE, SEARCHES, NULL },
+	{ "no-prune", NULL, OPTION_NO_PRUNE, RARE | SEARCHES,
+	  "dfs: run equivalent interleavings, too" },
+	{ "twice", NULL, OPTION_TWICE, RARE | SEARCHES,
+	  "execute everything once more, and compare" },
 	{ "requests", "A..B", OPTION_REQUESTS, GENERATES, "how many in a workload (1..3)" },
 	{ "kinds", "LIST", OPTION_KINDS, GENERATES, "of these requests only (all)" },
 	{ "states", "LIST", OPTION_STATES, GENERATES, "clusters in these states only (all)" },
@@ -128,18 +132,20 @@ static const struct option_spec option_specs[] = {
 	  "60s or 1h, of all that is done now" },
 	{ "budget", "BOUND", OPTION_BUDGET, SEARCHES | COMMAND_SHRINK,
 	  "60s, 10000runs or 1e9states; repeatable" },
-	{ "runs", "N", OPTION_RUNS, SEARCHES, "samplers: how many runs (1000)" },
-	{ "depth", "N", OPTION_DEPTH, SEARCHES, "pct: orderings (3); delay: deviations (no end)" },
+	{ "runs", "N", OPTION_RUNS, RARE | SEARCHES, "samplers: how many runs (1000)" },
+	{ "depth", "N", OPTION_DEPTH, RARE | SEARCHES,
+	  "pct: orderings (3); delay: deviations (no end)" },
 	{ "seed", "N", OPTION_SEED, SEARCHES | COMMAND_RUN, "of the random picks" },
 	{ "schedule", "S", OPTION_SCHEDULE, COMMAND_RUN, "the picks to follow, as printed" },
-	{ "recovery", "DEPTH", OPTION_RECOVERY, COMMAND_SWEEP | COMMAND_RUN,
+	{ "recovery", "DEPTH", OPTION_RECOVERY, RARE | COMMAND_SWEEP | COMMAND_RUN,
 	  "lazy refcounts: crashes of repair, too: 0..2 (2)" },
-	{ "no-swap", NULL, OPTION_NO_SWAP, COMMAND_SWEEP, "leave the swap test out" },
-	{ "symmetry", NULL, OPTION_SYMMETRY, COMMAND_SWEEP | COMMAND_RUN,
+	{ "no-swap", NULL, OPTION_NO_SWAP, RARE | COMMAND_SWEEP, "leave the swap test out" },
+	{ "symmetry", NULL, OPTION_SYMMETRY, RARE | COMMAND_SWEEP | COMMAND_RUN,
 	  "requests that are alike begin in one order only" },
 	{ "jobs", "N", OPTION_JOBS, COMMAND_SWEEP, "processes (1; suite: 2 if 2 CPUs)" },
 	{ "jobs", "N", OPTION_JOBS, COMMAND_CAMPAIGN, "processes (1)" },
-	{ "slice", "N", OPTION_SLICE, COMMAND_SWEEP, "dpor: runs of a job at a time (5000)" },
+	{ "slice", "N", OPTION_SLICE, RARE | COMMAND_SWEEP,
+	  "dpor: runs of a job at a time (5000)" },
 	{ "resume", "FILE", OPTION_RESUME, COMMAND_SWEEP, "go on from a checkpoint" },
 	{ "image", "FILE", OPTION_IMAGE, COMMAND_RECORD, "watch this image; repeatable" },
 	{ "image", "FILE", OPTION_IMAGE, LOGS, "dm-log-writes log: the image as it was before" },
@@ -176,7 +182,7 @@ static const struct option_spec option_specs[] = {
 	{ "help", NULL, OPTION_HELP, EVERY | COMMAND_MANUAL | COMMAND_COMPLETION, "this page" },
 };
 
-enum { OPTION_COUNT = sizeof(option_specs) / sizeof(option_specs[0]) };
+enum { OPTION_COUNT = sizeof(option_specs) / sizeof(option_specs[0]), HELP_COLUMNS = 78 };
 
 static enum status bad_number(const char *name, const char *text, struct why *why)
 {
@@ -396,17 +402,39 @@ enum status options_parse(struct options *options, enum command_bit command, int
 	return take_positional(options, command, argc - optind, argv + optind, why);
 }
 
+/* Names of what is not told here, in lines of a screen's width. */
+static void print_rare(enum command_bit command)
+{
+	size_t column = 0;
+	for (size_t i = 0; i < OPTION_COUNT; i++) {
+		const struct option_spec *spec = &option_specs[i];
+		if (!(spec->commands & command) || !(spec->commands & RARE))
+			continue;
+		size_t bytes = strlen(spec->name) + 3;
+		if (spec->argument)
+			bytes += strlen(spec->argument) + 1;
+		if (column == 0 || column + bytes > HELP_COLUMNS)
+			column = (size_t)printf(column ? "\n      " : "\nalso: ") - 1;
+		printf("%s--%s%s%s", column > 6 ? " " : "", spec->name, spec->argument ? " " : "",
+		       spec->argument ? spec->argument : "");
+		column += bytes;
+	}
+	if (column)
+		putchar('\n');
+}
+
 void options_print_help(enum command_bit command)
 {
 	for (size_t i = 0; i < OPTION_COUNT; i++) {
 		const struct option_spec *spec = &option_specs[i];
 		char left[40];
-		if (!(spec->commands & command) || !spec->help)
+		if (!(spec->commands & command) || (spec->commands & RARE))
 			continue;
 		snprintf(left, sizeof(left), "--%s%s%s", spec->name, spec->argument ? " " : "",
 			 spec->argument ? spec->argument : "");
 		printf("  %-24s %s\n", left, spec->help);
 	}
+	print_rare(command);
 }
 
 bool option_about(size_t index, struct option_about *about)
@@ -417,6 +445,6 @@ bool option_about(size_t index, struct option_about *about)
 	*about = (struct option_about){ .name = spec->name,
 					.argument = spec->argument,
 					.help = spec->help,
-					.commands = spec->commands };
+					.commands = spec->commands & ~RARE };
 	return true;
 }

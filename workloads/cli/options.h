@@ -115,8 +115,8 @@ const char *options_folder(const struct options *options);
 struct option_about {
 	const char *name;
 	const char *argument; /* NULL: takes none */
-	const char *help;     /* NULL: another option's line tells of it */
-	unsigned commands;    /* set of command_bit: who takes it */
+	const char *help;
+	unsigned commands; /* set of command_bit: who takes it */
 };
 
 /** Option `index`, in the order of the help. An option with one meaning for some commands and
