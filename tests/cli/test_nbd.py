@@ -3,6 +3,7 @@
 
 usage: test_nbd.py PROGRAM FOLDER-OF-WORKLOADS
 """
+import glob
 import os
 import shutil
 import signal
@@ -46,6 +47,20 @@ class Nbd(StockCommandLine):
         self.assertIn("read-linearizable (corruption), without a crash", out)
 
     @unittest.skipUnless(shutil.which("qemu-storage-daemon"), "no qemu-storage-daemon")
+    def test_a_trace_of_a_server_becomes_small_on_the_server(self):
+        self.need_race()
+        found = self.run_json("sweep", "--nbd", QEMU_NBD, RACE, code=1)["violations"]
+        trace = [item["trace"] for item in found if item["rule"] == "old-or-new"][0]
+        shrunk = self.run_json("shrink", trace, "--budget", "200runs", "--bundle", "b.tar.zst",
+                               code=1)
+        self.assertLess(shrunk["after"]["requests"], shrunk["before"]["requests"])
+        again = self.run_json("replay", "b.tar.zst", code=1)
+        self.assertIn("old-or-new", [item["rule"] for item in again["violations"]])
+        subprocess.run(["tar", "xf", self.path("b.tar.zst")], cwd=self.folder, check=True)
+        script, = glob.glob(self.path("*/reproduce.sh"))
+        with open(script, encoding="utf-8") as file:
+            self.assertIn("Needs cowtip and the program that it ran", file.read())
+
     def test_the_race_is_found_in_the_storage_daemon(self):
         self.need_race()
         found = self.run_json("sweep", "--nbd", STORAGE_DAEMON, RACE, "--out", "o", code=1)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "workloads/cli/again.h"
 
-#include "workloads/program.h"
+#include "workloads/cli/program_search.h"
 #include "workloads/recovery.h"
 
 #include <stdint.h>
@@ -212,17 +212,7 @@ static enum status execute_program(struct again *again, const struct workload *w
 {
 	struct program *program = NULL;
 	struct choice choice;
-	const struct program_options options = {
-		.command = settings->program,
-		.is_nbd = settings->is_nbd,
-		.image_folder = settings->image_folder,
-		.faults = settings_faults(settings),
-		.gate_all = settings->gate_all,
-		.split_completion = settings->split_completion,
-		.stacks = settings->world.stacks,
-		.files = settings->world.files,
-		.file_count = settings->world.file_count,
-	};
+	const struct program_options options = program_options_of(settings);
 	enum status status = program_new(&program, workload, &options, why);
 	if (status != STATUS_OK)
 		return status;

@@ -17,6 +17,7 @@
 
 #include "workloads/cli/crash_image.h"
 #include "workloads/cli/output.h"
+#include "workloads/cli/settings.h"
 
 #include <archive.h>
 #include <archive_entry.h>
@@ -149,7 +150,7 @@ static char *print_script(const struct bundle *bundle)
 {
 	char *text = NULL;
 	const struct trace_finding *finding = &bundle->trace->findings[0];
-	bool is_foreign = trace_setting(bundle->trace, "program") != NULL;
+	bool is_foreign = settings_trace_is_foreign(bundle->trace);
 	if (asprintf(&text,
 		     "#!/bin/sh\n"
 		     "# %s (%s): runs the recorded schedule again and judges every crash of it.\n"

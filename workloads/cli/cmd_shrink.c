@@ -283,7 +283,7 @@ enum exit_code cmd_shrink(const struct options *options)
 	enum status status = trace_read(&trace, options->positional[0], &why);
 	if (!shrink.budget.limit.runs && shrink.budget.limit.seconds <= 0)
 		shrink.budget.limit.runs =
-			trace_setting(&trace, "program") ? DEFAULT_RUNS_PROGRAM : DEFAULT_RUNS;
+			settings_trace_is_foreign(&trace) ? DEFAULT_RUNS_PROGRAM : DEFAULT_RUNS;
 	if (status == STATUS_OK)
 		status = shrink_all(&shrink, &why);
 	progress_clear(&progress);

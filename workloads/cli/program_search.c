@@ -45,18 +45,26 @@ struct subject program_subject(struct program *program)
 	};
 }
 
-enum status program_search(const struct workload *workload, const struct settings *settings,
-			   const struct explore_options *options, struct explore_result *result,
-			   struct why *why)
+struct program_options program_options_of(const struct settings *settings)
 {
-	const struct program_options program_options = {
+	return (struct program_options){
 		.command = settings->program,
 		.is_nbd = settings->is_nbd,
 		.image_folder = settings->image_folder,
 		.faults = settings_faults(settings),
 		.gate_all = settings->gate_all,
 		.split_completion = settings->split_completion,
+		.stacks = settings->world.stacks,
+		.files = settings->world.files,
+		.file_count = settings->world.file_count,
 	};
+}
+
+enum status program_search(const struct workload *workload, const struct settings *settings,
+			   const struct explore_options *options, struct explore_result *result,
+			   struct why *why)
+{
+	const struct program_options program_options = program_options_of(settings);
 	struct program *program = NULL;
 	enum status status = program_new(&program, workload, &program_options, why);
 	if (status != STATUS_OK)

@@ -10,6 +10,9 @@
 /** `program` (borrowed) as a subject. */
 struct subject program_subject(struct program *program);
 
+/** What `settings` (with a program) say of it. Borrows from them. */
+struct program_options program_options_of(const struct settings *settings);
+
 /** Explore as `settings` (with a program) and `options` say. Gives what `result` owns. */
 MUST_USE enum status program_search(const struct workload *workload,
 				    const struct settings *settings,

@@ -301,6 +301,11 @@ static enum status take_numbers(struct settings *settings, const struct trace *t
 	return STATUS_OK;
 }
 
+bool settings_trace_is_foreign(const struct trace *trace)
+{
+	return trace_setting(trace, "program") || trace_setting(trace, "nbd");
+}
+
 enum status settings_from_trace(struct settings *settings, const struct trace *trace,
 				const struct options *options, struct why *why)
 {

@@ -47,6 +47,9 @@ const struct settings_strategy_row *settings_strategy_row(size_t index);
 MUST_USE enum status settings_resolve(struct settings *settings, const struct workload *workload,
 				      const struct options *options, struct why *why);
 
+/** Was the subject of `trace` a foreign program that ran a workload of ours? */
+bool settings_trace_is_foreign(const struct trace *trace);
+
 /** Take the settings that `trace` recorded; `options` may override the crash models, the sector and
  * the form of old-or-new. The world's files are the trace's (borrowed). STATUS_BAD_INPUT. */
 MUST_USE enum status settings_from_trace(struct settings *settings, const struct trace *trace,

@@ -219,7 +219,8 @@ static enum status settings_of(const struct shrink *shrink, struct shrink_case *
 		.lax = given->lax,
 		.gate_all = given->gate_all,
 		.split_completion = given->split_completion,
-		.subject = given->program,
+		.subject = given->is_nbd ? NULL : given->program,
+		.server = given->is_nbd ? given->program : NULL,
 		.image_folder = given->image_folder,
 	};
 	enum status status = settings_resolve(&one->settings, &one->workload, &options, why);
@@ -424,12 +425,7 @@ static enum status find_critical_of_program(struct shrink *shrink, struct why *w
 {
 	const struct shrink_case *best = &shrink->best;
 	struct program *program = NULL;
-	const struct program_options options = {
-		.command = best->settings.program,
-		.image_folder = best->settings.image_folder,
-		.files = best->settings.world.files,
-		.file_count = best->settings.world.file_count,
-	};
+	const struct program_options options = program_options_of(&best->settings);
 	enum status status = program_new(&program, &best->workload, &options, why);
 	if (status != STATUS_OK)
 		return status;
@@ -443,7 +439,7 @@ static void find_critical(struct shrink *shrink)
 {
 	const struct shrink_case *best = &shrink->best;
 	struct world *world = NULL;
-	struct why why;
+	struct why *why = &shrink->critical_why;
 	enum status status = STATUS_OK;
 	if (shrink->rule == RULE_REPAIR_CONVERGES) {
 		shrink->why_no_critical = "the rule is broken in a repair, not in the run";
@@ -454,20 +450,20 @@ static void find_critical(struct shrink *shrink)
 		return;
 	}
 	if (best->settings.program) {
-		status = find_critical_of_program(shrink, &why);
+		status = find_critical_of_program(shrink, why);
 	} else {
 		settings_enable_bugs(&best->settings);
-		status = world_new(&world, &best->workload, &best->settings.world, &why);
+		status = world_new(&world, &best->workload, &best->settings.world, why);
 		const struct subject subject = explore_world_subject(world);
 		const struct state_source states = world_state_source(world);
 		if (status == STATUS_OK)
 			status = find_critical_of(shrink, &subject,
-						  world_state_is_known() ? &states : NULL, &why);
+						  world_state_is_known() ? &states : NULL, why);
 		world_free(world);
 	}
 	shrink->has_critical = status == STATUS_OK;
 	if (status != STATUS_OK)
-		shrink->why_no_critical = "the run could not be repeated step by step";
+		shrink->why_no_critical = why->text;
 }
 
 /* ---- all of it ---- */

@@ -51,8 +51,9 @@ struct shrink {
 	struct shrink_run run_before;
 	struct shrink_case best;
 	struct critical critical;
-	bool has_critical; /* else `why_no_critical` (a literal) says why */
+	bool has_critical; /* else `why_no_critical` (a literal, or the next) says why */
 	const char *why_no_critical;
+	struct why critical_why;
 	bool keeps_image;   /* it has a backing file of its own */
 	bool begins_broken; /* its initial image breaks a rule */
 };
