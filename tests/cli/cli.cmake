@@ -7,6 +7,10 @@ function(cli_test name)
 endfunction()
 
 cli_test(usage)
+# What the README shows is the release build: with sanitizers states of a run are not known, and more is executed.
+if(NOT COWTIP_SANITIZE)
+  cli_test(readme ${PROJECT_SOURCE_DIR}/README.md ${PROJECT_SOURCE_DIR}/workloads)
+endif()
 cli_test(bench)
 cli_test(sweep)
 cli_test(certificate)
