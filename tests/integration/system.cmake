@@ -1,5 +1,15 @@
 # SPDX-License-Identifier: MIT
 # Tests of the whole: the shipped workloads through engine, injector and oracle, and next to QEMU.
+# What `ctest --preset long` runs of these programs; they are built for it by the target `long_programs`.
+add_custom_target(long_programs DEPENDS cowtip)
+
+# long_test(<test> ARGUMENT ...): test program <test> once more, at length, as long.<test>
+function(long_test name)
+  add_test(NAME long.${name} COMMAND test_${name} ${ARGN})
+  set_tests_properties(long.${name} PROPERTIES LABELS long TIMEOUT 3600 SKIP_RETURN_CODE 77)
+  add_dependencies(long_programs test_${name})
+endfunction()
+
 add_library(suite_support STATIC integration/shipped.c integration/page.c)
 target_link_libraries(suite_support PRIVATE build_flags PkgConfig::check PUBLIC workloads)
 
@@ -10,8 +20,7 @@ target_compile_definitions(test_bug_table PRIVATE TESTS_README="${PROJECT_SOURCE
 integration_test(shrink_table LINKS suite_support cli workloads engine oracle injector traces)
 target_compile_definitions(test_shrink_table PRIVATE TESTS_README="${PROJECT_SOURCE_DIR}/tests/README.md")
 if(NOT COWTIP_SANITIZE)
-  add_test(NAME long.shrink_table COMMAND test_shrink_table all)
-  set_tests_properties(long.shrink_table PROPERTIES LABELS long TIMEOUT 3600)
+  long_test(shrink_table all)
 endif()
 integration_test(faults LINKS suite_support workloads engine oracle injector traces LIBS PkgConfig::fiu)
 integration_test(standstill LINKS suite_support workloads engine oracle injector traces)
@@ -19,8 +28,7 @@ integration_test(recovery LINKS suite_support workloads engine oracle injector t
 
 # Deciding what reordering leaves, next to listing it: a sample, and enough for patient people.
 integration_test(reorder_listed LINKS suite_support oracle_world workloads engine oracle injector traces)
-add_test(NAME long.reorder_listed COMMAND test_reorder_listed 4000)
-set_tests_properties(long.reorder_listed PROPERTIES LABELS long TIMEOUT 3600)
+long_test(reorder_listed 4000)
 
 # Crash states next to qemu-img check, the same.
 add_library(agreement STATIC integration/agreement.c integration/silence.c)
@@ -32,8 +40,7 @@ target_compile_definitions(test_crash_states PRIVATE COWTIP="$<TARGET_FILE:cowti
   RECORD_STOCK="${CMAKE_CURRENT_SOURCE_DIR}/integration/record_stock.py"
   TESTS_README="${PROJECT_SOURCE_DIR}/tests/README.md")
 add_dependencies(test_crash_states cowtip cowtip-injector)
-add_test(NAME long.crash_states COMMAND test_crash_states 20000)
-set_tests_properties(long.crash_states PROPERTIES LABELS long TIMEOUT 3600 SKIP_RETURN_CODE 77)
+long_test(crash_states 20000)
 integration_test(same_script LINKS suite_support workloads engine oracle injector traces)
 
 # Committed traces must replay as they were recorded; make_corpus records them anew:
@@ -60,8 +67,7 @@ function(gate_test name)
   set_target_properties(${arg_HELPER} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR})
   target_compile_definitions(test_${name} PRIVATE HELPER="$<TARGET_FILE:${arg_HELPER}>")
   add_dependencies(test_${name} cowtip-injector ${arg_HELPER})
-  add_test(NAME long.${name} COMMAND test_${name} ${arg_RUNS})
-  set_tests_properties(long.${name} PROPERTIES LABELS long TIMEOUT 3600 SKIP_RETURN_CODE 77)
+  long_test(${name} ${arg_RUNS})
 endfunction()
 
 gate_test(program_gate HELPER helper_gated RUNS 1000)
