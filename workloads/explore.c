@@ -15,12 +15,12 @@
 #include "injector/estimate.h"
 #include "injector/strategy_follow.h"
 #include "traces/memory.h"
+#include "workloads/seconds.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { PROGRESS_EVERY_RUNS = 64, VIOLATIONS_MAX = 4096 };
 
@@ -44,16 +44,8 @@ struct search {
 	uint64_t runs;   /* interleavings and pruned ones */
 	uint64_t trials; /* of them, not counted in a slice */
 	size_t violation_capacity;
-	struct timespec started;
+	double started; /* seconds_now() */
 };
-
-static double seconds_since(const struct timespec *started)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)(now.tv_sec - started->tv_sec) +
-	       (double)(now.tv_nsec - started->tv_nsec) * 1e-9;
-}
 
 static const struct event_log *log_of(const struct search *search)
 {
@@ -76,7 +68,7 @@ static const char *bound_reached(const struct search *search)
 		return "the budget of crash states ended";
 	if (options->stop_after && result->violation_count >= options->stop_after)
 		return "stopped at a violation";
-	if (budget->seconds > 0 && seconds_since(&search->started) >= budget->seconds)
+	if (budget->seconds > 0 && seconds_now() - search->started >= budget->seconds)
 		return "the budget of time ended";
 	return NULL;
 }
@@ -336,7 +328,7 @@ static void report_progress(struct search *search)
 		return;
 	if (options->measure_tree)
 		result->done = tree_estimate_fraction(&search->tree);
-	result->elapsed_seconds = seconds_since(&search->started);
+	result->elapsed_seconds = seconds_now() - search->started;
 	options->progress(options->progress_context, result);
 }
 
@@ -406,7 +398,7 @@ static void finish(struct search *search)
 	const struct strategy *strategy = search->strategy;
 	const char *complaint = strategy->ops->complaint(strategy);
 	bool is_complete = strategy->ops->is_complete(strategy);
-	result->elapsed_seconds = seconds_since(&search->started);
+	result->elapsed_seconds = seconds_now() - search->started;
 	if (complaint) {
 		result->complaint = strdup(complaint);
 		if (!result->complaint)
@@ -447,7 +439,7 @@ enum status explore_subject(const struct subject *subject, struct strategy *stra
 				       why);
 	if (status != STATUS_OK)
 		return status;
-	clock_gettime(CLOCK_MONOTONIC, &search.started);
+	search.started = seconds_now();
 	choice_init(&search.choice, strategy, NULL);
 	search.choice.order = options->order;
 	schedule_init(&search.previous);

@@ -33,14 +33,15 @@
 #include "workloads/recovery.h"
 
 #include "oracle/bytes.h"
+#include "oracle/persist.h"
 #include "traces/memory.h"
+#include "workloads/seconds.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <xxhash.h>
 
 enum {
@@ -61,7 +62,7 @@ struct recovering {
 	struct workload opening;  /* the workload without its commands; owns nothing */
 	struct distinct repaired; /* images, with promises */
 	struct distinct settled;  /* images that came out */
-	struct timespec begun;
+	double begun;             /* seconds_now() */
 	/* The state at hand. */
 	const struct dirty_state *place;
 	const char *lost;        /* "" or what the first crash lost */
@@ -208,7 +209,7 @@ static void open_once_more(struct recovering *recovering, const struct content *
  * beginning of a log that nobody has. */
 static int message_bytes(const struct verdict *verdict)
 {
-	const char *list = strstr(verdict->message, " (persisted: ");
+	const char *list = strstr(verdict->message, PERSIST_LEAD);
 	return (int)(list ? (size_t)(list - verdict->message) : strlen(verdict->message));
 }
 
@@ -412,10 +413,7 @@ static void recover(struct recovering *recovering, const struct dirty_state *pla
 
 static double seconds_spent(const struct recovering *recovering)
 {
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)(now.tv_sec - recovering->begun.tv_sec) +
-	       (double)(now.tv_nsec - recovering->begun.tv_nsec) * 1e-9;
+	return seconds_now() - recovering->begun;
 }
 
 static const char *bound_reached(const struct recovering *recovering)
@@ -549,7 +547,7 @@ enum status recovery_sweep(const struct workload *workload, const struct dirty_s
 	*result = (struct recovery_result){ 0 };
 	recovering.opening.command_count = 0;
 	trace_init(&recovering.files);
-	clock_gettime(CLOCK_MONOTONIC, &recovering.begun);
+	recovering.begun = seconds_now();
 	for (size_t at = 0; at < places->count && status == STATUS_OK; at += BATCH) {
 		size_t count = places->count - at < BATCH ? places->count - at : BATCH;
 		status = do_batch(&recovering, &places->items[at], count, why);

@@ -111,7 +111,8 @@ static unsigned order_of_writes(const struct foreign *foreign, uint64_t bytes)
 	return order;
 }
 
-unsigned foreign_count_orders(struct foreign *foreign, uint64_t bytes)
+/* In how many orders the writes of `bytes` bytes take effect. */
+static unsigned count_orders(struct foreign *foreign, uint64_t bytes)
 {
 	struct choice choice;
 	struct strategy *strategy = strategy_dfs_new(false);
@@ -134,6 +135,20 @@ unsigned foreign_count_orders(struct foreign *foreign, uint64_t bytes)
 	choice_release(&choice);
 	strategy_free(strategy);
 	return orders;
+}
+
+void foreign_check_orders(const struct program_options *options)
+{
+	static const char text[] = "#@ image size=64k cluster_size=4k\n"
+				   "#@ prepare write -P 1 0 64k\n"
+				   "aio_write -P 2 0 512\n"
+				   "aio_write -P 3 4k 512\n"
+				   "aio_write -P 4 8k 512\n"
+				   "aio_flush\n";
+	struct foreign foreign;
+	foreign_open(&foreign, options, text);
+	ck_assert_uint_eq(count_orders(&foreign, 512), 6);
+	foreign_close(&foreign);
 }
 
 const struct event *foreign_answer(const struct foreign *foreign, unsigned op)

@@ -26,9 +26,9 @@ void foreign_replay(struct foreign *foreign, const struct schedule *taken, uint6
 /** Random runs with seeds 1 .. `runs`: replayed, each is the same event by event. */
 void foreign_replay_random(struct foreign *foreign, unsigned long runs);
 
-/** Explore to the end; returns in how many orders writes of `bytes` bytes take effect that begin
- * with the bytes 2, 3, and 4: each is there once in every run. */
-unsigned foreign_count_orders(struct foreign *foreign, uint64_t bytes);
+/** Three writes to data clusters that are allocated already are explored to the end: all six orders
+ * of their effects come, each write once in every run. */
+void foreign_check_orders(const struct program_options *options);
 
 /** The last completed request of a kind in the log; it must be there. Borrowed. */
 const struct event *foreign_answer(const struct foreign *foreign, unsigned op);

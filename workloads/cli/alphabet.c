@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "workloads/cli/alphabet.h"
 
+#include "workloads/cli/output.h"
 #include "workloads/language_words.h"
 
 #include <inttypes.h>
@@ -121,4 +122,18 @@ char *alphabet_text(const struct generate_alphabet *alphabet)
 	if (fclose(file) != 0)
 		abort();
 	return text;
+}
+
+enum status generated_store(char *path, const struct generated *generated, const char *folder,
+			    struct why *why)
+{
+	struct output output;
+	snprintf(path, OUTPUT_PATH_BYTES, "%.3900s/%s.qio", folder, generated->name);
+	enum status status = output_begin(&output, path, why);
+	if (status != STATUS_OK)
+		return status;
+	char *text = generated_text(generated);
+	fputs(text, output.file);
+	free(text);
+	return output_finish(&output, why);
 }

@@ -23,6 +23,11 @@ char *alphabet_text(const struct generate_alphabet *alphabet);
 /** Add the words that stand for `set` to `file`, with commas between them. */
 void alphabet_print_set(FILE *file, unsigned set, const struct generate_word *words, size_t count);
 
+/** Write `generated` to its file in `folder`, which must be there; `path` (OUTPUT_PATH_BYTES)
+ * becomes the file's. STATUS_IO. */
+MUST_USE enum status generated_store(char *path, const struct generated *generated,
+				     const char *folder, struct why *why);
+
 extern const struct generate_word alphabet_caches[2];
 extern const struct generate_word alphabet_lazy[2];
 

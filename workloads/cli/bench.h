@@ -12,9 +12,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** Seconds of a clock that only goes forward. */
-double bench_now(void);
-
 /** `count` in a second; 0 when no time passed. */
 double bench_rate(uint64_t count, double seconds);
 

@@ -4,6 +4,7 @@
 #include "oracle/judge.h"
 #include "workloads/cli/again.h"
 #include "workloads/cli/bench.h"
+#include "workloads/seconds.h"
 #include "workloads/tool.h"
 
 #include <stdio.h>
@@ -67,7 +68,7 @@ static enum status materialise(const char *name, const struct options *options, 
 static void measure(struct bench_checks *checks, const char *folder, size_t count,
 		    const struct options *options)
 {
-	double started = bench_now();
+	double started = seconds_now();
 	do {
 		for (size_t i = 0; i < count; i++) {
 			char path[PATH_BYTES];
@@ -80,7 +81,7 @@ static void measure(struct bench_checks *checks, const char *folder, size_t coun
 			}
 			checks->checks++;
 		}
-		checks->seconds = bench_now() - started;
+		checks->seconds = seconds_now() - started;
 	} while (checks->seconds < SECONDS_OF_QEMU_IMG && !options->budget.runs);
 }
 

@@ -4,6 +4,7 @@
 #include "injector/strategy.h"
 #include "workloads/cli/bench.h"
 #include "workloads/program.h"
+#include "workloads/seconds.h"
 #include "workloads/tool.h"
 
 #include <inttypes.h>
@@ -29,13 +30,13 @@ static enum status run_gated(struct program *program, uint64_t runs, uint64_t *d
 	if (!strategy)
 		return why_set(why, STATUS_NO_MEMORY, "out of memory");
 	choice_init(&choice, strategy, NULL);
-	double started = bench_now();
+	double started = seconds_now();
 	while (status == STATUS_OK && choice_begin(&choice)) {
 		(void)program_run(program, &choice);
 		status = program_status(program, why);
 		++*done;
 	}
-	*seconds = bench_now() - started;
+	*seconds = seconds_now() - started;
 	choice_release(&choice);
 	strategy_free(strategy);
 	return status;
@@ -69,13 +70,13 @@ static enum status run_plain(struct bench_gate *gate, const struct program *prog
 	if (status != STATUS_OK)
 		return status;
 	snprintf(path, sizeof(path), "%s/plain.qcow2", folder);
-	double started = bench_now();
+	double started = seconds_now();
 	for (; status == STATUS_OK && gate->launches < runs; gate->launches++) {
 		status = content_store(files[0].initial, path, why);
 		if (status == STATUS_OK && tool_run(words, folder, NULL) != 0)
 			status = why_set(why, STATUS_IO, "qemu-io failed");
 	}
-	gate->launch_seconds = bench_now() - started;
+	gate->launch_seconds = seconds_now() - started;
 	unlink(path);
 	rmdir(folder);
 	return status;

@@ -6,6 +6,7 @@
  * Twice: through the page cache, where a write costs no more than the copy of it that a recording
  * is; and past it, where it costs what the disk takes. */
 #include "workloads/cli/bench.h"
+#include "workloads/seconds.h"
 #include "workloads/tool.h"
 
 #include <inttypes.h>
@@ -26,10 +27,10 @@ static enum status one_turn(double *fastest, const char *const *words, const cha
 					      "qcow2",    IMAGE,    "1G", NULL };
 	if (tool_run(create, folder, NULL) != 0)
 		return why_set(why, STATUS_IO, "qemu-img cannot create an image in '%s'", folder);
-	double started = bench_now();
+	double started = seconds_now();
 	if (tool_run(words, folder, NULL) != 0)
 		return why_set(why, STATUS_IO, "qemu-img bench failed in '%s'", folder);
-	double seconds = bench_now() - started;
+	double seconds = seconds_now() - started;
 	if (*fastest <= 0 || seconds < *fastest)
 		*fastest = seconds;
 	return STATUS_OK;

@@ -10,6 +10,7 @@
 #include "injector/splitmix.h"
 #include "oracle/judge.h"
 #include "workloads/cli/bench.h"
+#include "workloads/seconds.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -118,9 +119,9 @@ static enum status judge_recording(struct bench_recording *recording, const stru
 	enum status status = copy ? judge_new(&judge, &file, 1, &options, why)
 				  : why_set(why, STATUS_NO_MEMORY, "out of memory");
 	if (status == STATUS_OK) {
-		double started = bench_now();
+		double started = seconds_now();
 		judge_run(judge, log, 0, &report);
-		recording->seconds = bench_now() - started;
+		recording->seconds = seconds_now() - started;
 		recording->operations = report.operations;
 		recording->states = report.counts.states;
 		recording->decided = report.counts.decided;

@@ -12,6 +12,7 @@
 #include "injector/order.h"
 #include "injector/strategy_dpor.h"
 #include "workloads/cli/settings.h"
+#include "workloads/seconds.h"
 #include "workloads/world_snapshot.h"
 
 #include <stdio.h>
@@ -49,14 +50,14 @@ static bool is_reached(const struct budget *bound, uint64_t executions, double s
 {
 	if (bound->runs && executions >= bound->runs)
 		return true;
-	return bound->seconds > 0 && bench_now() - started >= bound->seconds;
+	return bound->seconds > 0 && seconds_now() - started >= bound->seconds;
 }
 
 /* One walk through the world, from the first run to the last or to the bound. */
 static void walk(struct bench_search *search, struct world *world, struct choice *choice,
 		 const struct budget *bound)
 {
-	double started = bench_now();
+	double started = seconds_now();
 	uint64_t executions = 0;
 	search->complete = false;
 	while (!is_reached(bound, executions, started)) {
@@ -83,7 +84,7 @@ static void divide(struct bench_search *search, uint64_t walks)
 static enum status walk_repeatedly(struct bench_search *search, struct world *world,
 				   const struct plan *plan, struct why *why)
 {
-	double started = bench_now();
+	double started = seconds_now();
 	uint64_t walks = 0;
 	do {
 		struct order order;
@@ -102,7 +103,7 @@ static enum status walk_repeatedly(struct bench_search *search, struct world *wo
 		strategy_free(strategy);
 		order_release(&order);
 		walks++;
-		search->seconds = bench_now() - started;
+		search->seconds = seconds_now() - started;
 	} while (search->seconds < plan->repeat_seconds);
 	divide(search, walks);
 	return STATUS_OK;

@@ -21,6 +21,7 @@
 #include "injector/order.h"
 #include "injector/strategy_dpor.h"
 #include "injector/strategy_stateful.h"
+#include "workloads/seconds.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -139,7 +140,7 @@ struct search {
 static enum status run_all(struct bench_search *result, struct search *search,
 			   const struct bench_skeleton *skeleton, struct why *why)
 {
-	double started = bench_now();
+	double started = seconds_now();
 	while (choice_begin(&search->choice)) {
 		if (!begin(search->program, search->sched, skeleton))
 			return why_set(why, STATUS_NO_MEMORY, "out of memory");
@@ -156,7 +157,7 @@ static enum status run_all(struct bench_search *result, struct search *search,
 			search->steps += search->choice.order->count;
 		choice_end(&search->choice, end, 0);
 	}
-	result->seconds = bench_now() - started;
+	result->seconds = seconds_now() - started;
 	result->complete = search->choice.strategy->ops->is_complete(search->choice.strategy);
 	return STATUS_OK;
 }

@@ -22,6 +22,7 @@
 #include "workloads/cli/campaign_worker.h"
 #include "workloads/cli/interrupt.h"
 #include "workloads/cli/output.h"
+#include "workloads/seconds.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -32,7 +33,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -56,18 +56,11 @@ struct crew {
 	struct worker workers[OPTIONS_JOBS_MAX];
 	uint32_t at_a_time, running;
 	const volatile sig_atomic_t *stop;
-	struct timespec begun;
+	double begun; /* seconds_now() */
 	uint64_t done_before, runs_before;
 	double told_seconds;
 	bool shows_progress;
 };
-
-static double seconds_since(const struct timespec *begun)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)(now.tv_sec - begun->tv_sec) + (double)(now.tv_nsec - begun->tv_nsec) * 1e-9;
-}
 
 /* ---- files ---- */
 
@@ -366,7 +359,7 @@ static bool is_spent(const struct crew *crew)
 	const struct campaign *campaign = crew->campaign;
 	const struct budget *budget = &campaign->options->budget;
 	return *crew->stop || campaign->status != STATUS_OK ||
-	       (budget->seconds > 0 && seconds_since(&crew->begun) >= budget->seconds) ||
+	       (budget->seconds > 0 && seconds_now() - crew->begun >= budget->seconds) ||
 	       (budget->runs && campaign->counts.runs - crew->runs_before >= budget->runs);
 }
 
@@ -386,7 +379,7 @@ static void show_progress(struct crew *crew)
 {
 	const struct campaign *campaign = crew->campaign;
 	const struct budget *budget = &campaign->options->budget;
-	double now = seconds_since(&crew->begun);
+	double now = seconds_now() - crew->begun;
 	if (!crew->shows_progress || now * 1000 < crew->told_seconds * 1000 + PROGRESS_MILLISECONDS)
 		return;
 	crew->told_seconds = now;
@@ -438,7 +431,7 @@ enum status campaign_run(struct campaign *campaign, struct why *why)
 	crew->done_before = campaign_done(campaign);
 	crew->runs_before = campaign->counts.runs;
 	crew->shows_progress = output_shows_progress(options->quiet);
-	clock_gettime(CLOCK_MONOTONIC, &crew->begun);
+	crew->begun = seconds_now();
 	/* Whoever started us may have ignored it, and then there would be nothing to wait for. */
 	signal(SIGCHLD, SIG_DFL);
 	for (bool has_more = true; has_more || crew->running;) {
@@ -452,7 +445,7 @@ enum status campaign_run(struct campaign *campaign, struct why *why)
 	}
 	if (crew->shows_progress)
 		fputs("\r\033[K", stderr);
-	campaign->elapsed_seconds = seconds_since(&crew->begun);
+	campaign->elapsed_seconds = seconds_now() - crew->begun;
 	free(crew);
 	remove_work(campaign);
 	campaign_table_sort(&campaign->table);

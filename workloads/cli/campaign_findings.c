@@ -21,6 +21,7 @@
 
 #include "oracle/judge.h"
 #include "traces/memory.h"
+#include "workloads/cli/crash_image.h"
 #include "workloads/cli/roles.h"
 
 #include <assert.h>
@@ -31,33 +32,13 @@
 
 /* ---- the step ---- */
 
-/* The operation after which a crash falls, or that it tears; NULL: it falls before the first. */
-static const struct event *critical_operation(const struct trace *trace,
-					      const struct trace_finding *finding)
-{
-	uint64_t wanted = finding->operation + (finding->sector ? 1 : 0);
-	uint64_t number = 0;
-	for (size_t i = 0; i < trace->log.count; i++)
-		if (judge_is_operation(&trace->log.events[i]) && ++number == wanted)
-			return &trace->log.events[i];
-	return NULL;
-}
-
-/* What lies there: as it is at the end of the run, else as it was at its beginning. */
 static enum role role_of(const struct trace *trace, uint64_t host_offset)
 {
-	struct roles before = { 0 }, after = { 0 };
-	struct content *final = trace_final_content(trace, 0);
-	roles_read(&before, trace->files[0].initial);
-	if (final)
-		roles_read(&after, final);
-	const struct role_entry *entry = roles_find(&after, host_offset);
-	if (!entry)
-		entry = roles_find(&before, host_offset);
+	struct run_roles roles;
+	run_roles_read(&roles, trace);
+	const struct role_entry *entry = run_roles_find(&roles, host_offset);
 	enum role role = entry ? entry->role : ROLE_UNKNOWN;
-	roles_release(&before);
-	roles_release(&after);
-	content_free(final);
+	run_roles_release(&roles);
 	return role;
 }
 
@@ -67,7 +48,8 @@ void campaign_step(const struct trace *trace, const struct trace_finding *findin
 	step[0] = 0;
 	if (strcmp(finding->model, crash_model_name(CRASH_NONE)) == 0)
 		return;
-	const struct event *event = critical_operation(trace, finding);
+	size_t index = crash_event(&trace->log, finding);
+	const struct event *event = index < trace->log.count ? &trace->log.events[index] : NULL;
 	const char *torn = finding->sector ? "half " : "";
 	if (!event)
 		snprintf(step, CAMPAIGN_STEP_BYTES, "at the beginning");

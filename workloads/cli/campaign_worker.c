@@ -9,22 +9,6 @@
 
 enum { EACH_RUNS = 200, NAME_MAX_BYTES = 256 };
 
-static enum status write_workload(const struct generated *generated, const char *folder,
-				  char path[OUTPUT_PATH_BYTES], struct why *why)
-{
-	struct output output;
-	enum status status = output_make_folder(folder, why);
-	snprintf(path, OUTPUT_PATH_BYTES, "%.3900s/%s.qio", folder, generated->name);
-	if (status == STATUS_OK)
-		status = output_begin(&output, path, why);
-	if (status != STATUS_OK)
-		return status;
-	char *text = generated_text(generated);
-	fputs(text, output.file);
-	free(text);
-	return output_finish(&output, why);
-}
-
 /* A violation as the journal has it; one without a trace has no step either. */
 static void add_finding(struct campaign_entry *entry, const struct sweep_violation *violation)
 {
@@ -114,7 +98,9 @@ void campaign_worker(const struct campaign *campaign, uint64_t index, const char
 	generator_at(campaign->generator, index, &generated);
 	snprintf(entry.name, sizeof(entry.name), "%s", generated.name);
 	options.out = folder;
-	enum status status = write_workload(&generated, folder, path, why);
+	enum status status = output_make_folder(folder, why);
+	if (status == STATUS_OK)
+		status = generated_store(path, &generated, folder, why);
 	if (status == STATUS_OK)
 		sweep_workload(&outcome, path, &options, &plan);
 	else

@@ -11,6 +11,7 @@
 #include "workloads/cli/chart.h"
 
 #include "oracle/judge.h"
+#include "traces/memory.h"
 #include "workloads/cli/story.h"
 
 #include <stdio.h>
@@ -26,25 +27,14 @@ struct maker {
 	uint64_t operations;
 };
 
-static void *grow(void *list, size_t count, size_t *capacity, size_t item_bytes)
-{
-	if (count < *capacity)
-		return list;
-	*capacity = *capacity ? 2 * *capacity : 64;
-	list = realloc(list, *capacity * item_bytes);
-	if (!list)
-		abort();
-	return list;
-}
-
 static size_t lane_of(struct maker *maker, uint32_t actor)
 {
 	struct chart *chart = maker->chart;
 	for (size_t i = 0; i < chart->lane_count; i++)
 		if (chart->lanes[i].actor == actor)
 			return i;
-	chart->lanes =
-		grow(chart->lanes, chart->lane_count, &chart->lane_capacity, sizeof(*chart->lanes));
+	chart->lanes = memory_grow(chart->lanes, &chart->lane_capacity, chart->lane_count + 1,
+				   sizeof(*chart->lanes));
 	struct chart_lane *lane = &chart->lanes[chart->lane_count++];
 	*lane = (struct chart_lane){ .actor = actor };
 	if (actor)
@@ -57,8 +47,8 @@ static size_t lane_of(struct maker *maker, uint32_t actor)
 static void add_mark(struct maker *maker, size_t event)
 {
 	struct chart *chart = maker->chart;
-	chart->marks =
-		grow(chart->marks, chart->mark_count, &chart->mark_capacity, sizeof(*chart->marks));
+	chart->marks = memory_grow(chart->marks, &chart->mark_capacity, chart->mark_count + 1,
+				   sizeof(*chart->marks));
 	chart->marks[chart->mark_count++] =
 		(struct chart_mark){ .event = event,
 				     .lane = lane_of(maker, maker->log->events[event].actor) };
@@ -84,8 +74,8 @@ static void begin_span(struct maker *maker, enum chart_span_kind kind, size_t ev
 {
 	struct chart *chart = maker->chart;
 	size_t lane = lane_of(maker, maker->log->events[event].actor);
-	chart->spans =
-		grow(chart->spans, chart->span_count, &chart->span_capacity, sizeof(*chart->spans));
+	chart->spans = memory_grow(chart->spans, &chart->span_capacity, chart->span_count + 1,
+				   sizeof(*chart->spans));
 	chart->spans[chart->span_count] = (struct chart_span){
 		.kind = kind,
 		.lane = lane,
@@ -96,8 +86,8 @@ static void begin_span(struct maker *maker, enum chart_span_kind kind, size_t ev
 	if (chart->lanes[lane].request_rows <= chart->spans[chart->span_count].row &&
 	    kind == CHART_REQUEST)
 		chart->lanes[lane].request_rows++;
-	maker->open =
-		grow(maker->open, maker->open_count, &maker->open_capacity, sizeof(*maker->open));
+	maker->open = memory_grow(maker->open, &maker->open_capacity, maker->open_count + 1,
+				  sizeof(*maker->open));
 	maker->open[maker->open_count++] = chart->span_count++;
 }
 

@@ -5,16 +5,9 @@
 #include "workloads/cli/commands.h"
 #include "workloads/cli/input.h"
 #include "workloads/cli/report.h"
+#include "workloads/seconds.h"
 
 #include <string.h>
-#include <time.h>
-
-static double now_seconds(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
 
 enum exit_code cmd_check(const struct options *options)
 {
@@ -28,7 +21,7 @@ enum exit_code cmd_check(const struct options *options)
 					    .trace = &trace,
 					    .settings = &settings };
 	enum exit_code code = EXIT_BAD;
-	double started = now_seconds();
+	double started = seconds_now();
 	trace_init(&trace);
 	enum status status = input_read(&trace, options, "judging", &why);
 	if (status == STATUS_OK)
@@ -42,7 +35,7 @@ enum exit_code cmd_check(const struct options *options)
 	}
 	if (status == STATUS_OK) {
 		findings.judgement = &judgement;
-		findings.elapsed_seconds = now_seconds() - started;
+		findings.elapsed_seconds = seconds_now() - started;
 		code = report_findings(&findings, options);
 	} else {
 		code = exit_with(status, &why);

@@ -49,21 +49,6 @@ static void json_families(struct json *json, const struct generator *generator)
 	json_number(json, "workloads", generator_count(generator));
 }
 
-static enum status write_file(const struct generated *generated, const char *folder,
-			      struct why *why)
-{
-	struct output output;
-	char path[OUTPUT_PATH_BYTES];
-	snprintf(path, sizeof(path), "%.3900s/%s.qio", folder, generated->name);
-	enum status status = output_begin(&output, path, why);
-	if (status != STATUS_OK)
-		return status;
-	char *text = generated_text(generated);
-	fputs(text, output.file);
-	free(text);
-	return output_finish(&output, why);
-}
-
 static enum status write_files(const struct generator *generator, struct written *written,
 			       const struct options *options, const struct alphabet_shard *shard,
 			       struct why *why)
@@ -81,12 +66,13 @@ static enum status write_files(const struct generator *generator, struct written
 	enum status status = output_make_folder(folder, why);
 	for (uint64_t i = shard->part; i < end && status == STATUS_OK; i += shard->parts) {
 		struct generated generated;
+		char path[OUTPUT_PATH_BYTES];
 		generator_at(generator, i, &generated);
 		if (generated.impossible) {
 			written->impossible++;
 			continue;
 		}
-		status = write_file(&generated, folder, why);
+		status = generated_store(path, &generated, folder, why);
 		written->files += status == STATUS_OK;
 	}
 	return status;

@@ -13,23 +13,16 @@
 #include "workloads/cli/commands.h"
 #include "workloads/cli/report.h"
 #include "workloads/cli/shrink.h"
+#include "workloads/seconds.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum {
 	EVENT_TEXT_BYTES = 160,
 	BISECT_RUNS = 20000,
 	BISECT_RUNS_PROGRAM = 300,
 };
-
-static double now_seconds(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
 
 static void format_event(char *text, const struct event_log *log, size_t index)
 {
@@ -190,7 +183,7 @@ enum exit_code cmd_replay(const struct options *options)
 	struct again again = { 0 };
 	struct why why = { "" };
 	enum exit_code code = EXIT_BAD;
-	double started = now_seconds();
+	double started = seconds_now();
 	trace_init(&recorded);
 	enum status status = read_any(&recorded, options->positional[0], &why);
 	if (status == STATUS_OK)
@@ -205,7 +198,7 @@ enum exit_code cmd_replay(const struct options *options)
 		.trace = &recorded,
 		.settings = &settings,
 		.judgement = &again.judgement,
-		.elapsed_seconds = now_seconds() - started,
+		.elapsed_seconds = seconds_now() - started,
 	};
 	if (!options->json && !options->quiet && *recorded.workload)
 		printf("%zu events, all as recorded\n", recorded.log.count);

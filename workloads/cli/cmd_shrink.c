@@ -9,11 +9,11 @@
 #include "workloads/cli/report.h"
 #include "workloads/cli/shrink.h"
 #include "workloads/cli/story.h"
+#include "workloads/seconds.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* Without a budget: minutes at worst, whatever the trace is; counted, so that the result is always
  * the same. */
@@ -27,13 +27,6 @@ struct figure {
 };
 
 enum { FIGURES = 12 };
-
-static double seconds_since(const struct timespec *begun)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)(now.tv_sec - begun->tv_sec) + (double)(now.tv_nsec - begun->tv_nsec) * 1e-9;
-}
 
 static void list_figures(struct figure *figures, const struct shrink *shrink)
 {
@@ -269,7 +262,7 @@ enum exit_code cmd_shrink(const struct options *options)
 	char name[NAME_BYTES];
 	struct trace trace;
 	struct why why = { "" };
-	struct timespec begun;
+	double begun = seconds_now();
 	struct progress progress = { .name = name,
 				     .is_shown = output_shows_progress(options->quiet) };
 	struct shrink shrink = { .trace = &trace,
@@ -277,7 +270,6 @@ enum exit_code cmd_shrink(const struct options *options)
 				 .budget = { .limit = options->budget,
 					     .stop = interrupt_catch(),
 					     .progress = &progress } };
-	clock_gettime(CLOCK_MONOTONIC, &begun);
 	name_of(name, options->positional[0]);
 	trace_init(&trace);
 	enum status status = trace_read(&trace, options->positional[0], &why);
@@ -288,7 +280,7 @@ enum exit_code cmd_shrink(const struct options *options)
 		status = shrink_all(&shrink, &why);
 	progress_clear(&progress);
 	if (status == STATUS_OK)
-		status = give_result(&shrink, name, seconds_since(&begun), &why);
+		status = give_result(&shrink, name, seconds_now() - begun, &why);
 	enum exit_code code = status == STATUS_OK ? EXIT_VIOLATED : exit_with(status, &why);
 	shrink_release(&shrink);
 	trace_release(&trace);

@@ -50,6 +50,14 @@ static void put_words(FILE *file, const char *words, const char *listing)
 		fputs(words, file);
 }
 
+/* A branch of a case: when it is `pattern`, these are the words. */
+static void put_case(FILE *file, const char *pattern, const char *words, const char *listing)
+{
+	fprintf(file, "\t\t\t%s) words=\"", pattern);
+	put_words(file, words, listing);
+	fputs("\" ;;\n", file);
+}
+
 static void put_commands(FILE *file, const struct manual *manual)
 {
 	for (size_t i = 0; i < manual->command_count; i++)
@@ -77,9 +85,9 @@ static void write_bash(FILE *file, const struct manual *manual)
 	put_commands(file, manual);
 	fputs("--help --version\"\n\telse\n\t\tcase $previous in\n", file);
 	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
-		fprintf(file, "\t\t--%s) words=\"", values[i].option);
-		put_words(file, values[i].words, values[i].listing);
-		fputs("\" ;;\n", file);
+		char pattern[40];
+		snprintf(pattern, sizeof(pattern), "--%.30s", values[i].option);
+		put_case(file, pattern, values[i].words, values[i].listing);
 	}
 	fputs("\t\tesac\n\t\tif [[ -z $words && $current == -* ]]; then\n\t\t\tcase "
 	      "${COMP_WORDS[1]} "
@@ -93,11 +101,8 @@ static void write_bash(FILE *file, const struct manual *manual)
 		fputs("\" ;;\n", file);
 	}
 	fputs("\t\t\tesac\n\t\telif [[ -z $words ]]; then\n\t\t\tcase ${COMP_WORDS[1]} in\n", file);
-	for (size_t i = 0; i < sizeof(arguments) / sizeof(arguments[0]); i++) {
-		fprintf(file, "\t\t\t%s) words=\"", arguments[i].command);
-		put_words(file, arguments[i].words, arguments[i].listing);
-		fputs("\" ;;\n", file);
-	}
+	for (size_t i = 0; i < sizeof(arguments) / sizeof(arguments[0]); i++)
+		put_case(file, arguments[i].command, arguments[i].words, arguments[i].listing);
 	fputs("\t\t\tesac\n\t\tfi\n\tfi\n"
 	      "\tCOMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
 	      "}\ncomplete -F _cowtip cowtip\n",

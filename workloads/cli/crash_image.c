@@ -34,6 +34,17 @@ enum status crash_place_parse(struct crash_place *place, const char *text, struc
 	return why_set(why, STATUS_USAGE, "--image-at '%s': K or K+J is wanted", text);
 }
 
+size_t crash_event(const struct event_log *log, const struct trace_finding *finding)
+{
+	uint64_t wanted = finding->operation + (finding->sector > 0);
+	if (!finding_has_crash(finding) || !wanted)
+		return log->count;
+	size_t index = 0;
+	while (index < log->count && (!judge_is_operation(&log->events[index]) || --wanted > 0))
+		index++;
+	return index;
+}
+
 /* The first `sectors` sectors of a write; they end where those of the file do. */
 static enum status apply_part(struct content *content, const struct trace *trace,
 			      const struct event *event, uint64_t sectors, struct why *why)

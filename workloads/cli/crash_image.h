@@ -18,6 +18,10 @@ struct crash_place {
 MUST_USE enum status crash_place_parse(struct crash_place *place, const char *text,
 				       struct why *why);
 
+/** Index of the operation after which the crash of `finding` falls, or which it tears;
+ * `log->count`: it falls before the first one, or there is no crash. */
+size_t crash_event(const struct event_log *log, const struct trace_finding *finding);
+
 /** File 0 as a crash at `place` leaves it. Gives `*content`, NULL on failure. STATUS_USAGE: there
  * is no such place; STATUS_BAD_INPUT: the trace has no files; STATUS_NO_MEMORY. */
 MUST_USE enum status crash_image(struct content **content, const struct trace *trace,

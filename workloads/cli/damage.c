@@ -112,14 +112,6 @@ static bool find_stranger(const struct seen *seen, struct damage_sector *sector)
 	return false;
 }
 
-static bool is_zeros(const uint8_t *bytes)
-{
-	for (size_t i = 0; i < SECTOR_BYTES; i++)
-		if (bytes[i])
-			return false;
-	return true;
-}
-
 static struct damage_sector look_at(const struct seen *seen)
 {
 	struct damage_sector sector = { .source = SOURCE_UNKNOWN };
@@ -130,7 +122,7 @@ static struct damage_sector look_at(const struct seen *seen)
 		sector.source = SOURCE_PREVIOUS;
 	else if (find_request(seen, &sector))
 		return sector;
-	else if (is_zeros(seen->bytes))
+	else if (image_is_zeros(seen->bytes, SECTOR_BYTES))
 		sector.source = SOURCE_ZEROS;
 	else if (find_stranger(seen, &sector))
 		return sector;

@@ -20,6 +20,14 @@ uint64_t image_u64(const struct content *image, uint64_t host_offset)
 	return be64toh(value);
 }
 
+bool image_is_zeros(const uint8_t *bytes, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (bytes[i])
+			return false;
+	return true;
+}
+
 void image_read_header(struct image_header *header, const struct content *image)
 {
 	struct content_source context = { image };

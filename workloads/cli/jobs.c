@@ -10,6 +10,7 @@
  * Shares of a budget: runs and states are split evenly beforehand, so that they do not depend on
  * how many processes there are; time is what is left, over what is left to do. */
 #include "workloads/cli/jobs.h"
+#include "workloads/seconds.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -19,7 +20,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { STRING_BYTES_MAX = 64 << 20, VIOLATIONS_MAX = 4096 };
@@ -34,15 +34,8 @@ struct crew {
 	const struct jobs *jobs;
 	struct child *children; /* owned; one a job, in order */
 	size_t started, ended;
-	struct timespec begun;
+	double begun; /* seconds_now() */
 };
-
-static double seconds_since(const struct timespec *begun)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)(now.tv_sec - begun->tv_sec) + (double)(now.tv_nsec - begun->tv_nsec) * 1e-9;
-}
 
 static void clear_progress(const struct jobs *jobs)
 {
@@ -67,7 +60,7 @@ static struct budget share_of_budget(const struct crew *crew, size_t index)
 	};
 	if (total->seconds <= 0)
 		return share;
-	double left = total->seconds - seconds_since(&crew->begun);
+	double left = total->seconds - (seconds_now() - crew->begun);
 	size_t jobs_left = jobs->count - index;
 	size_t hands = jobs->at_a_time < jobs_left ? jobs->at_a_time : jobs_left;
 	share.seconds = left * (double)hands / (double)jobs_left;
@@ -252,7 +245,7 @@ void jobs_run(const struct jobs *jobs, struct sweep_outcome *outcomes)
 	crew.children = calloc(jobs->count, sizeof(*crew.children));
 	if (!crew.children)
 		abort();
-	clock_gettime(CLOCK_MONOTONIC, &crew.begun);
+	crew.begun = seconds_now();
 	if (jobs->at_a_time > 1)
 		run_in_processes(&crew, outcomes);
 	for (size_t i = 0; jobs->at_a_time == 1 && i < jobs->count; i++)

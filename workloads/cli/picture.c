@@ -11,14 +11,7 @@ void picture_read(struct picture *picture, const struct trace *trace)
 	};
 	chart_read(&picture->chart, trace, picture->finding);
 	story_read(&picture->story, trace, picture->finding);
-	if (trace->file_count) {
-		struct content *final = trace_final_content(trace, 0);
-		if (!final)
-			abort();
-		roles_read(&picture->before, trace->files[0].initial);
-		roles_read(&picture->after, final);
-		content_free(final);
-	}
+	run_roles_read(&picture->roles, trace);
 	picture->sentences = calloc(trace->log.count + 1, sizeof(*picture->sentences));
 	if (!picture->sentences)
 		abort();
@@ -30,8 +23,7 @@ void picture_release(struct picture *picture)
 {
 	chart_release(&picture->chart);
 	story_release(&picture->story);
-	roles_release(&picture->before);
-	roles_release(&picture->after);
+	run_roles_release(&picture->roles);
 	free(picture->sentences);
 	*picture = (struct picture){ 0 };
 }

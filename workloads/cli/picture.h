@@ -17,8 +17,8 @@ struct picture {
 		*finding; /* borrowed; what the picture is about; NULL: nothing */
 	struct chart chart;
 	struct story story;
-	struct roles before, after; /* of the image, at the two ends of the run */
-	const char **sentences;     /* owned; of each event, borrowed from the story; NULL: none */
+	struct run_roles roles;
+	const char **sentences; /* owned; of each event, borrowed from the story; NULL: none */
 };
 
 /** Look at `trace` (borrowed until picture_release()) with its first finding, if it has one. */

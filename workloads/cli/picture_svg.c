@@ -65,9 +65,7 @@ static size_t column_x(size_t column)
 
 static const char *role_class(const struct picture *picture, uint64_t host_offset)
 {
-	const struct role_entry *role = roles_find(&picture->after, host_offset);
-	if (!role)
-		role = roles_find(&picture->before, host_offset);
+	const struct role_entry *role = run_roles_find(&picture->roles, host_offset);
 	return role_class_name(role ? role->role : ROLE_UNKNOWN);
 }
 

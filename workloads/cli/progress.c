@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "workloads/cli/progress.h"
+#include "workloads/seconds.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -7,13 +8,6 @@
 #define EVERY_SECONDS 0.2
 
 enum { LEFT_BYTES = 32 };
-
-static double seconds_since(const struct timespec *begun)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)(now.tv_sec - begun->tv_sec) + (double)(now.tv_nsec - begun->tv_nsec) * 1e-9;
-}
 
 /* "42 s", "3:05 min", "12:34 h". */
 static const char *duration(char *text, double seconds)
@@ -37,9 +31,9 @@ void progress_show(struct progress *progress, const struct progress_figures *fig
 		progress->has_begun = true;
 		progress->first_runs = figures->runs;
 		progress->first_done = figures->done;
-		clock_gettime(CLOCK_MONOTONIC, &progress->begun);
+		progress->begun = seconds_now();
 	}
-	double now = seconds_since(&progress->begun);
+	double now = seconds_now() - progress->begun;
 	if (now < progress->next_seconds)
 		return;
 	progress->next_seconds = now + EVERY_SECONDS;

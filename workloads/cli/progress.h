@@ -6,7 +6,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <time.h>
 
 /** What the line says. */
 struct progress_figures {
@@ -21,7 +20,7 @@ struct progress {
 	bool is_shown;    /* false: nothing is ever written */
 	/* Private. */
 	bool has_begun;
-	struct timespec begun;
+	double begun;        /* seconds_now() */
 	uint64_t first_runs; /* when it began: those of an earlier search */
 	double first_done;
 	double next_seconds; /* when to write again */

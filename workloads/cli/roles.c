@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "workloads/cli/roles.h"
 
-#include <endian.h>
+#include "traces/memory.h"
+#include "workloads/cli/image_reader.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,30 +19,19 @@ enum {
 	VISITED_MAX = 1 << 26,
 };
 
-static uint64_t read_u64(const struct content *content, uint64_t host_offset)
-{
-	uint64_t value = 0;
-	content_read(content, &value, sizeof(value), host_offset);
-	return be64toh(value);
-}
-
 static uint32_t read_u32(const struct content *content, uint64_t host_offset)
 {
-	uint32_t value = 0;
-	content_read(content, &value, sizeof(value), host_offset);
-	return be32toh(value);
+	return (uint32_t)(image_u64(content, host_offset) >> 32);
 }
 
 static void add(struct roles *roles, uint64_t host_offset, enum role role, uint64_t guest_offset)
 {
-	if (roles->count == ROLES_MAX)
+	if (roles->count == ROLES_MAX) {
+		roles->is_cut = true;
 		return;
-	if (roles->count == roles->capacity) {
-		roles->capacity = roles->capacity ? 2 * roles->capacity : 64;
-		roles->entries = realloc(roles->entries, roles->capacity * sizeof(*roles->entries));
-		if (!roles->entries)
-			abort();
 	}
+	roles->entries = memory_grow(roles->entries, &roles->capacity, roles->count + 1,
+				     sizeof(*roles->entries));
 	roles->entries[roles->count++] = (struct role_entry){
 		.cluster = host_offset >> roles->cluster_bits,
 		.role = role,
@@ -53,11 +44,12 @@ static void add_l2_table(struct roles *roles, const struct content *content, uin
 {
 	uint64_t entries = ((uint64_t)1 << roles->cluster_bits) / sizeof(uint64_t);
 	add(roles, table_offset, ROLE_L2, guest_offset);
-	if (roles->visited > VISITED_MAX)
+	roles->is_cut |= roles->visited > VISITED_MAX;
+	if (roles->is_cut)
 		return;
 	roles->visited += entries;
 	for (uint64_t i = 0; i < entries; i++) {
-		uint64_t entry = read_u64(content, table_offset + i * sizeof(uint64_t));
+		uint64_t entry = image_u64(content, table_offset + i * sizeof(uint64_t));
 		uint64_t data_offset = entry & OFFSET_MASK;
 		if (data_offset && !(entry & COMPRESSED))
 			add(roles, data_offset, ROLE_DATA,
@@ -74,7 +66,7 @@ static void add_l1_table(struct roles *roles, const struct content *content, uin
 		add(roles, table_offset + at, ROLE_L1, 0);
 	for (uint64_t i = 0; i < entries; i++) {
 		uint64_t l2_offset =
-			read_u64(content, table_offset + i * sizeof(uint64_t)) & OFFSET_MASK;
+			image_u64(content, table_offset + i * sizeof(uint64_t)) & OFFSET_MASK;
 		if (l2_offset && l2_offset < content_size(content))
 			add_l2_table(roles, content, l2_offset, i << mapped_bits);
 	}
@@ -92,7 +84,7 @@ static void add_reftable(struct roles *roles, const struct content *content, uin
 		add(roles, table_offset + i * cluster_bytes, ROLE_REFTABLE, 0);
 	for (uint64_t i = 0; i < entries && i < TABLE_ENTRIES_MAX; i++) {
 		uint64_t block_offset =
-			read_u64(content, table_offset + i * sizeof(uint64_t)) & OFFSET_MASK;
+			image_u64(content, table_offset + i * sizeof(uint64_t)) & OFFSET_MASK;
 		if (block_offset)
 			add(roles, block_offset, ROLE_REFBLOCK, i << counted_bits);
 	}
@@ -120,8 +112,8 @@ void roles_read(struct roles *roles, const struct content *content)
 		return;
 	roles->cluster_bits = cluster_bits;
 	add(roles, 0, ROLE_HEADER, 0);
-	add_l1_table(roles, content, read_u64(content, 40) & OFFSET_MASK, l1_entries);
-	add_reftable(roles, content, read_u64(content, 48) & OFFSET_MASK, reftable_clusters);
+	add_l1_table(roles, content, image_u64(content, 40) & OFFSET_MASK, l1_entries);
+	add_reftable(roles, content, image_u64(content, 48) & OFFSET_MASK, reftable_clusters);
 	qsort(roles->entries, roles->count, sizeof(*roles->entries), compare_entries);
 }
 
@@ -144,6 +136,31 @@ const struct role_entry *roles_find(const struct roles *roles, uint64_t host_off
 	}
 	bool found = low < roles->count && roles->entries[low].cluster == cluster;
 	return found ? &roles->entries[low] : NULL;
+}
+
+void run_roles_read(struct run_roles *roles, const struct trace *trace)
+{
+	*roles = (struct run_roles){ 0 };
+	if (!trace->file_count)
+		return;
+	struct content *final = trace_final_content(trace, 0);
+	if (!final)
+		abort();
+	roles_read(&roles->before, trace->files[0].initial);
+	roles_read(&roles->after, final);
+	content_free(final);
+}
+
+void run_roles_release(struct run_roles *roles)
+{
+	roles_release(&roles->before);
+	roles_release(&roles->after);
+}
+
+const struct role_entry *run_roles_find(const struct run_roles *roles, uint64_t host_offset)
+{
+	const struct role_entry *role = roles_find(&roles->after, host_offset);
+	return role ? role : roles_find(&roles->before, host_offset);
 }
 
 const char *role_name(enum role role)

@@ -16,13 +16,13 @@
 #include "workloads/cli/search.h"
 
 #include "workloads/cli/worker.h"
+#include "workloads/seconds.h"
 #include "workloads/world_snapshot.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 enum { ATTEMPTS_MAX = 2 };
 
@@ -32,7 +32,7 @@ struct searching {
 	struct ledger *ledger;
 	struct forecast *forecast; /* owned */
 	const char *why_incomplete;
-	struct timespec begun;
+	double begun;                        /* seconds_now() */
 	double seconds_before;               /* the ledger's when the search began */
 	uint64_t runs_before, states_before; /* likewise */
 	struct worker *workers;              /* owned; options->jobs of them; NULL: none */
@@ -42,10 +42,7 @@ struct searching {
 
 static double seconds_spent(const struct searching *searching)
 {
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)(now.tv_sec - searching->begun.tv_sec) +
-	       (double)(now.tv_nsec - searching->begun.tv_nsec) * 1e-9;
+	return seconds_now() - searching->begun;
 }
 
 static uint64_t slice_runs(const struct searching *searching)
@@ -319,7 +316,7 @@ enum status search_run(const struct search_options *options, struct ledger *ledg
 		.runs_before = ledger->interleavings,
 		.states_before = ledger->states,
 	};
-	clock_gettime(CLOCK_MONOTONIC, &searching.begun);
+	searching.begun = seconds_now();
 	settings_enable_bugs(options->settings);
 	enum status status = options->jobs > 1 ? search_together(&searching, why)
 					       : search_alone(&searching, why);

@@ -19,6 +19,8 @@
 #include "workloads/cli/shrink.h"
 
 #include "injector/fault_menu.h"
+#include "oracle/persist.h"
+#include "workloads/cli/crash_image.h"
 #include "workloads/cli/program_search.h"
 #include "workloads/language_private.h"
 #include "workloads/program.h"
@@ -61,10 +63,11 @@ void shrink_case_release(struct shrink_case *one)
 
 static uint64_t count_missing(const struct trace_finding *finding)
 {
-	const char *list = strstr(finding->message, "(persisted: ");
+	char *list = persist_list_of(finding->message);
 	uint64_t count = finding->sector + (list != NULL);
-	for (; list && *list; list++)
-		count += *list == ',';
+	for (const char *at = list; at && *at; at++)
+		count += *at == ',';
+	free(list);
 	return count;
 }
 
@@ -89,13 +92,8 @@ const char *shrink_model_name(const struct shrink_run *run)
 
 size_t shrink_finding_end(const struct event_log *log, const struct trace_finding *finding)
 {
-	uint64_t operations = finding->operation + (finding->sector > 0);
-	if (model_weight(finding->model) == 0 || !operations)
-		return log->count;
-	for (size_t i = 0; i < log->count; i++)
-		if (judge_is_operation(&log->events[i]) && --operations == 0)
-			return i + 1;
-	return log->count;
+	size_t index = crash_event(log, finding);
+	return index < log->count ? index + 1 : index;
 }
 
 /* Turns that become another's. A foreign program's are known from the choices only. */

@@ -4,6 +4,7 @@
 #include "workloads/cli/program_search.h"
 #include "workloads/cli/progress.h"
 #include "workloads/recovery.h"
+#include "workloads/seconds.h"
 #include "workloads/world_snapshot.h"
 
 #include <stdlib.h>
@@ -16,16 +17,9 @@ struct watched {
 	volatile sig_atomic_t stop; /* found, or interrupted */
 };
 
-static double seconds_since(const struct timespec *begun)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)(now.tv_sec - begun->tv_sec) + (double)(now.tv_nsec - begun->tv_nsec) * 1e-9;
-}
-
 void shrink_budget_begin(struct shrink_budget *budget)
 {
-	clock_gettime(CLOCK_MONOTONIC, &budget->begun);
+	budget->begun = seconds_now();
 }
 
 bool shrink_budget_is_left(struct shrink_budget *budget)
@@ -39,7 +33,7 @@ bool shrink_budget_is_left(struct shrink_budget *budget)
 		budget->why_ended = "the budget of runs ended";
 	else if (limit->states && budget->states >= limit->states)
 		budget->why_ended = "the budget of crash states ended";
-	else if (limit->seconds > 0 && seconds_since(&budget->begun) >= limit->seconds)
+	else if (limit->seconds > 0 && seconds_now() - budget->begun >= limit->seconds)
 		budget->why_ended = "the budget of time ended";
 	return !budget->why_ended;
 }
@@ -87,7 +81,7 @@ static void bound(const struct watched *watched, struct explore_options *wanted)
 	if (limit->states)
 		wanted->budget.states = limit->states - budget->states;
 	if (limit->seconds > 0) {
-		double left = limit->seconds - seconds_since(&budget->begun);
+		double left = limit->seconds - (seconds_now() - budget->begun);
 		wanted->budget.seconds = left > 1e-3 ? left : 1e-3;
 	}
 }

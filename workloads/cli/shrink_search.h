@@ -6,16 +6,14 @@
 #include "workloads/cli/settings.h"
 #include "workloads/explore.h"
 
-#include <time.h>
-
 /** What all searches of one shrinking may take together, and have taken. */
 struct shrink_budget {
 	struct budget limit;               /* 0: no bound */
 	const volatile sig_atomic_t *stop; /* NULL: cannot be stopped */
 	uint64_t runs, states;             /* taken */
-	struct timespec begun;
-	struct progress *progress; /* borrowed; NULL: none is shown */
-	const char *why_ended;     /* a literal; NULL: there is some left */
+	double begun;                      /* seconds_now() */
+	struct progress *progress;         /* borrowed; NULL: none is shown */
+	const char *why_ended;             /* a literal; NULL: there is some left */
 };
 
 /** Begin to count. */

@@ -9,6 +9,7 @@
 #include "workloads/cli/story.h"
 
 #include "oracle/judge.h"
+#include "traces/memory.h"
 #include "workloads/cli/actors.h"
 #include "workloads/cli/roles.h"
 
@@ -30,8 +31,8 @@ struct line {
 
 struct teller {
 	const struct trace *trace;
-	struct roles before, after; /* of the image, at the two ends of the run */
-	struct line *lines;         /* owned */
+	struct run_roles roles;
+	struct line *lines; /* owned */
 	size_t count, capacity;
 	size_t event;          /* being told */
 	bool has_requests;     /* the recording knows what the guest asked for */
@@ -44,12 +45,8 @@ static void say(struct teller *teller, enum weight weight, const char *format, .
 
 static struct story_line *add_line(struct teller *teller, enum weight weight)
 {
-	if (teller->count == teller->capacity) {
-		teller->capacity = teller->capacity ? 2 * teller->capacity : 64;
-		teller->lines = realloc(teller->lines, teller->capacity * sizeof(*teller->lines));
-		if (!teller->lines)
-			abort();
-	}
+	teller->lines = memory_grow(teller->lines, &teller->capacity, teller->count + 1,
+				    sizeof(*teller->lines));
 	struct line *line = &teller->lines[teller->count++];
 	line->weight = weight;
 	line->line = (struct story_line){ .event = teller->event, .is_main = true };
@@ -104,8 +101,9 @@ static void tell_request(struct teller *teller, const struct event *event)
 
 static uint64_t cluster_bytes_of(const struct teller *teller)
 {
-	unsigned bits = teller->after.cluster_bits ? teller->after.cluster_bits
-						   : teller->before.cluster_bits;
+	const struct run_roles *roles = &teller->roles;
+	unsigned bits =
+		roles->after.cluster_bits ? roles->after.cluster_bits : roles->before.cluster_bits;
 	return (uint64_t)1 << bits;
 }
 
@@ -162,12 +160,6 @@ static const struct event *whose_data(const struct teller *teller, const struct 
 	return NULL;
 }
 
-static const struct role_entry *find_role(const struct teller *teller, uint64_t host_offset)
-{
-	const struct role_entry *role = roles_find(&teller->after, host_offset);
-	return role ? role : roles_find(&teller->before, host_offset);
-}
-
 /* Is it in the guest cluster that the story is about? */
 static bool is_the_place(const struct teller *teller, uint64_t guest_offset)
 {
@@ -213,7 +205,7 @@ static bool tell_data_write(struct teller *teller, const struct event *event,
 
 static void tell_write(struct teller *teller, const struct event *event)
 {
-	const struct role_entry *role = find_role(teller, event->host_offset);
+	const struct role_entry *role = run_roles_find(&teller->roles, event->host_offset);
 	char name[ACTOR_NAME_BYTES];
 	bool may_be_data = !role || role->role == ROLE_DATA;
 	if (may_be_data && tell_data_write(teller, event, role))
@@ -341,13 +333,7 @@ void story_read(struct story *story, const struct trace *trace, const struct tra
 		.trace = trace,
 		.guest_offset = finding ? finding->guest_offset : NOWHERE,
 	};
-	struct content *final = trace->file_count ? trace_final_content(trace, 0) : NULL;
-	if (trace->file_count && !final)
-		abort();
-	if (final) {
-		roles_read(&teller.before, trace->files[0].initial);
-		roles_read(&teller.after, final);
-	}
+	run_roles_read(&teller.roles, trace);
 	tell_run(&teller, finding);
 	*story = (struct story){ .lines = calloc(teller.count + 1, sizeof(*story->lines)),
 				 .count = teller.count };
@@ -355,9 +341,7 @@ void story_read(struct story *story, const struct trace *trace, const struct tra
 		abort();
 	for (size_t i = 0; i < teller.count; i++)
 		story->lines[i] = teller.lines[i].line;
-	roles_release(&teller.before);
-	roles_release(&teller.after);
-	content_free(final);
+	run_roles_release(&teller.roles);
 	free(teller.lines);
 }
 

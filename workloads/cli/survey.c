@@ -25,14 +25,6 @@ struct surveyor {
 	uint8_t *other;   /* owned; likewise */
 };
 
-static bool is_zeros(const uint8_t *bytes, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		if (bytes[i])
-			return false;
-	return true;
-}
-
 static bool could_be_table(const struct surveyor *surveyor)
 {
 	size_t words = surveyor->survey->cluster_bytes / WORD_BYTES, used = 0;
@@ -90,7 +82,7 @@ static enum survey_look look_of(struct surveyor *surveyor, uint64_t host_offset,
 	if (host_offset >= content_size(surveyor->image))
 		return LOOK_BEYOND;
 	content_read(surveyor->image, surveyor->cluster, bytes, host_offset);
-	if (is_zeros(surveyor->cluster, bytes))
+	if (image_is_zeros(surveyor->cluster, bytes))
 		return LOOK_ZEROS;
 	if (memcmp(surveyor->cluster, "QFI\xfb", 4) == 0)
 		return LOOK_HEADER;
@@ -140,7 +132,7 @@ static void add_orphans(struct surveyor *surveyor)
 				surveyor->has_more &&
 				image_refcount(&surveyor->header, surveyor->image, host_offset) > 0;
 			if (!may_be_used &&
-			    !is_zeros(surveyor->cluster, surveyor->survey->cluster_bytes))
+			    !image_is_zeros(surveyor->cluster, surveyor->survey->cluster_bytes))
 				add_cluster(surveyor, host_offset, true);
 		}
 	}
@@ -249,7 +241,8 @@ void survey_read(struct survey *survey, const struct trace *trace, const struct 
 	if (!surveyor.cluster || !surveyor.other)
 		abort();
 	roles_read(&surveyor.roles, surveyor.image);
-	surveyor.has_more = surveyor.header.snapshot_count || surveyor.header.bitmap_count;
+	surveyor.has_more = surveyor.header.snapshot_count || surveyor.header.bitmap_count ||
+			    surveyor.roles.is_cut;
 	for (size_t i = 0; i < verdict_count; i++)
 		if (verdicts[i].host_offset != NOWHERE)
 			add_cluster(&surveyor, verdicts[i].host_offset, false);

@@ -16,6 +16,7 @@
 #include "workloads/cli/output.h"
 #include "workloads/cli/program_search.h"
 #include "workloads/cli/search.h"
+#include "workloads/seconds.h"
 #include "workloads/world_snapshot.h"
 #include "workloads/world_state.h"
 
@@ -23,7 +24,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum {
 	PROBE_RUNS = 1000,
@@ -49,7 +49,7 @@ struct sweeping {
 	struct dirty_states dirty;    /* of a search that is not in slices */
 	struct explore_result result; /* may borrow from the ledger */
 	const volatile sig_atomic_t *stop;
-	struct timespec begun;
+	double begun; /* seconds_now() */
 };
 
 /* ---- the summary ---- */
@@ -257,10 +257,7 @@ static void choose(struct sweeping *sweeping, const char *strategy, const char *
 static struct budget budget_left(const struct sweeping *sweeping)
 {
 	struct budget left = sweeping->plan->budget;
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	double spent = (double)(now.tv_sec - sweeping->begun.tv_sec) +
-		       (double)(now.tv_nsec - sweeping->begun.tv_nsec) * 1e-9;
+	double spent = seconds_now() - sweeping->begun;
 	if (left.seconds > 0)
 		left.seconds = left.seconds > spent ? left.seconds - spent : 1e-3;
 	if (left.runs)
@@ -622,7 +619,7 @@ void sweep_workload(struct sweep_outcome *outcome, const char *name, const struc
 	*outcome = (struct sweep_outcome){ 0 };
 	struct sweep_summary *summary = &outcome->summary;
 	struct sweeping sweeping = { .options = options, .plan = plan, .summary = summary };
-	clock_gettime(CLOCK_MONOTONIC, &sweeping.begun);
+	sweeping.begun = seconds_now();
 	summary->status = begin(&sweeping, name);
 	snprintf(summary->workload, sizeof(summary->workload), "%.63s",
 		 sweeping.workload.name[0] ? sweeping.workload.name
