@@ -65,6 +65,8 @@ class Image(CommandLine):
         found = self.check(0, **{f"x{self.l1:#x}": 0})
         survey = found["survey"]
         self.assertEqual((survey["mapped"], survey["leaked"]), (0, 4))
+        out, _ = self.run_program("check", "b.qcow2")
+        self.assertIn("b.qcow2: a qcow2 image: nothing wrong, but for leaked clusters\n", out)
         looks = {item["host_offset"]: item["holds"] for item in survey["clusters"]}
         self.assertEqual(looks[self.l2], "a table of L1 or L2 entries")
         self.assertEqual({looks[at] for at in self.data}, {"data"})

@@ -136,10 +136,14 @@ static enum status read_sectors(struct damage *damage, const struct trace *trace
 {
 	struct inflater *inflater = inflater_new();
 	struct layers layers;
-	enum status status = layers_init(&layers, inflater, trace->files, trace->file_count, why);
-	/* What the oracle does not read is no reason to show nothing. */
+	enum status status = layers_init(&layers, inflater, trace->files, trace->file_count,
+					 &damage->why_no_sectors);
 	if (status != STATUS_OK) {
-		status = status == STATUS_UNSUPPORTED ? STATUS_OK : status;
+		/* What the oracle does not read is no reason to show nothing. */
+		if (status == STATUS_UNSUPPORTED)
+			status = STATUS_OK;
+		else
+			*why = damage->why_no_sectors;
 		goto out;
 	}
 	damage->sector_count = (size_t)(damage->cluster_bytes / SECTOR_BYTES);

@@ -54,6 +54,7 @@ struct damage {
 	struct damage_entry before, crash, end; /* the run's beginning, the crash, its end */
 	struct damage_sector *sectors; /* owned; of the cluster as it is at the crash; NULL: none */
 	size_t sector_count;
+	struct why why_no_sectors; /* sectors NULL: "" or why they cannot be told apart */
 };
 
 /** Look at what `finding` is about, in `crash` (the image that its crash leaves, or the end of the

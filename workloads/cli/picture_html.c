@@ -220,6 +220,11 @@ static void write_sector(FILE *file, const struct damage *damage, size_t index)
 static void write_sectors(FILE *file, const struct damage *damage)
 {
 	char title[80];
+	if (damage->why_no_sectors.text[0]) {
+		fputs("<p class=\"faint\">Whose data its sectors hold cannot be told: ", file);
+		markup_text(file, damage->why_no_sectors.text);
+		fputs("</p>\n", file);
+	}
 	if (!damage->sectors)
 		return;
 	snprintf(title, sizeof(title), "Host cluster 0x%" PRIx64 ", sector by sector",

@@ -210,8 +210,11 @@ static void print_text(const struct report_findings *findings, bool quiet)
 	summary_text(summary, sizeof(summary), findings->judgement);
 	if (findings->survey && !quiet)
 		survey_print(findings->survey);
+	bool leaks =
+		findings->survey && findings->survey->leaked && !findings->judgement->verdict_count;
 	if (findings->survey && !quiet)
-		printf("%s: a qcow2 image: %s\n", findings->trace_path, summary);
+		printf("%s: a qcow2 image: %s%s\n", findings->trace_path, summary,
+		       leaks ? ", but for leaked clusters" : "");
 	else if (!quiet)
 		printf("%s: %zu events, %" PRIu64 " crash states (%s): %s\n", findings->trace_path,
 		       findings->trace->log.count, findings->judgement->counts.states, models,
