@@ -136,6 +136,13 @@ def is_reused_before_it_was_unlinked(violation, _, workload):
         violation["message"].endswith("is guest data for 2 entries at the same time")
 
 
+def is_linked_before_its_data(violation, _, workload):
+    """The L2 entry of a compressed write is there first. Another write's flush may make it durable
+    before the data are written: they would lie behind the end of the file."""
+    return writes_compressed(workload) and violation["rule"] == "no-alias" and \
+        "is compressed data and lies beyond the end of the file" in violation["message"]
+
+
 def check_names_the_cluster(workload, violation):
     """Does `qemu-img check` find that very cluster wrong in the crash state?"""
     offset = violation["host_offset"]
@@ -150,11 +157,25 @@ def info_says_corrupt(workload, _):
     return json.loads(done.stdout)["format-specific"]["data"]["corrupt"]
 
 
+def reads_behind_the_end(workload, violation):
+    """Does `qemu-img check` find the image to go on behind its file, over that very place, and does
+    a read of the disk fail?"""
+    done = workload.run("qemu-img", "check", "--output=json", "-f", "qcow2", "crash.img",
+                        statuses=(0, 2, 3))
+    end = json.loads(done.stdout)["image-end-offset"]
+    size = os.path.getsize(os.path.join(workload.folder, "crash.img"))
+    read = workload.run("qemu-io", "-r", "-f", "qcow2", "-c", f"read 0 {workload.size}",
+                        "crash.img", statuses=(0, 1))
+    return size <= violation["host_offset"] < end and \
+        "read failed: Input/output error" in read.stdout + read.stderr
+
+
 # What is really there, and how the reference tools see it in that very crash state.
 EXPLAINED = [
     (is_reused_compressed_cluster, check_names_the_cluster),
     (is_reused_compressed_cluster_noticed, info_says_corrupt),
     (is_reused_before_it_was_unlinked, check_names_the_cluster),
+    (is_linked_before_its_data, reads_behind_the_end),
 ]
 
 
