@@ -10,6 +10,7 @@
 #include "injector/footprint.h"
 
 #include <stddef.h>
+#include <string.h>
 
 /** What there is to touch. The range of an access is [0, TOUCH_ALL) unless said otherwise. */
 enum touch_kind {
@@ -116,11 +117,17 @@ static inline void touch_hand_over(const void *address, size_t bytes, uint32_t t
 		audit_hand_over(address, bytes, task);
 }
 
-/** Bytes of the running task's stack belong to no object any more. */
-static inline void touch_unbind(const void *address, size_t bytes)
+/** Bytes of the running task's stack belong to no object any more; they become zeros. What others
+ * wrote there depends on the order of steps that have nothing to do with each other (whose
+ * neighbour it was in a list that is sorted anyhow), and a live stack is part of the run's state.
+ */
+static inline void touch_unbind(void *address, size_t bytes)
 {
 	if (AUDIT_IS_ON)
 		audit_unbind(address, bytes);
+	memset(address, 0, bytes);
+	/* Nobody reads them any more, which must not tempt a compiler. */
+	__asm__ volatile("" : : "r"(address) : "memory");
 }
 
 #endif
