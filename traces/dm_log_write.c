@@ -6,7 +6,7 @@
  * are the effects that it can cover. An effect that was not completed when the flush was submitted
  * is not covered in the trace; the log has no way to say that, and promises more. Such writes are
  * counted. One case can be told exactly: when of the writes since the last flush only the very last
- * is completed, it gets the FUA flag and the flush no entry.
+ * is completed, its entries get the FUA flag and the flush none.
  *
  * The format knows whole sectors, no file sizes and no zeroing:
  *
@@ -43,6 +43,14 @@ enum {
 	/** Data are written through a buffer of this size. */
 	CHUNK_BYTES = 65536,
 	TEXT_BYTES_MAX = 160,
+	/** An operation that becomes more entries cannot get the FUA flag. */
+	FUA_ENTRIES_MAX = 4,
+};
+
+/* A header that has been written. */
+struct written_header {
+	long at; /* byte in the file */
+	uint64_t flags;
 };
 
 /* An I/O of the trace that was completed. */
@@ -66,12 +74,12 @@ struct writer {
 	uint64_t epoch; /* counts FLUSH entries, from 1 */
 	/* Operations in this epoch, and how many of them are not completed. */
 	uint64_t done, not_completed;
-	/* The last operation: the I/O, whether it is completed, where the header of its only entry
-	 * is (negative: it has several). */
+	/* The last operation: the I/O, whether it is completed, how many entries it has, and where
+	 * the first of them are. */
 	uint32_t last_id;
 	bool last_is_completed;
-	long last_header;
-	uint64_t last_flags;
+	size_t last_count;
+	struct written_header last[FUA_ENTRIES_MAX];
 	uint8_t chunk[CHUNK_BYTES];
 };
 
@@ -138,8 +146,10 @@ static void put_sector(struct writer *writer, const uint8_t *header, size_t head
 static void put_header(struct writer *writer, uint64_t host_offset, uint64_t length, uint64_t flags)
 {
 	uint8_t header[DM_LOG_HEADER_BYTES] = { 0 };
-	writer->last_header = ftell(writer->file);
-	writer->last_flags = flags;
+	if (writer->last_count < FUA_ENTRIES_MAX)
+		writer->last[writer->last_count] =
+			(struct written_header){ .at = ftell(writer->file), .flags = flags };
+	writer->last_count++;
 	dm_log_put(header + DM_LOG_AT_SECTOR, host_offset / writer->sector_bytes, 8);
 	dm_log_put(header + DM_LOG_AT_SECTORS, length / writer->sector_bytes, 8);
 	dm_log_put(header + DM_LOG_AT_FLAGS, flags, 8);
@@ -290,31 +300,34 @@ static enum status put_effect(struct writer *writer, size_t index, struct why *w
 		return why_set(why, STATUS_UNSUPPORTED,
 			       "event %zu reaches as far as no log does: byte %" PRIu64, index,
 			       event->host_offset);
+	size_t last_count = writer->last_count;
+	writer->last_count = 0;
 	enum status status = put_operation(writer, event);
 	if (status != STATUS_OK)
 		return why_set(why, status, "event %zu: %s", index, status_name(status));
-	uint64_t count = writer->written->entries - entries;
-	if (!count)
+	if (writer->written->entries == entries) {
+		writer->last_count = last_count;
 		return STATUS_OK;
+	}
 	writer->done++;
 	writer->not_completed++;
 	writer->last_id = event->id;
 	writer->last_is_completed = false;
-	if (count > 1)
-		writer->last_header = -1;
 	struct completion *completion = completion_of(writer, index);
 	if (completion)
 		completion->epoch = writer->epoch;
 	return STATUS_OK;
 }
 
-/* The last entry becomes durable by itself. */
+/* The last operation becomes durable by itself. */
 static void put_fua(struct writer *writer)
 {
-	uint8_t flags[8];
-	dm_log_put(flags, writer->last_flags | DM_LOG_FUA, 8);
-	fseek(writer->file, writer->last_header + DM_LOG_AT_FLAGS, SEEK_SET);
-	put(writer, flags, sizeof(flags));
+	for (size_t i = 0; i < writer->last_count; i++) {
+		uint8_t flags[8];
+		dm_log_put(flags, writer->last[i].flags | DM_LOG_FUA, 8);
+		fseek(writer->file, writer->last[i].at + DM_LOG_AT_FLAGS, SEEK_SET);
+		put(writer, flags, sizeof(flags));
+	}
 	fseek(writer->file, 0, SEEK_END);
 	writer->done--;
 }
@@ -328,7 +341,7 @@ static void put_flush(struct writer *writer, size_t index)
 	if (writer->not_completed && !covered)
 		return;
 	if (writer->not_completed && covered == 1 && writer->last_is_completed &&
-	    writer->last_header >= 0) {
+	    writer->last_count <= FUA_ENTRIES_MAX) {
 		put_fua(writer);
 		return;
 	}
@@ -429,11 +442,9 @@ enum status dm_log_write(const struct trace *trace, struct dm_log_written *writt
 		free(writer);
 		return why_set(why, STATUS_NO_MEMORY, "cannot write '%s': out of memory", path);
 	}
-	*writer = (struct writer){ .trace = trace,
-				   .written = written,
-				   .sector_bytes = sector_bytes,
-				   .epoch = 1,
-				   .last_header = -1 };
+	*writer = (struct writer){
+		.trace = trace, .written = written, .sector_bytes = sector_bytes, .epoch = 1
+	};
 	enum status status = write_file(writer, temporary, why);
 	if (status == STATUS_OK && rename(temporary, path) < 0)
 		status = why_set(why, STATUS_IO, "cannot write '%s': %s", path, strerror(errno));

@@ -258,6 +258,30 @@ START_TEST(fua_survives_the_way_through_a_trace)
 }
 END_TEST
 
+/* The end of the image is in the middle of a sector: a punch up to there has two entries. */
+START_TEST(fua_is_on_every_entry_of_an_operation)
+{
+	put(EVENT_IO_SUBMITTED, IO_WRITE, 1, 0, SECTOR);
+	put(EVENT_IO_EFFECT, IO_WRITE, 1, 0, SECTOR);
+	put_io(IO_PUNCH, 2, IMAGE_BYTES / SECTOR * SECTOR - SECTOR, 2 * SECTOR);
+	/* What writes nothing does not come between. */
+	put_io(IO_WRITE, 3, 100, 0);
+	put_io(IO_FLUSH, 4, 0, 0);
+	go_round(SECTOR);
+	ck_assert_uint_eq(written.entries, 4);
+	ck_assert_uint_eq(written.promised_too_much, 0);
+	/* The write that was not completed is not promised; both pieces of the punch are: each is
+	 * followed by a flush of its own. */
+	unsigned flushes = 0;
+	for (size_t i = 0; i < again.log.count; i++)
+		flushes += again.log.events[i].kind == EVENT_IO_COMPLETED &&
+			   again.log.events[i].op == IO_FLUSH;
+	ck_assert_uint_eq(flushes, 2);
+	ck_assert_uint_eq(durable_writes(&again) & 2, 0);
+	check_final();
+}
+END_TEST
+
 START_TEST(what_failed_or_never_ended_is_not_in_the_log)
 {
 	put(EVENT_IO_SUBMITTED, IO_WRITE, 1, 0, SECTOR);
@@ -349,6 +373,7 @@ int main(void)
 	tcase_add_test(writing, every_three_operations_end_in_the_same_bytes);
 	tcase_add_test(writing, whole_sectors_and_flushes_come_back_as_they_were);
 	tcase_add_test(writing, fua_survives_the_way_through_a_trace);
+	tcase_add_test(writing, fua_is_on_every_entry_of_an_operation);
 	tcase_add_test(writing, what_failed_or_never_ended_is_not_in_the_log);
 	tcase_add_test(writing, what_is_promised_too_much_is_counted_once);
 	tcase_add_test(writing, what_moves_no_byte_is_not_in_the_log);
