@@ -43,8 +43,6 @@ enum {
 	/** Data are written through a buffer of this size. */
 	CHUNK_BYTES = 65536,
 	TEXT_BYTES_MAX = 160,
-	/** An operation that becomes more entries cannot get the FUA flag. */
-	FUA_ENTRIES_MAX = 4,
 };
 
 /* A header that has been written. */
@@ -74,12 +72,11 @@ struct writer {
 	uint64_t epoch; /* counts FLUSH entries, from 1 */
 	/* Operations in this epoch, and how many of them are not completed. */
 	uint64_t done, not_completed;
-	/* The last operation: the I/O, whether it is completed, how many entries it has, and where
-	 * the first of them are. */
+	/* The last operation: the I/O, whether it is completed, and its entries. */
 	uint32_t last_id;
 	bool last_is_completed;
-	size_t last_count;
-	struct written_header last[FUA_ENTRIES_MAX];
+	size_t last_count, last_capacity;
+	struct written_header *last; /* owned */
 	uint8_t chunk[CHUNK_BYTES];
 };
 
@@ -146,9 +143,10 @@ static void put_sector(struct writer *writer, const uint8_t *header, size_t head
 static void put_header(struct writer *writer, uint64_t host_offset, uint64_t length, uint64_t flags)
 {
 	uint8_t header[DM_LOG_HEADER_BYTES] = { 0 };
-	if (writer->last_count < FUA_ENTRIES_MAX)
-		writer->last[writer->last_count] =
-			(struct written_header){ .at = ftell(writer->file), .flags = flags };
+	writer->last = memory_grow(writer->last, &writer->last_capacity, writer->last_count + 1,
+				   sizeof(*writer->last));
+	writer->last[writer->last_count] =
+		(struct written_header){ .at = ftell(writer->file), .flags = flags };
 	writer->last_count++;
 	dm_log_put(header + DM_LOG_AT_SECTOR, host_offset / writer->sector_bytes, 8);
 	dm_log_put(header + DM_LOG_AT_SECTORS, length / writer->sector_bytes, 8);
@@ -340,8 +338,7 @@ static void put_flush(struct writer *writer, size_t index)
 	uint64_t covered = writer->done - writer->not_completed;
 	if (writer->not_completed && !covered)
 		return;
-	if (writer->not_completed && covered == 1 && writer->last_is_completed &&
-	    writer->last_count <= FUA_ENTRIES_MAX) {
+	if (writer->not_completed && covered == 1 && writer->last_is_completed) {
 		put_fua(writer);
 		return;
 	}
@@ -452,6 +449,7 @@ enum status dm_log_write(const struct trace *trace, struct dm_log_written *writt
 		unlink(temporary);
 	content_free(writer->content);
 	free(writer->completions);
+	free(writer->last);
 	free(writer);
 	free(temporary);
 	return status;
