@@ -544,6 +544,35 @@ INTERCEPT_EXPORT int pthread_cond_broadcast(pthread_cond_t *condition)
 	return result;
 }
 
+/* Whoever binds a thread to processors undoes what the server did. */
+
+INTERCEPT_EXPORT int sched_setaffinity(pid_t thread, size_t bytes, const cpu_set_t *processors)
+{
+	return (int)syscall(SYS_sched_setaffinity, thread, bytes, processors);
+}
+
+INTERCEPT_EXPORT int pthread_setaffinity_np(pthread_t thread, size_t bytes,
+					    const cpu_set_t *processors)
+{
+	static int (*next)(pthread_t, size_t, const cpu_set_t *);
+
+	if (!next)
+		find(&next, "pthread_setaffinity_np");
+	preload_rest_unbind();
+	return next(thread, bytes, processors);
+}
+
+INTERCEPT_EXPORT int pthread_attr_setaffinity_np(pthread_attr_t *attributes, size_t bytes,
+						 const cpu_set_t *processors)
+{
+	static int (*next)(pthread_attr_t *, size_t, const cpu_set_t *);
+
+	if (!next)
+		find(&next, "pthread_attr_setaffinity_np");
+	preload_rest_unbind();
+	return next(attributes, bytes, processors);
+}
+
 INTERCEPT_EXPORT int sem_post(sem_t *semaphore)
 {
 	static int (*next)(sem_t *);

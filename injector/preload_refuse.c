@@ -20,6 +20,7 @@
 #include "injector/intercept.h"
 
 #include "injector/preload.h"
+#include "injector/preload_rest.h"
 #include "injector/real.h"
 
 #include <aio.h>
@@ -231,6 +232,8 @@ INTERCEPT_EXPORT long syscall(long number, ...)
 	va_end(arguments);
 	if ((number == SYS_io_uring_setup || number == SYS_io_setup) && is_recording())
 		return intercept_fail(ENOSYS);
+	if (number == SYS_sched_setaffinity)
+		preload_rest_unbind();
 	if (file >= 0 && is_watched((int)given[file])) {
 		snprintf(line, sizeof(line),
 			 "it was used by a direct system call (syscall, number %ld), which cannot "

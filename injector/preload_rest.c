@@ -37,6 +37,20 @@
  *
  * One that sleeps for a time (a timer) is at rest, and wakes later: the next question finds it.
  *
+ * Where all threads are bound to one processor, as the server binds them (preload_server.c), it
+ * takes far less. The kernel counts how often the calling thread was taken off the processor:
+ *
+ *      the calling thread's count
+ *      ------------- moment M -------------
+ *      of each: "wchan", and what it waits in
+ *      the calling thread's count once more
+ *
+ * With equal counts nobody else had the processor in between, so nobody went to sleep in between:
+ * who was seen asleep, and not woken, was so at M. Before the program binds a thread of its own in
+ * another way, the short way is given up for good; likewise when it fails again and again, because
+ * a kernel may keep to itself what threads wait in. That somebody outside rebinds a thread in the
+ * middle of a run is not noticed.
+ *
  * Looking is most of what a step costs. So the files are kept open, out of the way of the program's
  * own descriptors. They are those of /proc/TID, not of /proc/PID/task/TID: when many threads of one
  * process end together, the kernel takes long to forget what was opened in their common folder. */
@@ -46,10 +60,12 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -60,7 +76,8 @@ enum {
 	LABEL_BYTES = 64,
 	TEXT_BYTES = 512,
 	DESCRIPTOR_LOWEST = 410,
-	/** Looks at which the list was not whole before the folder is read. */
+	/** Looks at which the list was not whole before the folder is read; looks at threads bound
+	 *  to one processor that failed before another way is tried. */
 	PATIENCE = 1000,
 };
 
@@ -85,7 +102,9 @@ static struct {
 	bool stale;        /* somebody is gone */
 	bool silent;       /* the kernel does not say what is needed */
 	bool lost;         /* the program took one of the descriptors: open all anew */
+	bool bound;        /* all threads to one processor */
 	uint32_t patience; /* looks at which somebody was missing */
+	uint32_t failed;   /* looks in a row at bound threads */
 	int count;
 	struct thread threads[THREADS_MAX];
 	long born[THREADS_MAX]; /* threads that entered themselves; 0: free */
@@ -113,8 +132,17 @@ static long count_links(void)
 
 void preload_rest_init(void)
 {
+	cpu_set_t processors;
+
 	known.folder = open_kept("/proc/self/task", O_DIRECTORY);
 	known.links = count_links() - 1;
+	known.bound = sched_getaffinity(0, sizeof(processors), &processors) == 0 &&
+		      CPU_COUNT(&processors) == 1;
+}
+
+void preload_rest_unbind(void)
+{
+	__atomic_store_n(&known.bound, false, __ATOMIC_RELEASE);
 }
 
 /** Read a small file of /proc anew; false: what it tells of is gone. */
@@ -330,8 +358,52 @@ static void notice_run(struct thread *thread)
 	thread->settled = thread->settled && count_arrivals(thread) == thread->arrivals;
 }
 
+/** How often was the calling thread taken off the processor? */
+static long count_absences(void)
+{
+	struct rusage usage = { 0 };
+
+	getrusage(RUSAGE_THREAD, &usage);
+	return usage.ru_nvcsw + usage.ru_nivcsw;
+}
+
+/** Does who waits in this function of the kernel wait for no disk? Others are asked for their
+ * state, which takes longer. */
+static bool is_idle_wait(const char *function)
+{
+	return strncmp(function, "futex_", 6) == 0 || strcmp(function, "hrtimer_nanosleep") == 0;
+}
+
+/** Does the thread sleep, off the queue and not woken? */
+static bool is_waiting(const struct thread *thread)
+{
+	char text[TEXT_BYTES];
+
+	return ask_kernel(thread, FACT_WAIT, text, sizeof(text)) && text[0] != '0' &&
+	       (is_idle_wait(text) || is_asleep(thread));
+}
+
+/** Do all sleep, who are bound to our processor? */
+static bool do_bound_rest(bool has_woken)
+{
+	/* Who was woken does not run before we are off. */
+	if (has_woken)
+		sched_yield();
+	long absences = count_absences();
+	bool rests = complete_list();
+	for (int i = 0; i < known.count && rests; i++)
+		rests = is_waiting(&known.threads[i]);
+	rests = rests && count_absences() == absences;
+	known.failed = rests ? 0 : known.failed + 1;
+	if (known.failed > PATIENCE)
+		preload_rest_unbind();
+	return rests;
+}
+
 bool preload_rest_reached(bool has_woken)
 {
+	if (__atomic_load_n(&known.bound, __ATOMIC_ACQUIRE))
+		return do_bound_rest(has_woken);
 	/* Who has run since the last look is found by the first turn at the latest, and settled by
 	 * the second. To count first is quicker when somebody has. */
 	enum { TURNS = 2 };

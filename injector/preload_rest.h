@@ -8,6 +8,10 @@
 /** Called once, while there is no other thread. */
 void preload_rest_init(void);
 
+/** Threads are about to be bound to processors in another way than the server's. From any thread.
+ */
+void preload_rest_unbind(void);
+
 /** The calling thread, which is new, is one of those that must rest. */
 void preload_rest_enter(void);
 

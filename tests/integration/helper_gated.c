@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
-/* A program that behaves badly at the gate, each way under its name (`both` and `hidden` behave
- * well).
+/* A program that behaves badly at the gate, each way under its name (`both`, `hidden` and `unbound`
+ * behave well).
  *
  * usage: helper_gated MODE IMAGE      reads commands as qemu-io does; the first makes it misbehave
  */
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,6 +73,17 @@ static void write_from_both(int is_hidden)
 	puts("wrote 512/512 bytes at offset 0");
 }
 
+/* Let all threads run on any processor. */
+static void unbind(void)
+{
+	cpu_set_t all;
+	CPU_ZERO(&all);
+	for (size_t number = 0; number < CPU_SETSIZE; number++)
+		CPU_SET(number, &all);
+	if (sched_setaffinity(0, sizeof(all), &all) != 0)
+		abort();
+}
+
 static void misbehave(const char *mode)
 {
 	pthread_t thread;
@@ -90,7 +102,10 @@ static void misbehave(const char *mode)
 		write_from_both(0);
 	else if (strcmp(mode, "hidden") == 0)
 		write_from_both(1);
-	else if (strcmp(mode, "stuck") == 0)
+	else if (strcmp(mode, "unbound") == 0) {
+		unbind();
+		write_from_both(0);
+	} else if (strcmp(mode, "stuck") == 0)
 		poll(&nothing, 1, -1);
 	else if (strcmp(mode, "timer") == 0)
 		for (;;)

@@ -193,6 +193,9 @@ START_TEST(calls_of_the_main_thread_wait_when_all_do)
 	/* A thread of which nobody told. */
 	struct orders hidden = orders_of(HELPER " hidden {image}", text, true, false);
 	ck_assert(hidden.main_first && hidden.thread_first);
+	/* Threads that run on any processor. */
+	struct orders unbound = orders_of(HELPER " unbound {image}", text, true, false);
+	ck_assert(unbound.main_first && unbound.thread_first);
 }
 END_TEST
 
