@@ -104,6 +104,8 @@ static enum status explain_no_server(struct gated_server *server,
 	record_result_init(&result);
 	kill(server->record.process, SIGKILL);
 	enum status status = record_finish(options, &server->record, &result, why);
+	if (status == STATUS_OK)
+		status = record_verify(&result, why);
 	record_result_release(&result);
 	server->started = false;
 	close_end(&server->socket);
@@ -160,7 +162,10 @@ enum status gated_start_with(struct gated_run *run, struct gated_server *server,
 		goto out;
 	}
 	const int ends[GATE_BIRTH_DESCRIPTORS] = { input[0], output[1], control[1] };
-	const struct gate_order order = { .processor = stay_on_processor(run), .flags = flags };
+	const struct gate_order order = {
+		.processor = stay_on_processor(run),
+		.flags = flags | (options->known_count > 0 ? (unsigned)GATE_ORDER_KNOWN : 0)
+	};
 	if (!send_order(server->socket, order, ends) || !hear_server(server, &birth, sizeof(birth)))
 		status = explain_no_server(server, options, why);
 	else if (birth.process < 0)

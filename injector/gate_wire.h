@@ -75,6 +75,8 @@ struct gate_answer {
 enum gate_order_flag {
 	GATE_ORDER_ALL = 1 << 0,   /* calls of the main thread */
 	GATE_ORDER_SPLIT = 1 << 1, /* calls that have taken effect, once more */
+	/** Not what waits: what the files hold at first is known, and not recorded. */
+	GATE_ORDER_KNOWN = 1 << 2,
 };
 
 /** To the server: start a run. With it come descriptors: the program's ends of its standard input,

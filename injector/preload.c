@@ -55,6 +55,7 @@ static void forget_stream(void)
 	preload_tail_forget();
 	preload.stream = -1;
 	preload.problem = false;
+	preload.known = false;
 	preload.events = 0;
 	preload.process = getpid();
 	for (uint16_t file = 0; file < preload.file_count; file++)
@@ -180,7 +181,9 @@ const struct trace_sink *preload_sink(void)
 		return NULL;
 	}
 	read_subject(subject, sizeof(subject));
-	if (trace_put_begin(&sink, subject) != STATUS_OK) {
+	if (trace_put_begin(&sink, subject) != STATUS_OK ||
+	    (preload.known &&
+	     trace_put_setting(&sink, PRELOAD_KNOWN_SETTING, "yes") != STATUS_OK)) {
 		give_up("write");
 		return NULL;
 	}

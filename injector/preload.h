@@ -19,6 +19,10 @@
 /** The setting by which a stream says that its recording has a gap, and why. */
 #define PRELOAD_PROBLEM_SETTING "recording.problem"
 
+/** The setting by which a stream says that the initial contents of its files are known to whoever
+ * reads it, and not in it. */
+#define PRELOAD_KNOWN_SETTING "recording.known"
+
 enum { PRELOAD_PATH_BYTES = 4096 };
 
 /** A file that was declared in the stream; its number is its place in the list. */
@@ -35,6 +39,7 @@ struct preload_state {
 	bool on;         /* the environment asks for a recording */
 	bool stacks;     /* with stack labels */
 	bool problem;    /* PRELOAD_PROBLEM_SETTING was put */
+	bool known;      /* PRELOAD_KNOWN_SETTING is to be put */
 	int stream;      /* descriptor of the stream, -1: not begun */
 	pid_t process;   /* whose state this is */
 	uint64_t events; /* put to the stream */

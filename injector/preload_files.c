@@ -80,7 +80,7 @@ static void declare_file(const struct trace_sink *sink, uint16_t number)
 	file->declared = true;
 	uint64_t size = same ? (uint64_t)status.st_size : 0;
 	if (trace_put_file(sink, &declared, size) != STATUS_OK ||
-	    (same && !put_contents(sink, number, descriptor, status.st_size)))
+	    (same && !preload.known && !put_contents(sink, number, descriptor, status.st_size)))
 		preload_problem("the initial contents of a file could not be written");
 	if (!same)
 		preload_problem("the initial contents of a file could not be read");

@@ -86,8 +86,12 @@ static void become_program(const int *ends, unsigned flags)
 	/* What it may exec(2) is no server but behind the same gate. */
 	unsetenv(GATE_SERVER_VARIABLE);
 	unsetenv(GATE_FOLDER_VARIABLE);
-	snprintf(number, sizeof(number), "%d:%u", GATE_WIRE_DESCRIPTOR, flags);
+	unsetenv("LD_BIND_NOW");
+	/* Nor does it find the files as they were. */
+	snprintf(number, sizeof(number), "%d:%u", GATE_WIRE_DESCRIPTOR,
+		 flags & ~(unsigned)GATE_ORDER_KNOWN);
 	setenv(GATE_WIRE_VARIABLE, number, 1);
+	preload.known = (flags & GATE_ORDER_KNOWN) != 0;
 	preload_leave_sign();
 	preload_gate_init();
 }

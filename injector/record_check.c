@@ -56,7 +56,7 @@ static enum status classify(struct trace *trace, uint16_t file, bool *is_image, 
 	*is_image = trace->files[file].format == TRACE_FORMAT_QCOW2;
 	if (*is_image)
 		return STATUS_OK;
-	struct content *final = trace_final_content(trace, file);
+	struct content *final = trace_final_view(trace, file);
 	if (!final)
 		return why_set(why, STATUS_NO_MEMORY, "out of memory");
 	*is_image = backing_chain_peek(final, &peek, name);

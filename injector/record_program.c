@@ -7,33 +7,36 @@
 #include "injector/gate_wire.h"
 #include "injector/preload.h"
 #include "injector/record_check.h"
-#include "injector/stream_tail.h"
+#include "injector/record_streams.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define LIBRARY_NAME "libcowtip-injector.so"
 
+enum {
+	/** Between two looks at what a program has written: at first, and when it writes little. */
+	FOLLOW_MILLISECONDS = 2,
+	FOLLOW_MILLISECONDS_MAX = 100,
+	/** Looks between two at which new streams are looked for. */
+	TURNS_BETWEEN_FINDS = 50,
+};
+
 /** Environment of the program: ours, with what the library reads. */
 struct environment {
 	char **variables; /* owned, NULL at the end; the last own_count of them are owned, too */
 	size_t count;
 	size_t own_count;
-};
-
-/** Texts and paths found on the way. */
-struct name_list {
-	char **names; /* owned */
-	size_t count;
 };
 
 void record_result_init(struct record_result *result)
@@ -123,7 +126,7 @@ static void environment_make(struct environment *environment, const struct recor
 	while (environ[inherited])
 		inherited++;
 	*environment = (struct environment){ 0 };
-	environment->variables = calloc(inherited + 10, sizeof(*environment->variables));
+	environment->variables = calloc(inherited + 11, sizeof(*environment->variables));
 	if (!environment->variables)
 		abort();
 	for (size_t i = 0; i < inherited; i++) {
@@ -145,6 +148,8 @@ static void environment_make(struct environment *environment, const struct recor
 		char number[16];
 		snprintf(number, sizeof(number), "%d", GATE_SERVER_DESCRIPTOR);
 		environment_set(environment, GATE_SERVER_VARIABLE, number, "");
+		/* What is linked before the forks is linked once. */
+		environment_set(environment, "LD_BIND_NOW", "1", "");
 		environment_set(environment, GATE_FOLDER_VARIABLE,
 				options->folder ? options->folder : "", "");
 	}
@@ -192,85 +197,6 @@ static enum status spawn_program(const struct record_options *options, const cha
 	return STATUS_OK;
 }
 
-static void list_release(struct name_list *list)
-{
-	for (size_t i = 0; i < list->count; i++)
-		free(list->names[i]);
-	free(list->names);
-}
-
-static void list_add(struct name_list *list, const char *folder, const char *name)
-{
-	char **names = realloc(list->names, (list->count + 1) * sizeof(*names));
-
-	if (!names || asprintf(&names[list->count], "%s/%s", folder, name) < 0)
-		abort();
-	list->names = names;
-	list->count++;
-}
-
-static int compare_names(const void *a, const void *b)
-{
-	const char *const *left = a;
-	const char *const *right = b;
-
-	return strverscmp(*left, *right);
-}
-
-/** All files "<prefix>.*.stream", in order of process number. */
-static enum status list_streams(struct name_list *list, const char *prefix, struct why *why)
-{
-	char folder[PATH_MAX];
-	const char *slash = strrchr(prefix, '/');
-	const char *name = slash + 1;
-	size_t name_bytes = strlen(name);
-	const struct dirent *entry;
-
-	*list = (struct name_list){ 0 };
-	snprintf(folder, sizeof(folder), "%.*s", (int)(slash - prefix), prefix);
-	DIR *directory = opendir(folder[0] != '\0' ? folder : "/");
-	if (!directory)
-		return why_set(why, STATUS_IO, "cannot read folder '%s': %s", folder,
-			       strerror(errno));
-	while ((entry = readdir(directory))) {
-		size_t length = strlen(entry->d_name);
-		if (length > name_bytes + 8 && strncmp(entry->d_name, name, name_bytes) == 0 &&
-		    entry->d_name[name_bytes] == '.' &&
-		    strcmp(entry->d_name + length - 7, ".stream") == 0)
-			list_add(list, folder, entry->d_name);
-	}
-	closedir(directory);
-	if (list->count > 0)
-		qsort(list->names, list->count, sizeof(*list->names), compare_names);
-	return STATUS_OK;
-}
-
-/** Put what a process had gathered and not written yet to the end of its stream, in whatever way it
- * ended. */
-static enum status add_tail(const char *stream_path, struct why *why)
-{
-	char path[PATH_MAX + 16];
-	struct stream_tail tail;
-	enum status status = STATUS_OK;
-
-	snprintf(path, sizeof(path), "%s" STREAM_TAIL_SUFFIX, stream_path);
-	int from = open(path, O_RDONLY | O_CLOEXEC);
-	if (from < 0)
-		return STATUS_OK;
-	int to = open(stream_path, O_WRONLY | O_CLOEXEC);
-	bool is_whole = to >= 0 && read(from, &tail, sizeof(tail)) == (ssize_t)sizeof(tail) &&
-			tail.used <= STREAM_TAIL_BYTES && tail.stream_bytes <= INT64_MAX &&
-			pwrite(to, tail.bytes, (size_t)tail.used, (off_t)tail.stream_bytes) ==
-				(ssize_t)tail.used;
-	if (!is_whole)
-		status = why_set(why, STATUS_IO, "cannot finish the recording '%s'", stream_path);
-	close(from);
-	if (to >= 0)
-		close(to);
-	unlink(path);
-	return status;
-}
-
 /** Readers look at file 0: let it be an image that was changed, or at least an image. */
 static void put_image_first(struct trace *trace)
 {
@@ -286,19 +212,42 @@ static void put_image_first(struct trace *trace)
 		trace_swap_files(trace, 0, image);
 }
 
+/** Give the files of a stream that has no initial contents those that are known. */
+static enum status add_known(struct trace *trace, const struct record_options *options,
+			     struct why *why)
+{
+	for (size_t i = 0; i < trace->file_count; i++) {
+		struct trace_file *file = &trace->files[i];
+		size_t number = 0;
+		while (number < options->known_count &&
+		       strcmp(options->known[number].path, file->path) != 0)
+			number++;
+		if (number == options->known_count ||
+		    content_size(options->known[number].initial) != content_size(file->initial))
+			return why_set(why, STATUS_UNSUPPORTED,
+				       "'%s' was opened, and nobody knows what it held",
+				       file->path);
+		content_free(file->initial);
+		file->initial = content_view(options->known[number].initial);
+		if (!file->initial)
+			return why_set(why, STATUS_NO_MEMORY, "out of memory");
+	}
+	return STATUS_OK;
+}
+
 /** Decode a stream and keep what is worth it: a trace with at least one image. */
 static enum status add_trace(struct record_result *result, const struct record_options *options,
-			     const char *path, struct why *why)
+			     struct record_streams *streams, size_t index, struct why *why)
 {
 	struct trace trace;
 
 	trace_init(&trace);
-	enum status status = add_tail(path, why);
-	if (status == STATUS_OK)
-		status = trace_read(&trace, path, why);
+	enum status status = record_streams_finish(streams, index, &trace, why);
 	/* A process that was killed leaves no end mark. */
 	if (status == STATUS_TRUNCATED)
 		status = STATUS_OK;
+	if (status == STATUS_OK && trace_setting(&trace, PRELOAD_KNOWN_SETTING))
+		status = add_known(&trace, options, why);
 	if (status == STATUS_OK)
 		status = record_check_trim(&trace, options->images, options->image_count, why);
 	if (status != STATUS_OK || trace.file_count == 0) {
@@ -314,21 +263,17 @@ static enum status add_trace(struct record_result *result, const struct record_o
 	return STATUS_OK;
 }
 
-static enum status collect(const struct record_options *options, const char *prefix,
+/** Make traces of the streams of a program that has ended; remove these. */
+static enum status collect(const struct record_options *options, struct record_streams *streams,
 			   struct record_result *result, struct why *why)
 {
 	char sign[PATH_MAX + 16];
-	struct name_list streams;
-	enum status status = list_streams(&streams, prefix, why);
+	enum status status = record_streams_find(streams, why);
 
-	if (status != STATUS_OK)
-		return status;
-	for (size_t i = 0; i < streams.count && status == STATUS_OK; i++)
-		status = add_trace(result, options, streams.names[i], why);
-	for (size_t i = 0; i < streams.count; i++)
-		unlink(streams.names[i]);
-	list_release(&streams);
-	snprintf(sign, sizeof(sign), "%s.loaded", prefix);
+	snprintf(sign, sizeof(sign), "%s.loaded", streams->prefix);
+	for (size_t i = 0; i < streams->count && status == STATUS_OK; i++)
+		status = add_trace(result, options, streams, i, why);
+	record_streams_release(streams);
 	if (unlink(sign) != 0 && status == STATUS_OK)
 		return why_set(why, STATUS_UNSUPPORTED,
 			       "'%s' did not load the recorder: it is linked statically, or runs "
@@ -363,21 +308,58 @@ enum status record_start(const struct record_options *options, struct record_run
 enum status record_collect(const struct record_options *options, const struct record_run *run,
 			   struct record_result *result, struct why *why)
 {
-	enum status status = collect(options, run->prefix, result, why);
+	struct record_streams streams;
 
-	if (status == STATUS_OK)
-		status = record_check_final(result->traces, result->trace_count, why);
-	return status;
+	record_streams_init(&streams, run->prefix);
+	enum status status = collect(options, &streams, result, why);
+	return status == STATUS_OK ? record_verify(result, why) : status;
+}
+
+enum status record_verify(struct record_result *result, struct why *why)
+{
+	return record_check_final(result->traces, result->trace_count, why);
+}
+
+/** Read what the program's processes have written by now. Returns how long to wait for more. */
+static int follow(struct record_streams *streams, unsigned turn, int milliseconds)
+{
+	/* It begins few, and most in the beginning. */
+	if (streams->count == 0 || turn % TURNS_BETWEEN_FINDS == 0)
+		(void)!record_streams_find(streams, NULL);
+	if (record_streams_advance(streams))
+		return FOLLOW_MILLISECONDS;
+	return milliseconds < FOLLOW_MILLISECONDS_MAX ? 2 * milliseconds : milliseconds;
+}
+
+/** Wait for the program's end, and read its streams meanwhile. */
+static bool wait_for_end(pid_t process, struct record_streams *streams, int *wait_status)
+{
+	struct pollfd end = { .fd = pidfd_open(process, 0), .events = POLLIN };
+	int milliseconds = FOLLOW_MILLISECONDS;
+
+	for (unsigned turn = 0; end.fd >= 0 && poll(&end, 1, milliseconds) <= 0; turn++)
+		milliseconds = follow(streams, turn, milliseconds);
+	if (end.fd >= 0)
+		close(end.fd);
+	while (waitpid(process, wait_status, 0) < 0)
+		if (errno != EINTR)
+			return false;
+	return true;
 }
 
 enum status record_finish(const struct record_options *options, const struct record_run *run,
 			  struct record_result *result, struct why *why)
 {
-	while (waitpid(run->process, &result->wait_status, 0) < 0)
-		if (errno != EINTR)
-			return why_set(why, STATUS_IO, "cannot wait for '%s': %s", options->argv[0],
-				       strerror(errno));
-	return record_collect(options, run, result, why);
+	struct record_streams streams;
+
+	record_streams_init(&streams, run->prefix);
+	if (!wait_for_end(run->process, &streams, &result->wait_status)) {
+		int error = errno;
+		record_streams_release(&streams);
+		return why_set(why, STATUS_IO, "cannot wait for '%s': %s", options->argv[0],
+			       strerror(error));
+	}
+	return collect(options, &streams, result, why);
 }
 
 enum status record_program(const struct record_options *options, struct record_result *result,
@@ -386,5 +368,7 @@ enum status record_program(const struct record_options *options, struct record_r
 	struct record_run run;
 	enum status status = record_start(options, &run, why);
 
-	return status == STATUS_OK ? record_finish(options, &run, result, why) : status;
+	if (status == STATUS_OK)
+		status = record_finish(options, &run, result, why);
+	return status == STATUS_OK ? record_verify(result, why) : status;
 }

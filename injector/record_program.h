@@ -9,6 +9,12 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+/** A file of which is known what it holds before the program runs. */
+struct record_known {
+	const char *path;              /* as the program finds it; borrowed */
+	const struct content *initial; /* borrowed, as long as the result is in use */
+};
+
 struct record_options {
 	/** Program and arguments, NULL at the end; looked up in PATH. Borrowed. */
 	char *const *argv;
@@ -26,6 +32,11 @@ struct record_options {
 	/** Do not run it but make it a server from which gated programs are forked: it gets this
 	 * socket (gate_program.h). -1 or 0: run it. */
 	int server;
+	/** Files whose contents a gated program need not record; if any, all that it opens.
+	 * Borrowed.
+	 */
+	const struct record_known *known;
+	size_t known_count;
 	/** A server removes this folder, and the files in it, when we are gone without having ended
 	 * it. NULL: none. Borrowed. */
 	const char *folder;
@@ -74,9 +85,12 @@ MUST_USE enum status record_collect(const struct record_options *options,
 				    const struct record_run *run, struct record_result *result,
 				    struct why *why);
 
-/** The second half: wait for the program, read what it left, check that. */
+/** The second half in two parts: wait for the program, and read what it leaves, as it comes. */
 MUST_USE enum status record_finish(const struct record_options *options,
 				   const struct record_run *run, struct record_result *result,
 				   struct why *why);
+
+/** Then: check what was read. Changes only traces that are not complete. */
+MUST_USE enum status record_verify(struct record_result *result, struct why *why);
 
 #endif

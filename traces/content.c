@@ -255,6 +255,18 @@ struct content *content_clone(const struct content *from)
 	return to;
 }
 
+struct content *content_view(const struct content *from)
+{
+	struct content *to = content_new(from->size);
+	for (uint64_t index = 0; to && content_next_page(from, &index); index++) {
+		if (!borrow_page(to, index, content_page(from, index))) {
+			content_free(to);
+			return NULL;
+		}
+	}
+	return to;
+}
+
 /* The part of a range that lies in one page. */
 struct slice {
 	uint64_t page_index;

@@ -19,6 +19,10 @@ struct content *content_new(uint64_t size);
 /** A deep copy. Gives. NULL when memory is short. */
 struct content *content_clone(const struct content *from);
 
+/** A copy that borrows the pages of `from` as content_borrow() does: good until `from` changes or
+ *  goes. Gives. NULL when memory is short. */
+struct content *content_view(const struct content *from);
+
 /** Free `content`; NULL is allowed. */
 void content_free(struct content *content);
 

@@ -242,28 +242,11 @@ enum status trace_apply(struct content *content, const struct event_log *log,
 	return apply(content, log, event, false);
 }
 
-/* Contents that borrow the pages of `from`. NULL when memory is short. */
-static struct content *borrow_all(const struct content *from)
-{
-	struct content *content = content_new(content_size(from));
-	for (uint64_t index = 0; content && content_next_page(from, &index); index++) {
-		enum status status = content_borrow(content, content_page(from, index),
-						    CONTENT_PAGE_BYTES, index * CONTENT_PAGE_BYTES);
-		if (status != STATUS_OK) {
-			content_free(content);
-			return NULL;
-		}
-	}
-	if (content)
-		content_resize(content, content_size(from));
-	return content;
-}
-
 static struct content *make_final(const struct trace *trace, uint16_t file, bool borrow)
 {
 	assert(file < trace->file_count);
 	const struct content *initial = trace->files[file].initial;
-	struct content *content = borrow ? borrow_all(initial) : content_clone(initial);
+	struct content *content = borrow ? content_view(initial) : content_clone(initial);
 	for (size_t i = 0; content && i < trace->log.count; i++) {
 		const struct event *event = &trace->log.events[i];
 		if (event->kind != EVENT_IO_EFFECT || event->file != file)

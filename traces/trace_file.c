@@ -36,8 +36,7 @@ enum {
 	FLUSH_BYTES = 256 * 1024,
 	/** 8 MiB, what `zstd -19` uses; decides the memory that a few bytes can ask for. */
 	WINDOW_BITS_MAX = 23,
-	/** How large a stream may be: absolutely, and for its compressed size. */
-	STREAM_MIB_MAX = 4096,
+	/** How large a stream may be for its compressed size. */
 	EXPANSION_FREE_MIB = 64,
 	EXPANSION_MAX = 4096,
 	MIB = 1 << 20,
@@ -228,8 +227,7 @@ static bool is_too_large(const struct reader *reader)
 {
 	uint64_t expansion =
 		(uint64_t)EXPANSION_FREE_MIB * MIB + reader->source->taken * EXPANSION_MAX;
-	return reader->stream_bytes > (uint64_t)STREAM_MIB_MAX * MIB ||
-	       reader->stream_bytes > expansion;
+	return reader->stream_bytes > TRACE_STREAM_BYTES_MAX || reader->stream_bytes > expansion;
 }
 
 /* Decompress one chunk of the file into the decoder. */
@@ -296,7 +294,7 @@ static enum status read_bare(struct reader *reader, struct trace_span span)
 	enum status status = STATUS_OK;
 	while (status == STATUS_OK && reader->status == STATUS_OK && span.byte_count) {
 		feed(reader, span.bytes, span.byte_count);
-		if (reader->source->taken > (uint64_t)STREAM_MIB_MAX * MIB)
+		if (reader->source->taken > TRACE_STREAM_BYTES_MAX)
 			status = corrupt_file(reader, "it is too large");
 		else
 			status = source_next(reader->source, &span);

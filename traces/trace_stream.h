@@ -17,6 +17,9 @@ enum {
 	TRACE_RECORD_BYTES_MAX = 1 << 28,
 };
 
+/** Bytes of a stream, at most. */
+#define TRACE_STREAM_BYTES_MAX (UINT64_C(4096) << 20)
+
 /** One piece of a record. Borrowed during the call. */
 struct trace_span {
 	const void *bytes;

@@ -117,6 +117,10 @@ static enum status place_files(struct program *program, struct why *why)
 	snprintf(program->socket_path, sizeof(program->socket_path), "%s/socket", program->folder);
 	snprintf(program->image_path, sizeof(program->image_path), "%s/%.30s", program->folder,
 		 program->files.files[0].path);
+	for (size_t i = 0; i < program->files.file_count; i++) {
+		program->known[i].path = i == 0 ? program->image_path : program->backing_path;
+		program->known[i].initial = program->files.files[i].initial;
+	}
 	for (size_t i = 1; i < program->files.file_count && status == STATUS_OK; i++) {
 		snprintf(program->backing_path, sizeof(program->backing_path), "%s/%.30s",
 			 program->folder, program->files.files[i].path);
@@ -277,6 +281,8 @@ static struct record_options options_of(const struct program *program, const cha
 	return (struct record_options){ .argv = program->argv,
 					.images = images,
 					.image_count = 1,
+					.known = program->known,
+					.known_count = program->files.file_count,
 					.prefix = program->prefix,
 					.folder = program->folder,
 					.stacks = program->stacks };
@@ -635,7 +641,7 @@ static uint64_t hash_bytes(const void *bytes, size_t byte_count)
 
 uint64_t program_end_hash(const struct program *program)
 {
-	struct content *image = trace_final_content(&program->result.traces[0], 0);
+	struct content *image = trace_final_view(&program->result.traces[0], 0);
 	uint64_t hash = image ? order_mixed(content_size(image)) : 0;
 
 	for (uint64_t page = 0; image && content_next_page(image, &page); page++) {

@@ -86,10 +86,11 @@ struct program {
 	bool stacks;
 	uint64_t steps_max;
 	struct fault_options faults;
-	unsigned gate_flags;   /* set of GATE_ORDER bits */
-	bool ignores_discards; /* the program was told to do nothing of them */
-	struct trace files;    /* only its files are used */
-	char folder[256];      /* of our own; "": not made */
+	unsigned gate_flags;                        /* set of GATE_ORDER bits */
+	bool ignores_discards;                      /* the program was told to do nothing of them */
+	struct trace files;                         /* only its files are used */
+	struct record_known known[TRACE_FILES_MAX]; /* what they hold, by path */
+	char folder[256];                           /* of our own; "": not made */
 	char image_path[300], backing_path[300], socket_path[300], prefix[300];
 	struct program_request *requests; /* owned; of each command */
 	size_t request_count;

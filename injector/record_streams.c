@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT
+#include "injector/record_streams.h"
+
+#include "injector/stream_tail.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define STREAM_SUFFIX ".stream"
+
+void record_streams_init(struct record_streams *streams, const char *prefix)
+{
+	*streams = (struct record_streams){ .prefix = prefix };
+}
+
+void record_streams_release(struct record_streams *streams)
+{
+	for (size_t i = 0; i < streams->count; i++) {
+		unlink(streams->streams[i].path);
+		trace_follower_free(streams->streams[i].follower);
+		free(streams->streams[i].path);
+	}
+	free(streams->streams);
+	record_streams_init(streams, NULL);
+}
+
+static int compare_streams(const void *a, const void *b)
+{
+	const struct record_stream *left = a, *right = b;
+
+	return strverscmp(left->path, right->path);
+}
+
+/** Enter a stream, if it is not known yet. */
+static void enter(struct record_streams *streams, const char *folder, const char *name)
+{
+	char *path = NULL;
+
+	if (asprintf(&path, "%s/%s", folder, name) < 0)
+		abort();
+	for (size_t i = 0; i < streams->count; i++) {
+		if (strcmp(streams->streams[i].path, path) == 0) {
+			free(path);
+			return;
+		}
+	}
+	streams->streams =
+		realloc(streams->streams, (streams->count + 1) * sizeof(*streams->streams));
+	if (!streams->streams)
+		abort();
+	streams->streams[streams->count++] = (struct record_stream){ .path = path };
+}
+
+/** Is `name` "<prefix>.*.stream"? */
+static bool is_stream(const char *name, const char *prefix)
+{
+	size_t length = strlen(name), prefix_bytes = strlen(prefix);
+	size_t suffix_bytes = strlen(STREAM_SUFFIX);
+
+	return length > prefix_bytes + suffix_bytes + 1 &&
+	       strncmp(name, prefix, prefix_bytes) == 0 && name[prefix_bytes] == '.' &&
+	       strcmp(name + length - suffix_bytes, STREAM_SUFFIX) == 0;
+}
+
+enum status record_streams_find(struct record_streams *streams, struct why *why)
+{
+	char folder[PATH_MAX];
+	const char *slash = strrchr(streams->prefix, '/');
+	const struct dirent *entry;
+
+	snprintf(folder, sizeof(folder), "%.*s", (int)(slash - streams->prefix), streams->prefix);
+	DIR *directory = opendir(folder[0] != '\0' ? folder : "/");
+	if (!directory)
+		return why_set(why, STATUS_IO, "cannot read folder '%s': %s", folder,
+			       strerror(errno));
+	while ((entry = readdir(directory)))
+		if (is_stream(entry->d_name, slash + 1))
+			enter(streams, folder, entry->d_name);
+	closedir(directory);
+	if (streams->count > 0)
+		qsort(streams->streams, streams->count, sizeof(*streams->streams), compare_streams);
+	return STATUS_OK;
+}
+
+bool record_streams_advance(struct record_streams *streams)
+{
+	bool has_read = false;
+
+	for (size_t i = 0; i < streams->count; i++) {
+		struct record_stream *stream = &streams->streams[i];
+		if (!stream->follower)
+			stream->follower = trace_follower_open(stream->path);
+		has_read |= stream->follower && trace_follower_advance(stream->follower);
+	}
+	return has_read;
+}
+
+/** Put what a process had gathered and not written yet to the end of its stream, in whatever way it
+ * ended. */
+static enum status add_tail(const char *stream_path, struct why *why)
+{
+	char path[PATH_MAX + 16];
+	struct stream_tail tail;
+	enum status status = STATUS_OK;
+
+	snprintf(path, sizeof(path), "%s" STREAM_TAIL_SUFFIX, stream_path);
+	int from = open(path, O_RDONLY | O_CLOEXEC);
+	if (from < 0)
+		return STATUS_OK;
+	int to = open(stream_path, O_WRONLY | O_CLOEXEC);
+	bool is_whole = to >= 0 && read(from, &tail, sizeof(tail)) == (ssize_t)sizeof(tail) &&
+			tail.used <= STREAM_TAIL_BYTES && tail.stream_bytes <= INT64_MAX &&
+			pwrite(to, tail.bytes, (size_t)tail.used, (off_t)tail.stream_bytes) ==
+				(ssize_t)tail.used;
+	if (!is_whole)
+		status = why_set(why, STATUS_IO, "cannot finish the recording '%s'", stream_path);
+	close(from);
+	if (to >= 0)
+		close(to);
+	unlink(path);
+	return status;
+}
+
+enum status record_streams_finish(struct record_streams *streams, size_t index, struct trace *trace,
+				  struct why *why)
+{
+	struct record_stream *stream = &streams->streams[index];
+	enum status status = add_tail(stream->path, why);
+
+	if (status != STATUS_OK)
+		return status;
+	if (!stream->follower)
+		stream->follower = trace_follower_open(stream->path);
+	if (!stream->follower)
+		return why_set(why, STATUS_IO, "cannot open '%s': %s", stream->path,
+			       strerror(errno));
+	status = trace_follower_finish(stream->follower, trace, why);
+	stream->follower = NULL;
+	return status;
+}

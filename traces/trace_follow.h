@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+/** Read a bare stream (trace_stream.h) while it is still being written. */
+#ifndef TRACES_TRACE_FOLLOW_H
+#define TRACES_TRACE_FOLLOW_H
+
+#include "traces/trace.h"
+
+struct trace_follower;
+
+/** Begin to read the stream at `path`. Gives; trace_follower_finish() or trace_follower_free().
+ *  NULL when it cannot be opened (errno says why) or memory is short. */
+struct trace_follower *trace_follower_open(const char *path);
+
+/** Decode what has been written by now. Returns whether there was anything. What is wrong with it
+ *  is told at the end. Bytes once written must stay as they are. */
+bool trace_follower_advance(struct trace_follower *follower);
+
+/** The stream is written: decode the rest into `trace` (initialised, empty), and free `follower`.
+ *  Same statuses as trace_read(). */
+MUST_USE enum status trace_follower_finish(struct trace_follower *follower, struct trace *trace,
+					   struct why *why);
+
+/** Give up; NULL is allowed. */
+void trace_follower_free(struct trace_follower *follower);
+
+#endif
