@@ -117,13 +117,15 @@ END_TEST
 
 /* ---- edits ---- */
 
+static const struct shrink_scope everything = { 0 };
+
 /* Whatever is tried is smaller; and however one goes on, it comes to an end. */
 START_TEST(every_edit_makes_a_workload_smaller)
 {
 	struct workload workload;
 	struct shrink_edits edits = { 0 };
 	parse(&workload, workload_shipped((size_t)_i)->text);
-	shrink_list(&edits, &workload, false);
+	shrink_list(&edits, &workload, &everything);
 	ck_assert_uint_gt(edits.count, 0);
 	size_t good = 0;
 	for (size_t i = 0; i < edits.count; i++) {
@@ -153,7 +155,7 @@ START_TEST(edits_lead_to_the_smallest_workload_that_is_wanted)
 	size_t rounds = 0;
 	parse(&workload, workload_shipped((size_t)_i)->text);
 	ck_assert(shrink_normalise(&workload));
-	shrink_list(&edits, &workload, false);
+	shrink_list(&edits, &workload, &everything);
 	for (size_t i = 0; i < edits.count; i++) {
 		struct workload smaller;
 		parse(&smaller, workload.text);
@@ -167,7 +169,7 @@ START_TEST(edits_lead_to_the_smallest_workload_that_is_wanted)
 		}
 		workload_release(&workload);
 		workload = smaller;
-		shrink_list(&edits, &workload, false);
+		shrink_list(&edits, &workload, &everything);
 		i = SIZE_MAX;
 		ck_assert_uint_lt(++rounds, EDITS_MAX);
 	}

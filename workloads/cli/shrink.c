@@ -381,17 +381,19 @@ static bool try_edit(struct shrink *shrink, const struct shrink_edit *edit)
 static void shrink_workload(struct shrink *shrink)
 {
 	struct shrink_edits edits = { 0 };
+	const struct shrink_scope scope = { .keeps_image = shrink->keeps_image,
+					    .is_program = shrink->best.settings.program != NULL };
 	bool was_good = true;
 	while (was_good && shrink_budget_is_left(&shrink->budget)) {
 		was_good = false;
-		shrink_list(&edits, &shrink->best.workload, shrink->keeps_image);
+		shrink_list(&edits, &shrink->best.workload, &scope);
 		for (size_t i = 0; i < edits.count && shrink_budget_is_left(&shrink->budget); i++) {
 			if (!try_edit(shrink, &edits.items[i]))
 				continue;
 			/* What is at this place in the new list was not tried on the new workload.
 			 */
 			was_good = true;
-			shrink_list(&edits, &shrink->best.workload, shrink->keeps_image);
+			shrink_list(&edits, &shrink->best.workload, &scope);
 			i--;
 		}
 	}
