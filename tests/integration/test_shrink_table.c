@@ -109,11 +109,8 @@ static void record(struct again *again, const struct known_bug *bug)
 
 static uint64_t switches_until(const struct event_log *log, const struct verdict *verdict)
 {
-	struct trace_finding finding;
 	uint64_t switches = 0;
-	again_finding(&finding, verdict);
-	size_t end = shrink_finding_end(log, &finding);
-	for (size_t i = 0; i < end; i++)
+	for (size_t i = 0; i < verdict->event; i++)
 		switches += log->events[i].kind == EVENT_SWITCH;
 	return switches - 1;
 }
