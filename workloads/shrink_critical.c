@@ -22,6 +22,7 @@
 #include "workloads/shrink_critical.h"
 
 #include "traces/memory.h"
+#include "workloads/seconds.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -178,6 +179,7 @@ static bool may_go_on(const struct critical_search *search)
 {
 	const struct critical_options *options = search->options;
 	return !(options->stop && *options->stop) &&
+	       !(options->deadline > 0 && seconds_now() >= options->deadline) &&
 	       (!options->runs || search->critical->runs < options->runs);
 }
 

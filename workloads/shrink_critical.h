@@ -16,7 +16,8 @@ struct critical_options {
 	struct look_options look;        /* what is broken */
 	/* Tells states apart, so that each is gone on from once; NULL: every order is run. */
 	const struct state_source *states;
-	uint64_t runs; /* at most so many; 0: no bound */
+	uint64_t runs;   /* at most so many; 0: no bound */
+	double deadline; /* by seconds_now(); 0: none */
 	/* Looked at between two runs: stop when it is not 0. May be NULL. */
 	const volatile sig_atomic_t *stop;
 };

@@ -11,6 +11,7 @@
 #include "workloads/shrink_fewest.h"
 
 #include "injector/splitmix.h"
+#include "workloads/seconds.h"
 
 /* Follows `inner` as long as the switches last; looks at the state after each step. */
 struct bounded {
@@ -117,6 +118,7 @@ static const struct strategy_ops bounded_ops = {
 static bool may_go_on(const struct fewest *fewest, const struct fewest_options *options)
 {
 	return !(options->stop && *options->stop) &&
+	       !(options->deadline > 0 && seconds_now() >= options->deadline) &&
 	       (!options->runs || fewest->runs < options->runs);
 }
 

@@ -12,6 +12,7 @@ struct fewest_options {
 	const struct state_source *states; /* tells states apart; borrowed */
 	uint64_t switches_known;           /* so many suffice */
 	uint64_t runs;                     /* at most so many; 0: no bound */
+	double deadline;                   /* by seconds_now(); 0: none */
 	/* Looked at between two runs: stop when it is not 0. May be NULL. */
 	const volatile sig_atomic_t *stop;
 };

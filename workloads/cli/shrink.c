@@ -426,7 +426,10 @@ static enum status find_critical_of(struct shrink *shrink, const struct subject 
 		.schedule = &best->again.trace.schedule,
 		.look = shrink_look(shrink),
 		.states = states,
-		.runs = best->settings.program ? CRITICAL_RUNS_PROGRAM : CRITICAL_RUNS,
+		.runs = shrink_budget_runs_left(&shrink->budget, best->settings.program
+									 ? CRITICAL_RUNS_PROGRAM
+									 : CRITICAL_RUNS),
+		.deadline = shrink_budget_deadline(&shrink->budget),
 		.stop = shrink->budget.stop,
 	};
 	enum status status = critical_find(&shrink->critical, subject, &options, why);

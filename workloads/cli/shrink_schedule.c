@@ -124,11 +124,14 @@ static bool take_fewest(struct shrink *shrink)
 	if (status == STATUS_OK) {
 		const struct subject subject = explore_world_subject(world);
 		const struct state_source states = world_state_source(world);
-		const struct fewest_options options = { .look = shrink_look(shrink),
-							.states = &states,
-							.switches_known = best->run.switches,
-							.runs = FEWEST_RUNS,
-							.stop = shrink->budget.stop };
+		const struct fewest_options options = {
+			.look = shrink_look(shrink),
+			.states = &states,
+			.switches_known = best->run.switches,
+			.runs = shrink_budget_runs_left(&shrink->budget, FEWEST_RUNS),
+			.deadline = shrink_budget_deadline(&shrink->budget),
+			.stop = shrink->budget.stop
+		};
 		status = fewest_find(&shrink->fewest, &schedule, &subject, &options, &why);
 		shrink_budget_spend(&shrink->budget, shrink->fewest.runs);
 	}
