@@ -27,6 +27,15 @@ struct maker {
 	uint64_t operations;
 };
 
+/* In the log of a program, requests are nobody's. */
+static bool has_tasks(const struct event_log *log)
+{
+	for (size_t i = 0; i < log->count; i++)
+		if (log->events[i].kind == EVENT_SWITCH)
+			return true;
+	return false;
+}
+
 static size_t lane_of(struct maker *maker, uint32_t actor)
 {
 	struct chart *chart = maker->chart;
@@ -40,7 +49,8 @@ static size_t lane_of(struct maker *maker, uint32_t actor)
 	if (actor)
 		actor_name(lane->name, maker->log, actor);
 	else
-		snprintf(lane->name, sizeof(lane->name), "the run");
+		snprintf(lane->name, sizeof(lane->name), "%s",
+			 has_tasks(maker->log) ? "the run" : "requests");
 	return chart->lane_count - 1;
 }
 
@@ -69,11 +79,11 @@ static unsigned free_row(const struct maker *maker, size_t lane)
 	}
 }
 
-/* Something begins with the column to come. */
-static void begin_span(struct maker *maker, enum chart_span_kind kind, size_t event)
+/* Something begins with the column to come, on the lane of `actor`. */
+static void begin_span(struct maker *maker, enum chart_span_kind kind, size_t event, uint32_t actor)
 {
 	struct chart *chart = maker->chart;
-	size_t lane = lane_of(maker, maker->log->events[event].actor);
+	size_t lane = lane_of(maker, actor);
 	chart->spans = memory_grow(chart->spans, &chart->span_capacity, chart->span_count + 1,
 				   sizeof(*chart->spans));
 	chart->spans[chart->span_count] = (struct chart_span){
@@ -98,7 +108,8 @@ static bool is_ended_by(const struct maker *maker, const struct chart_span *span
 	const struct event *begun = &maker->log->events[span->event];
 	switch (span->kind) {
 	case CHART_RUNNING: return event->kind == EVENT_SWITCH || event->kind == EVENT_END;
-	case CHART_WAITING: return event->kind == EVENT_SWITCH && begun->actor == event->actor;
+	case CHART_WAITING:
+	case CHART_OWNING: return event->kind == EVENT_SWITCH && begun->actor == event->actor;
 	case CHART_REQUEST: return event->kind == EVENT_REQUEST_COMPLETED && begun->id == event->id;
 	case CHART_IO: return event->kind == EVENT_IO_COMPLETED && begun->id == event->id;
 	}
@@ -139,7 +150,7 @@ static void take_io(struct maker *maker, size_t index)
 	bool is_one;
 	switch (event->kind) {
 	case EVENT_IO_SUBMITTED:
-		begin_span(maker, CHART_IO, index);
+		begin_span(maker, CHART_IO, index, event->actor);
 		is_one = is_of_call(neighbour(maker->log, index, 1), EVENT_IO_EFFECT, event->id);
 		if (!is_one)
 			add_mark(maker, index);
@@ -169,10 +180,10 @@ static void take_event(struct maker *maker, size_t index)
 	switch ((enum event_kind)event->kind) {
 	case EVENT_SWITCH:
 		end_spans(maker, event, chart->mark_count ? chart->mark_count - 1 : 0);
-		begin_span(maker, CHART_RUNNING, index);
+		begin_span(maker, CHART_RUNNING, index, event->actor);
 		break;
 	case EVENT_REQUEST_INVOKED:
-		begin_span(maker, CHART_REQUEST, index);
+		begin_span(maker, CHART_REQUEST, index, event->actor);
 		add_mark(maker, index);
 		break;
 	case EVENT_REQUEST_COMPLETED:
@@ -180,7 +191,9 @@ static void take_event(struct maker *maker, size_t index)
 		end_spans(maker, event, chart->mark_count - 1);
 		break;
 	case EVENT_WAIT:
-		begin_span(maker, CHART_WAITING, index);
+		begin_span(maker, CHART_WAITING, index, event->actor);
+		if (event->result > 0)
+			begin_span(maker, CHART_OWNING, index, (uint32_t)event->result);
 		add_mark(maker, index);
 		break;
 	case EVENT_IO_SUBMITTED:

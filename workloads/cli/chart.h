@@ -31,6 +31,9 @@ enum chart_span_kind {
 	CHART_RUNNING,
 	/** It waits for a lock, sleeps in a queue. */
 	CHART_WAITING,
+	/** It has what another actor, whose wait the event is, waits for; as far as the trace says
+	 * it: who has it when the wait begins. */
+	CHART_OWNING,
 	/** A request is under way. */
 	CHART_REQUEST,
 	/** A call on a file is under way. */

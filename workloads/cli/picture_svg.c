@@ -3,6 +3,7 @@
  *
  *   request 2 write ..........      a bar while the request is under way
  *   script  [==]      [=====]       a box while the actor runs, a dashed line while it waits
+ *          ::::::::                  a bar below: it has what another waits for, and since when
  *              |          |         a call on the file: a line down to the disk when it takes
  * effect disk    ---v----|-----v---      operations with their numbers; a flush begins a new epoch
  *                        ^
@@ -26,6 +27,8 @@ enum {
 	COLUMN = 18,
 	ROW = 16,   /* a request's bar */
 	TRACK = 22, /* what an actor does */
+	OWNER = 4,  /* the bar of what it has and others wait for */
+	LETTER = 7, /* about so wide */
 	GAP = 10,   /* between lanes */
 	DISK = 46,  /* the disk's lane */
 	BOTTOM = 12,
@@ -90,6 +93,16 @@ static void draw_lanes(const struct drawing *drawing, size_t width)
 		width, drawing->disk_y, drawing->disk_y, drawing->disk_y + DISK / 2 + 4);
 }
 
+/* As much of it as `width` has room for: what does not fit is in the title. */
+static void draw_text(FILE *file, const char *text, size_t width)
+{
+	size_t letters = width / LETTER > 2 ? width / LETTER - 1 : 0;
+	if (strlen(text) <= letters)
+		markup_text(file, text);
+	else if (letters > 3)
+		markup_format(file, "%.*s..", (int)letters - 2, text);
+}
+
 static void draw_request(const struct drawing *drawing, const struct chart_span *span)
 {
 	const struct event *event = &drawing->picture->trace->log.events[span->event];
@@ -106,9 +119,64 @@ static void draw_request(const struct drawing *drawing, const struct chart_span 
 		"rx=\"3\"/><text x=\"%zu\" y=\"%zu\">",
 		span->is_open ? " open" : "", column_x(span->first) + 1, y, width - 2, ROW - 3,
 		column_x(span->first) + 5, y + ROW - 6);
-	/* About six units a letter; what does not fit is in the title. */
-	markup_format(drawing->file, "%.*s", (int)(width / 6 > 2 ? width / 6 - 1 : 0), text);
+	draw_text(drawing->file, text, width);
 	fputs("</text><title>", drawing->file);
+	markup_text(drawing->file, text);
+	fputs("</title></g>\n", drawing->file);
+}
+
+/* What an actor waits for, or has. */
+static void print_object(char *text, const struct picture *picture, const struct chart_span *span)
+{
+	const struct event_log *log = &picture->trace->log;
+	const struct event *wait = &log->events[span->event];
+	char object[ACTOR_NAME_BYTES], waiter[ACTOR_NAME_BYTES], owner[ACTOR_NAME_BYTES];
+	event_text(object, sizeof(object), log, wait);
+	actor_name(waiter, log, wait->actor);
+	actor_name(owner, log, (uint32_t)wait->result);
+	if (span->kind == CHART_OWNING)
+		snprintf(text, EVENT_TEXT_BYTES, "%s has %s '%s' %" PRIu32 ", for which %s waits",
+			 owner, wait_kind_name(wait->op), object, wait->id, waiter);
+	else if (wait->op == WAIT_PARKED)
+		snprintf(text, EVENT_TEXT_BYTES, "sleeps: %s %" PRIu32, object, wait->id);
+	else
+		snprintf(text, EVENT_TEXT_BYTES, "%s %" PRIu32 "%s%s", object, wait->id,
+			 wait->result ? ": " : "", wait->result ? owner : "");
+}
+
+/* Over the dashed line stands what is waited for, and who has it, as far as there is room. */
+static void draw_wait(const struct drawing *drawing, const struct chart_span *span, size_t y)
+{
+	size_t from = column_x(span->first), to = column_x(span->last + 1);
+	char text[EVENT_TEXT_BYTES];
+	print_object(text, drawing->picture, span);
+	fprintf(drawing->file,
+		"<g class=\"wait\"><line class=\"waiting\" x1=\"%zu\" x2=\"%zu\" y1=\"%zu\" "
+		"y2=\"%zu\"/><text x=\"%zu\" y=\"%zu\">",
+		from + COLUMN / 2, to, y + TRACK / 2, y + TRACK / 2, from + COLUMN,
+		y + TRACK / 2 - 3);
+	draw_text(drawing->file, text, to - from - COLUMN);
+	fputs("</text><title>", drawing->file);
+	markup_text(drawing->file, text);
+	fputs("</title></g>\n", drawing->file);
+}
+
+/* A bar below the owner's track, and a line to it from where the wait begins. */
+static void draw_owner(const struct drawing *drawing, const struct chart_span *span, size_t y)
+{
+	const struct chart *chart = &drawing->picture->chart;
+	const struct event *wait = &drawing->picture->trace->log.events[span->event];
+	size_t from = column_x(span->first) + COLUMN / 2, to = column_x(span->last + 1);
+	size_t waiter = 0;
+	char text[EVENT_TEXT_BYTES];
+	while (waiter < chart->lane_count && chart->lanes[waiter].actor != wait->actor)
+		waiter++;
+	print_object(text, drawing->picture, span);
+	fprintf(drawing->file,
+		"<g class=\"owner\"><line x1=\"%zu\" x2=\"%zu\" y1=\"%zu\" y2=\"%zu\"/><rect "
+		"x=\"%zu\" y=\"%zu\" width=\"%zu\" height=\"%d\" rx=\"2\"/><title>",
+		from, from, track_y(chart, waiter) + TRACK / 2, y + TRACK - 1, from, y + TRACK - 2,
+		to - from, OWNER);
 	markup_text(drawing->file, text);
 	fputs("</title></g>\n", drawing->file);
 }
@@ -125,11 +193,8 @@ static void draw_span(const struct drawing *drawing, const struct chart_span *sp
 			"rx=\"2\"/>\n",
 			from, y + 3, to - from, TRACK - 6);
 		break;
-	case CHART_WAITING:
-		fprintf(drawing->file,
-			"<line class=\"waiting\" x1=\"%zu\" x2=\"%zu\" y1=\"%zu\" y2=\"%zu\"/>\n",
-			from + COLUMN / 2, to, y + TRACK / 2, y + TRACK / 2);
-		break;
+	case CHART_WAITING: draw_wait(drawing, span, y); break;
+	case CHART_OWNING: draw_owner(drawing, span, y); break;
 	case CHART_IO:
 		if (span->first == span->last)
 			break;
