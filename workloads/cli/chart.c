@@ -208,15 +208,40 @@ static void take_event(struct maker *maker, size_t index)
 	}
 }
 
+/* Forget lanes on which nothing lies any more. */
+static void drop_lanes(struct chart *chart)
+{
+	size_t *moved = calloc(chart->lane_count + 1, sizeof(*moved));
+	size_t kept = 0;
+	if (!moved)
+		abort();
+	for (size_t i = 0; i < chart->span_count; i++)
+		moved[chart->spans[i].lane] = 1;
+	for (size_t i = 0; i < chart->mark_count; i++)
+		moved[chart->marks[i].lane] = 1;
+	for (size_t i = 0; i < chart->lane_count; i++) {
+		if (!moved[i])
+			continue;
+		chart->lanes[kept] = chart->lanes[i];
+		moved[i] = kept++;
+	}
+	chart->lane_count = kept;
+	for (size_t i = 0; i < chart->span_count; i++)
+		chart->spans[i].lane = moved[chart->spans[i].lane];
+	for (size_t i = 0; i < chart->mark_count; i++)
+		chart->marks[i].lane = moved[chart->marks[i].lane];
+	free(moved);
+}
+
 /* Leave out columns at the beginning, so that those around the crash (or the end) can be drawn, and
  * those far behind the crash. */
-static void cut(struct chart *chart)
+static void cut(struct chart *chart, size_t columns_max)
 {
-	size_t end = chart->mark_count;
-	if (chart->crash_column != CHART_NOWHERE && end > CHART_COLUMNS_MAX &&
-	    end - chart->crash_column > CHART_COLUMNS_AFTER_MAX)
-		end = chart->crash_column + CHART_COLUMNS_AFTER_MAX;
-	size_t begin = end > CHART_COLUMNS_MAX ? end - CHART_COLUMNS_MAX : 0;
+	size_t end = chart->mark_count, behind = columns_max / CHART_COLUMNS_BEHIND;
+	if (chart->crash_column != CHART_NOWHERE && end > columns_max &&
+	    end - chart->crash_column > behind)
+		end = chart->crash_column + behind;
+	size_t begin = end > columns_max ? end - columns_max : 0;
 	size_t kept = 0;
 	for (size_t i = 0; i < chart->span_count; i++) {
 		struct chart_span span = chart->spans[i];
@@ -228,15 +253,18 @@ static void cut(struct chart *chart)
 		chart->spans[kept++] = span;
 	}
 	chart->span_count = kept;
+	chart->columns_behind = chart->mark_count - end;
 	if (begin)
 		memmove(chart->marks, chart->marks + begin, (end - begin) * sizeof(*chart->marks));
 	chart->mark_count = end - begin;
 	chart->columns_left_out = begin;
 	if (chart->crash_column != CHART_NOWHERE)
 		chart->crash_column -= begin;
+	drop_lanes(chart);
 }
 
-void chart_read(struct chart *chart, const struct trace *trace, const struct trace_finding *finding)
+void chart_read(struct chart *chart, const struct trace *trace, const struct trace_finding *finding,
+		size_t columns_max)
 {
 	struct maker maker = { .chart = chart, .log = &trace->log, .finding = finding };
 	*chart = (struct chart){ .crash_column = CHART_NOWHERE };
@@ -250,7 +278,7 @@ void chart_read(struct chart *chart, const struct trace *trace, const struct tra
 	if (finding_has_crash(finding) && chart->crash_column == CHART_NOWHERE)
 		chart->crash_column = chart->mark_count;
 	free(maker.open);
-	cut(chart);
+	cut(chart, columns_max);
 }
 
 void chart_release(struct chart *chart)

@@ -188,7 +188,7 @@ static enum status write_picture(FILE *file, const struct trace *trace,
 	if (options->html)
 		status = picture_html(file, &picture, why);
 	else if (options->svg)
-		picture_svg(file, &picture, true);
+		picture_svg(file, &picture, PICTURE_ALONE);
 	else
 		picture_perfetto(file, &picture);
 	picture_release(&picture);

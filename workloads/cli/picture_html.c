@@ -42,7 +42,7 @@ static void write_verdict(FILE *file, const struct picture *picture)
 
 static void write_story_line(FILE *file, const struct story_line *line)
 {
-	const char *kind = line->is_late ? "late" : line->is_key ? "key" : "";
+	const char *kind = line->is_late ? "late" : line->is_key ? "matters" : "";
 	fprintf(file, "<li class=\"%s\"><a href=\"#e%zu\" data-step=\"e%zu\">",
 		line->is_main ? kind : "minor", line->event + 1, line->event + 1);
 	if (line->is_late)
@@ -54,10 +54,14 @@ static void write_story_line(FILE *file, const struct story_line *line)
 /* The story's lines, each with a link to its step; smaller ones are there on demand. */
 static void write_story(FILE *file, const struct picture *picture)
 {
-	size_t minor = 0;
-	for (size_t i = 0; i < picture->story.count; i++)
+	size_t minor = 0, keys = 0;
+	for (size_t i = 0; i < picture->story.count; i++) {
 		minor += !picture->story.lines[i].is_main;
+		keys += picture->story.lines[i].is_key;
+	}
 	put(file, "h2 id=\"story\"", "What happened");
+	if (keys)
+		put(file, "p class=\"faint\"", "In bold: the steps that matter most.");
 	if (minor)
 		fprintf(file,
 			"<button type=\"button\" id=\"more\" class=\"screen\" "
@@ -104,12 +108,26 @@ static void write_key(FILE *file)
 	fputs("</p>\n", file);
 }
 
+/* As much of a long run as can be read on paper. */
+static void write_printed(FILE *file, const struct picture *picture)
+{
+	struct picture printed = *picture;
+	chart_read(&printed.chart, picture->trace, picture->finding, CHART_COLUMNS_PRINTED);
+	fputs("<div class=\"printed\">\n", file);
+	picture_svg(file, &printed, PICTURE_PRINTED);
+	fputs("</div>\n", file);
+	chart_release(&printed.chart);
+}
+
 static void write_diagram(FILE *file, const struct picture *picture)
 {
 	put(file, "h2 id=\"diagram\"", "Who did what, and when it reached the disk");
-	fputs("<div class=\"scroll\">\n", file);
-	picture_svg(file, picture, false);
+	bool is_wide = picture->chart.mark_count > CHART_COLUMNS_PRINTED;
+	fprintf(file, "<div class=\"scroll%s\">\n", is_wide ? " screen" : "");
+	picture_svg(file, picture, PICTURE_IN_PAGE);
 	fputs("</div>\n", file);
+	if (is_wide)
+		write_printed(file, picture);
 	write_key(file);
 	fputs("<pre id=\"detail\" aria-live=\"polite\">Point at a step, or move through them with "
 	      "Tab and the arrow keys.</pre>\n",
@@ -214,14 +232,16 @@ static const char *source_class(enum sector_source source)
 	return "?";
 }
 
-/* Do both say the same, the second a sector further on? */
+/* Do both say the same, the second so many sectors further on? Without stamps a stranger's place is
+ * that of the request. */
 static bool continues(const struct damage_sector *first, const struct damage_sector *second,
 		      size_t sectors)
 {
+	uint64_t guest_offset = first->guest_offset;
 	return first->source == second->source && first->request == second->request &&
 	       first->is_partial == second->is_partial &&
-	       (first->source != SOURCE_STRANGER ||
-		first->guest_offset + sectors * 512 == second->guest_offset);
+	       (first->source != SOURCE_STRANGER || second->guest_offset == guest_offset ||
+		second->guest_offset == guest_offset + sectors * 512);
 }
 
 /* `count` sectors of which the same can be said. */
