@@ -104,6 +104,12 @@ static uint64_t digest_bytes(uint64_t digest, const uint8_t *bytes, size_t count
 	return digest_mix(digest, load_word(rest));
 }
 
+/* What is compared: of a wait it is not known everywhere who has what is waited for. */
+static int32_t digested_result(const struct event *event)
+{
+	return event->kind == EVENT_WAIT ? 0 : event->result;
+}
+
 uint64_t event_log_digest(const struct event_log *log)
 {
 	uint64_t digest = DIGEST_START;
@@ -113,7 +119,8 @@ uint64_t event_log_digest(const struct event_log *log)
 						    (uint64_t)event->file << 16 |
 						    (uint64_t)event->actor << 32);
 		digest = digest_mix(digest,
-				    (uint64_t)event->id | (uint64_t)(uint32_t)event->result << 32);
+				    (uint64_t)event->id | (uint64_t)(uint32_t)digested_result(event)
+								  << 32);
 		digest = digest_mix(digest, event->host_offset);
 		digest = digest_mix(digest, event->length);
 		digest = digest_mix(digest, event->digest);
@@ -124,11 +131,18 @@ uint64_t event_log_digest(const struct event_log *log)
 	return digest_mix(digest, log->count);
 }
 
+/* Where only one of two says who has what is waited for, they agree. */
+static bool results_agree(const struct event *a, const struct event *b)
+{
+	bool is_said = a->kind != EVENT_WAIT || (a->result && b->result);
+	return !is_said || a->result == b->result;
+}
+
 static bool event_equal(const struct event_log *log_a, const struct event *a,
 			const struct event_log *log_b, const struct event *b)
 {
 	if (a->kind != b->kind || a->op != b->op || a->file != b->file || a->actor != b->actor ||
-	    a->id != b->id || a->result != b->result || a->host_offset != b->host_offset ||
+	    a->id != b->id || !results_agree(a, b) || a->host_offset != b->host_offset ||
 	    a->length != b->length || a->digest != b->digest || a->data_bytes != b->data_bytes)
 		return false;
 	return a->data_bytes == 0 ||
@@ -324,6 +338,9 @@ static void put_event(struct line *line, const struct event_log *log, const stru
 	case EVENT_WAIT:
 		put(line, "waits for %s %" PRIu32 " ", wait_kind_name(event->op), event->id);
 		put_text(line, log, event);
+		if (event->result)
+			put(line, "%sheld by co%" PRId32, event->data_bytes ? " " : "",
+			    event->result);
 		break;
 	case EVENT_CHOICE:
 		put(line, "choice %s %" PRId32 " of %" PRIu32, choice_kind_name(event->op),

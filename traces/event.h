@@ -26,7 +26,8 @@ enum event_kind {
 	EVENT_FAULT = 6,
 	/** actor: the coroutine that runs from here on; data: its name, the first time. */
 	EVENT_SWITCH = 7,
-	/** op: wait_kind; id: number of the object waited for; data: the object's name. */
+	/** op: wait_kind; id: number of the object waited for; data: the object's name; result: the
+	 * actor that has it as the wait begins, 0: not known. Since version 3. */
 	EVENT_WAIT = 8,
 	/** op: choice_kind; id: options; result: the one taken; actor: whose turn it became. */
 	EVENT_CHOICE = 9,
@@ -114,7 +115,7 @@ struct event {
 	uint32_t actor;
 	/** See event_kind; requests and I/Os count from 1 in each run. */
 	uint32_t id;
-	/** Bytes moved or 0; -errno on failure. */
+	/** Bytes moved or 0; -errno on failure; EVENT_WAIT: an actor. */
 	int32_t result;
 	union {
 		/** I/O: byte in the file. */

@@ -24,6 +24,8 @@ enum {
 	TRACE_STACKS_MAX = 65536,
 	TRACE_FINDINGS_MAX = 65536,
 	TRACE_EVENTS_MAX = 1 << 22,
+	/** The first version of the format that says trace_finding.strict_only. */
+	TRACE_VERSION_STRICT = 3,
 };
 
 /** One file of the run. Backing files are files too, never written. */
@@ -80,6 +82,8 @@ struct trace_finding {
 	uint64_t guest_offset;
 	/** UINT64_MAX: does not apply. */
 	uint64_t host_offset;
+	/** Only the strict form of the rule says so. Since version 3. */
+	bool strict_only;
 };
 
 struct trace {
@@ -103,6 +107,8 @@ struct trace {
 	/** Its end mark was seen (reader), or will be written (writer). True until a reader finds
 	 *  otherwise. */
 	bool complete;
+	/** Of the format that it was read from; 0: it was not read. */
+	uint16_t version;
 	/** Room in the lists above. */
 	size_t setting_capacity, file_capacity, module_capacity, stack_capacity, finding_capacity;
 };

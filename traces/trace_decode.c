@@ -281,6 +281,7 @@ static const char *decode_finding(struct trace_decoder *decoder, struct payload 
 	trace->findings = memory_grow(trace->findings, &trace->finding_capacity,
 				      trace->finding_count + 1, sizeof(*trace->findings));
 	struct trace_finding *finding = &trace->findings[trace->finding_count++];
+	*finding = (struct trace_finding){ 0 };
 	finding->operation = take_number(payload, UINT64_MAX);
 	finding->sector = (uint32_t)take_number(payload, UINT32_MAX);
 	finding->guest_offset = take_number(payload, UINT64_MAX) - 1;
@@ -292,6 +293,16 @@ static const char *decode_finding(struct trace_decoder *decoder, struct payload 
 	finding->severity = take_text(payload, severity_bytes);
 	finding->model = take_text(payload, model_bytes);
 	finding->message = take_text(payload, payload->byte_count);
+	return NULL;
+}
+
+static const char *decode_strict(struct trace_decoder *decoder, struct payload *payload)
+{
+	struct trace *trace = decoder->trace;
+	(void)payload;
+	if (!trace->finding_count || trace->findings[trace->finding_count - 1].strict_only)
+		return "there is no finding to which it belongs";
+	trace->findings[trace->finding_count - 1].strict_only = true;
 	return NULL;
 }
 
@@ -320,6 +331,7 @@ static const struct record_type record_types[] = {
 	[TRACE_RECORD_EVENT] = { "event", decode_event },
 	[TRACE_RECORD_FINDING] = { "finding", decode_finding },
 	[TRACE_RECORD_END] = { "end", decode_end },
+	[TRACE_RECORD_STRICT] = { "strict", decode_strict },
 };
 
 enum { RECORD_TYPES = sizeof(record_types) / sizeof(record_types[0]) };
@@ -361,6 +373,7 @@ static enum status decode_header(struct trace_decoder *decoder, const uint8_t *b
 	if (version == 0)
 		return why_set(decoder->why, STATUS_CORRUPT, "trace '%s': format version 0",
 			       decoder->name);
+	decoder->trace->version = (uint16_t)version;
 	decoder->has_header = true;
 	decoder->record_start = TRACE_HEADER_BYTES;
 	decoder->record_number = 1;

@@ -12,7 +12,7 @@ enum {
 	TRACE_MAGIC_BYTES = 8,
 	/** Magic number and version. */
 	TRACE_HEADER_BYTES = 10,
-	TRACE_VERSION = 2,
+	TRACE_VERSION = 3,
 	/** A number of 64 bits, seven to the byte. */
 	TRACE_NUMBER_BYTES_MAX = 10,
 };
@@ -29,6 +29,7 @@ enum trace_record {
 	TRACE_RECORD_EVENT = 9,
 	TRACE_RECORD_FINDING = 10,
 	TRACE_RECORD_END = 11,
+	TRACE_RECORD_STRICT = 12,
 };
 
 /** Which fields of an event are not 0 and follow, in this order. */

@@ -238,7 +238,11 @@ enum status trace_put_finding(const struct trace_sink *sink, const struct trace_
 	add(&numbers, spans[2].byte_count);
 	add(&numbers, spans[3].byte_count);
 	add(&numbers, spans[4].byte_count);
-	return put_record(sink, TRACE_RECORD_FINDING, &numbers, spans, 6);
+	enum status status = put_record(sink, TRACE_RECORD_FINDING, &numbers, spans, 6);
+	if (status != STATUS_OK || !finding->strict_only)
+		return status;
+	numbers_begin(&numbers);
+	return put_record(sink, TRACE_RECORD_STRICT, &numbers, spans, 2);
 }
 
 enum status trace_put_end(const struct trace_sink *sink, uint64_t event_count)

@@ -22,6 +22,7 @@
 #include "workloads/shrink_critical.h"
 
 #include "traces/memory.h"
+#include "workloads/seconds.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -39,11 +40,10 @@ struct continuation {
 	struct strategy *inner;        /* owned; NULL: the recorded run to its end */
 	const struct subject *subject; /* borrowed, like all below */
 	const struct critical_options *options;
-	struct judge *judge;
+	struct look *look;
 	size_t steps_kept;
 	size_t steps; /* begun in this run */
 	size_t picks; /* taken from the schedule */
-	size_t judged_events;
 	bool is_broken;
 	struct known_step *known; /* owned; of the recorded run */
 	size_t known_count, known_capacity;
@@ -55,7 +55,7 @@ struct critical_search {
 	const struct subject *subject;
 	const struct critical_options *options;
 	struct critical *critical;
-	struct judge *judge;
+	struct look look;
 	struct continuation recorded; /* of which only `known` is used afterwards */
 };
 
@@ -69,13 +69,7 @@ static struct continuation *continuation_of(struct strategy *strategy)
 /* Is the rule broken by what has happened so far? */
 static bool look(struct continuation *run)
 {
-	struct judge_report report;
-	const struct event_log *log = run->subject->log(run->subject->context);
-	judge_run(run->judge, log, run->judged_events, &report);
-	run->judged_events = log->count;
-	for (size_t i = 0; i < report.verdict_count; i++)
-		run->is_broken |= report.verdicts[i].rule == run->options->rule &&
-				  report.verdicts[i].severity == run->options->severity;
+	run->is_broken |= look_sees(run->look, run->subject->log(run->subject->context));
 	return run->is_broken;
 }
 
@@ -103,8 +97,9 @@ static bool continuation_begin(struct strategy *strategy)
 	if (run->inner ? !run->inner->ops->begin(run->inner) : run->begun)
 		return false;
 	run->begun = true;
-	run->steps = run->picks = run->judged_events = 0;
+	run->steps = run->picks = 0;
 	run->is_broken = false;
+	look_begin(run->look);
 	return true;
 }
 
@@ -184,6 +179,7 @@ static bool may_go_on(const struct critical_search *search)
 {
 	const struct critical_options *options = search->options;
 	return !(options->stop && *options->stop) &&
+	       !(options->deadline > 0 && seconds_now() >= options->deadline) &&
 	       (!options->runs || search->critical->runs < options->runs);
 }
 
@@ -213,15 +209,15 @@ static enum status find_clean(struct critical_search *search, struct continuatio
 	return status;
 }
 
-static struct continuation continuation_new(const struct critical_search *search,
-					    struct strategy *inner, size_t steps_kept)
+static struct continuation continuation_new(struct critical_search *search, struct strategy *inner,
+					    size_t steps_kept)
 {
 	return (struct continuation){
 		.base.ops = &continuation_ops,
 		.inner = inner,
 		.subject = search->subject,
 		.options = search->options,
-		.judge = search->judge,
+		.look = &search->look,
 		.steps_kept = steps_kept,
 	};
 }
@@ -250,7 +246,7 @@ static enum status follow(struct critical_search *search, struct why *why)
 	enum status status = find_clean(search, &search->recorded, &answer, why);
 	if (status == STATUS_OK && !search->recorded.is_broken)
 		return why_set(why, STATUS_DIVERGED, "the run does not break %s any more",
-			       rule_name(search->options->rule));
+			       rule_name(search->options->look.rule));
 	search->critical->step_count = search->recorded.known_count;
 	return status;
 }
@@ -360,13 +356,10 @@ enum status critical_find(struct critical *critical, const struct subject *subje
 	struct critical_search search = { .subject = subject,
 					  .options = options,
 					  .critical = critical };
-	const struct judge_options judging = { .models = options->models,
-					       .sector_bytes = options->sector_bytes };
 	*critical = (struct critical){ .last_clean = SIZE_MAX };
-	enum status status = judge_new(&search.judge, files, file_count, &judging, why);
-	if (status != STATUS_OK)
-		return status;
-	status = follow(&search, why);
+	enum status status = look_init(&search.look, files, file_count, &options->look, why);
+	if (status == STATUS_OK)
+		status = follow(&search, why);
 	if (status == STATUS_OK)
 		status = halve(&search, why);
 	/* The log is that of the last continuation by now. */
@@ -375,6 +368,6 @@ enum status critical_find(struct critical *critical, const struct subject *subje
 	if (status == STATUS_OK)
 		describe(&search);
 	free(search.recorded.known);
-	judge_free(search.judge);
+	look_release(&search.look);
 	return status;
 }

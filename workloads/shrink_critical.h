@@ -5,21 +5,19 @@
 #ifndef WORKLOADS_SHRINK_CRITICAL_H
 #define WORKLOADS_SHRINK_CRITICAL_H
 
-#include "oracle/judge.h"
 #include "workloads/explore.h"
+#include "workloads/look.h"
 #include "workloads/world_state.h"
 
 enum { CRITICAL_EVENT_BYTES = 160 };
 
 struct critical_options {
 	const struct schedule *schedule; /* borrowed; of the run */
-	enum rule rule;                  /* what is broken */
-	enum severity severity;
-	unsigned models;       /* set of crash_model bits */
-	uint32_t sector_bytes; /* 0: 512 */
+	struct look_options look;        /* what is broken */
 	/* Tells states apart, so that each is gone on from once; NULL: every order is run. */
 	const struct state_source *states;
-	uint64_t runs; /* at most so many; 0: no bound */
+	uint64_t runs;   /* at most so many; 0: no bound */
+	double deadline; /* by seconds_now(); 0: none */
 	/* Looked at between two runs: stop when it is not 0. May be NULL. */
 	const volatile sig_atomic_t *stop;
 };

@@ -2,15 +2,14 @@
 /* What is tried on a workload, one edit at a time: an edit changes the parsed form, which is
  * printed and parsed again, so that whatever breaks a rule of the language is refused there.
  *
- * Every edit must make the measure smaller, so trying them again and again comes to an end. The
- * order of the fields is the order of what a reader has to bear in mind: requests before ranges,
- * ranges before words. `options` counts words that a plain workload does not have:
+ * Every edit must make the measure (shrink_size.c) smaller, so trying them again and again comes to
+ * an end.
  *
- *      policy    eager 0, delayed 1, cancel 2        crash     prefix 0, torn 1, reorder 2
- *      backing, backing_size, lazy_refcounts, compat, allocate_from, allocations_max    1 each
- *      faults    their number and that of the kinds  command   aio_, -z, -u, several pieces: 1 each
- *
- * Known bugs are not counted and stay. */
+ * A request can often be done without if the others are given more freedom: to run at the same
+ * time, under another policy, with a shorter list of allocations in flight; or if it becomes one
+ * with another, or a part of what is there before. All of these are smaller, for requests come
+ * first in the measure; what freedom was not needed is taken back by later edits. They are tried
+ * last, on what is small already, because more freedom means more runs. */
 #include "workloads/shrink_edit.h"
 
 #include "engine/qcow2/qcow2.h"
@@ -27,125 +26,9 @@ enum {
 	SECTOR_BYTES = 512,
 	CLUSTER_BYTES_MIN = 512,
 	PAIRS_OF_MAX = 12, /* commands, of which all pairs are tried */
+	FREER_OF_MAX = 6,  /* commands, of which each is left out in every way */
 	REMOVED_MAX = 4096,
 };
-
-static bool has_range(const struct workload_command *command)
-{
-	return command->op == REQUEST_READ || command->op == REQUEST_WRITE ||
-	       command->op == REQUEST_WRITE_ZEROES || command->op == REQUEST_DISCARD;
-}
-
-static size_t item_count(const struct workload *workload)
-{
-	return workload->prepare_count + workload->command_count;
-}
-
-static struct workload_command *item_at(const struct workload *workload, size_t index)
-{
-	return index < workload->prepare_count
-		       ? &workload->prepare[index]
-		       : &workload->commands[index - workload->prepare_count];
-}
-
-/* ---- the measure ---- */
-
-static unsigned models_of(const struct workload *workload)
-{
-	unsigned models = CRASH_PREFIX | CRASH_TORN;
-	if (workload->crash && !crash_models_parse(workload->crash, &models))
-		return CRASH_PREFIX;
-	return models | CRASH_PREFIX;
-}
-
-static enum qcow2_policy policy_of(const struct workload *workload)
-{
-	enum qcow2_policy policy = QCOW2_EAGER;
-	if (workload->policy && !qcow2_policy_parse(workload->policy, &policy))
-		return QCOW2_EAGER;
-	return policy;
-}
-
-static uint64_t policy_weight(enum qcow2_policy policy)
-{
-	return policy == QCOW2_EAGER ? 0 : policy == QCOW2_DELAYED ? 1 : 2;
-}
-
-static uint64_t models_weight(unsigned models)
-{
-	return (models & CRASH_TORN ? 1U : 0U) + (models & CRASH_REORDER ? 2U : 0U);
-}
-
-/* All kinds have no need to be said, but are more to think of. */
-static unsigned kinds_of(const struct workload *workload)
-{
-	return workload->fault_kinds ? workload->fault_kinds : FAULT_KINDS_ALL;
-}
-
-static uint64_t faults_weight(const struct workload *workload)
-{
-	uint64_t weight = workload->faults;
-	for (unsigned kinds = workload->faults ? kinds_of(workload) : 0; kinds; kinds &= kinds - 1)
-		weight++;
-	return weight;
-}
-
-static uint64_t count_options(const struct workload *workload)
-{
-	const struct workload_image *image = &workload->image;
-	uint64_t count = policy_weight(policy_of(workload)) + models_weight(models_of(workload)) +
-			 faults_weight(workload) + (image->backing != WORKLOAD_BACKING_NONE) +
-			 (image->backing == WORKLOAD_BACKING_PATTERN &&
-			  image->backing_bytes != image->size_bytes) +
-			 image->lazy_refcounts + (image->version != 3) +
-			 (image->allocate_from != 0) + (image->allocations_max != 0);
-	for (size_t i = 0; i < item_count(workload); i++) {
-		const struct workload_command *command = item_at(workload, i);
-		count += (uint64_t)command->is_async + (command->op == REQUEST_WRITE_ZEROES) +
-			 command->unmap + (command->piece_count > 1);
-	}
-	return count;
-}
-
-static void measure_range(struct shrink_size *size, const struct workload_command *command,
-			  uint64_t cluster_bytes)
-{
-	uint64_t end = command->guest_offset + command->length;
-	size->bytes += command->length;
-	size->places += command->guest_offset;
-	size->unaligned += (uint64_t)(command->guest_offset % cluster_bytes != 0) +
-			   (command->guest_offset % SECTOR_BYTES != 0) + (end % SECTOR_BYTES != 0);
-}
-
-void shrink_measure(struct shrink_size *size, const struct workload *workload)
-{
-	*size = (struct shrink_size){ .prepared = workload->prepare_count,
-				      .disk_bytes = workload->image.size_bytes,
-				      .options = count_options(workload) };
-	for (size_t i = 0; i < workload->command_count; i++) {
-		size->waits += workload->commands[i].waits_for_all;
-		size->requests += !workload->commands[i].waits_for_all;
-	}
-	for (size_t i = 0; i < item_count(workload); i++) {
-		const struct workload_command *command = item_at(workload, i);
-		if (has_range(command))
-			measure_range(size, command, workload->image.cluster_bytes);
-		else if (command->op == REQUEST_TRUNCATE)
-			size->disk_bytes += command->guest_offset;
-	}
-}
-
-int shrink_compare(const struct shrink_size *a, const struct shrink_size *b)
-{
-	const uint64_t left[] = { a->requests,   a->waits,     a->prepared, a->bytes,
-				  a->disk_bytes, a->unaligned, a->options,  a->places };
-	const uint64_t right[] = { b->requests,   b->waits,     b->prepared, b->bytes,
-				   b->disk_bytes, b->unaligned, b->options,  b->places };
-	for (size_t i = 0; i < sizeof(left) / sizeof(left[0]); i++)
-		if (left[i] != right[i])
-			return left[i] < right[i] ? -1 : 1;
-	return 0;
-}
 
 /* ---- the list ---- */
 
@@ -186,9 +69,9 @@ static uint64_t rounded_up(uint64_t bytes, uint64_t unit)
 static uint64_t least_disk(const struct workload *workload)
 {
 	uint64_t end = 0;
-	for (size_t i = 0; i < item_count(workload); i++) {
-		const struct workload_command *command = item_at(workload, i);
-		if (has_range(command) && command->guest_offset + command->length > end)
+	for (size_t i = 0; i < shrink_item_count(workload); i++) {
+		const struct workload_command *command = shrink_item_at(workload, i);
+		if (shrink_has_range(command) && command->guest_offset + command->length > end)
 			end = command->guest_offset + command->length;
 	}
 	return rounded_up(end ? end : 1, workload->image.cluster_bytes);
@@ -217,17 +100,19 @@ static void list_settings(struct shrink_edits *edits, const struct workload *wor
 	static const unsigned weaker[] = { CRASH_PREFIX, CRASH_PREFIX | CRASH_TORN,
 					   CRASH_PREFIX | CRASH_REORDER };
 	static const enum qcow2_policy simpler[] = { QCOW2_EAGER, QCOW2_DELAYED };
-	unsigned models = models_of(workload);
+	unsigned models = shrink_models(workload);
 	for (uint64_t faults = 0; faults < workload->faults; faults++)
 		add(edits, SHRINK_FAULTS, 0, 0, faults);
 	for (unsigned kind = 1; workload->faults && kind <= FAULT_KINDS_ALL; kind *= 2)
-		if (kinds_of(workload) & kind && kinds_of(workload) != kind)
+		if (shrink_kinds(workload) & kind && shrink_kinds(workload) != kind)
 			add(edits, SHRINK_KINDS, 0, 0, kind);
 	for (size_t i = 0; i < sizeof(weaker) / sizeof(weaker[0]); i++)
-		if (models_weight(weaker[i]) < models_weight(models) && !(weaker[i] & ~models))
+		if (shrink_models_weight(weaker[i]) < shrink_models_weight(models) &&
+		    !(weaker[i] & ~models))
 			add(edits, SHRINK_CRASH, 0, 0, weaker[i]);
 	for (size_t i = 0; i < sizeof(simpler) / sizeof(simpler[0]); i++)
-		if (policy_weight(simpler[i]) < policy_weight(policy_of(workload)))
+		if (shrink_policy_weight(simpler[i]) <
+		    shrink_policy_weight(shrink_policy(workload)))
 			add(edits, SHRINK_POLICY, 0, 0, simpler[i]);
 	if (workload->image.allocate_from)
 		add(edits, SHRINK_ALLOCATE_FROM, 0, 0, 0);
@@ -256,7 +141,7 @@ static void list_range(struct shrink_edits *edits, const struct workload_command
 
 static void list_command(struct shrink_edits *edits, const struct workload *workload, size_t index)
 {
-	const struct workload_command *command = item_at(workload, index);
+	const struct workload_command *command = shrink_item_at(workload, index);
 	uint64_t disk_bytes = workload->image.size_bytes;
 	if (command->is_async)
 		add(edits, SHRINK_SYNC, index, 0, 0);
@@ -266,7 +151,7 @@ static void list_command(struct shrink_edits *edits, const struct workload *work
 		add(edits, SHRINK_NO_UNMAP, index, 0, 0);
 	if (command->op == REQUEST_WRITE_ZEROES)
 		add(edits, SHRINK_NO_ZERO, index, 0, 0);
-	if (has_range(command))
+	if (shrink_has_range(command))
 		list_range(edits, command, index, workload->image.cluster_bytes);
 	if (command->op == REQUEST_TRUNCATE)
 		for (uint64_t bytes = disk_bytes + SECTOR_BYTES; bytes < command->guest_offset;
@@ -277,24 +162,66 @@ static void list_command(struct shrink_edits *edits, const struct workload *work
 /* May it as well run before the recording? */
 static bool can_prepare(const struct workload_command *command)
 {
-	return !command->is_async && !command->waits_for_all && command->op != REQUEST_READ &&
+	return !command->waits_for_all && command->op != REQUEST_READ &&
 	       command->op != REQUEST_FLUSH && command->op != REQUEST_TRUNCATE;
 }
 
-void shrink_list(struct shrink_edits *edits, const struct workload *workload, bool keeps_image)
+static bool can_merge(const struct workload_command *a, const struct workload_command *b)
 {
-	size_t items = item_count(workload);
-	size_t from = keeps_image ? workload->prepare_count : 0;
+	return a->op == b->op && shrink_has_range(a);
+}
+
+/* Make one command out of two, or put one into the image. */
+static void list_mergers(struct shrink_edits *edits, const struct workload *workload, size_t from)
+{
+	size_t items = shrink_item_count(workload);
+	if (items - from > PAIRS_OF_MAX)
+		return;
+	for (size_t first = from; first < items; first++)
+		for (size_t second = first + 1; second < items; second++)
+			for (uint64_t place = 0; place < 2; place++)
+				if (can_merge(shrink_item_at(workload, first),
+					      shrink_item_at(workload, second)))
+					add(edits, SHRINK_MERGE, first, second, place);
+}
+
+static void list_prepared(struct shrink_edits *edits, const struct workload *workload)
+{
+	for (size_t i = 0; i < workload->command_count; i++)
+		if (can_prepare(&workload->commands[i]))
+			add(edits, SHRINK_PREPARE, workload->prepare_count + i, 0, 0);
+}
+
+/* Leave a request out, and give the others all the freedom that may take its place. */
+static void list_freer(struct shrink_edits *edits, const struct workload *workload, bool is_program)
+{
+	unsigned last = is_program ? SHRINK_FREEDOM_ASYNC : SHRINK_FREEDOM_TWO_ALLOCATIONS;
+	if (workload->command_count > FREER_OF_MAX)
+		return;
+	for (unsigned freedom = SHRINK_FREEDOM_ASYNC; freedom <= last; freedom++)
+		for (size_t i = 0; i < workload->command_count; i++)
+			if (!workload->commands[i].waits_for_all)
+				add(edits, SHRINK_REMOVE_FREER, workload->prepare_count + i, 0,
+				    freedom);
+}
+
+void shrink_list(struct shrink_edits *edits, const struct workload *workload,
+		 const struct shrink_scope *scope)
+{
+	size_t items = shrink_item_count(workload);
+	size_t from = scope->keeps_image ? workload->prepare_count : 0;
 	edits->count = 0;
 	list_removals(edits, from, items);
-	if (!keeps_image && workload->command_count && can_prepare(&workload->commands[0]))
-		add(edits, SHRINK_PREPARE, 0, 0, 0);
+	if (!scope->keeps_image)
+		list_prepared(edits, workload);
+	list_mergers(edits, workload, from);
 	add(edits, SHRINK_SHORTEN_ALL, from, 0, 0);
-	if (!keeps_image)
+	if (!scope->keeps_image)
 		list_image(edits, workload);
 	list_settings(edits, workload);
 	for (size_t i = from; i < items; i++)
 		list_command(edits, workload, i);
+	list_freer(edits, workload, scope->is_program);
 }
 
 void shrink_edits_release(struct shrink_edits *edits)
@@ -321,15 +248,17 @@ static void remove_item(struct workload *workload, size_t index)
 			    index - workload->prepare_count);
 }
 
-static void prepare_first(struct workload *workload)
+/* Command `index` of all. */
+static void prepare(struct workload *workload, size_t index)
 {
-	size_t count = workload->prepare_count;
+	size_t count = workload->prepare_count, at = index - count;
 	workload->prepare = realloc(workload->prepare, (count + 1) * sizeof(*workload->prepare));
 	if (!workload->prepare)
 		abort();
-	workload->prepare[workload->prepare_count++] = workload->commands[0];
-	workload->commands[0] = (struct workload_command){ 0 };
-	remove_from(workload->commands, &workload->command_count, 0);
+	workload->commands[at].is_async = false;
+	workload->prepare[workload->prepare_count++] = workload->commands[at];
+	workload->commands[at] = (struct workload_command){ 0 };
+	remove_from(workload->commands, &workload->command_count, at);
 }
 
 static void join_pieces(struct workload_command *command)
@@ -347,6 +276,53 @@ static void set_length(struct workload_command *command, uint64_t bytes)
 	}
 	join_pieces(command);
 	command->length = bytes;
+}
+
+static void merge(struct workload *workload, const struct shrink_edit *edit)
+{
+	const struct workload_command *first = shrink_item_at(workload, edit->first);
+	const struct workload_command *second = shrink_item_at(workload, edit->count);
+	uint64_t from = first->guest_offset, to = from + first->length;
+	if (second->guest_offset < from)
+		from = second->guest_offset;
+	if (second->guest_offset + second->length > to)
+		to = second->guest_offset + second->length;
+	struct workload_command *kept =
+		shrink_item_at(workload, edit->value ? edit->count : edit->first);
+	kept->guest_offset = from;
+	set_length(kept, to - from);
+	remove_item(workload, edit->value ? edit->first : edit->count);
+}
+
+static void free_commands(struct workload *workload)
+{
+	for (size_t i = 0; i < workload->command_count; i++) {
+		struct workload_command *command = &workload->commands[i];
+		command->is_async |= shrink_has_range(command);
+	}
+}
+
+static void set_policy(struct workload *workload, enum qcow2_policy policy)
+{
+	free(workload->policy);
+	workload->policy = text_copy(qcow2_policy_name(policy));
+}
+
+/* False: they have this freedom. */
+static bool give_freedom(struct workload *workload, enum shrink_freedom freedom)
+{
+	enum qcow2_policy policy = shrink_policy(workload);
+	uint32_t allocations_max = workload->image.allocations_max;
+	switch (freedom) {
+	case SHRINK_FREEDOM_ASYNC: free_commands(workload); return true;
+	case SHRINK_FREEDOM_EAGER: set_policy(workload, QCOW2_EAGER); break;
+	case SHRINK_FREEDOM_DELAYED: set_policy(workload, QCOW2_DELAYED); break;
+	case SHRINK_FREEDOM_CANCEL: set_policy(workload, QCOW2_CANCEL); break;
+	case SHRINK_FREEDOM_ONE_ALLOCATION: workload->image.allocations_max = 1; break;
+	case SHRINK_FREEDOM_TWO_ALLOCATIONS: workload->image.allocations_max = 2; break;
+	}
+	return policy != shrink_policy(workload) ||
+	       allocations_max != workload->image.allocations_max;
 }
 
 static void set_disk(struct workload_image *image, uint64_t bytes)
@@ -368,8 +344,8 @@ static bool halve_clusters(struct workload *workload)
 	if (image->cluster_bytes == CLUSTER_BYTES_MIN || !halves(image->size_bytes) ||
 	    !halves(image->backing_bytes))
 		return false;
-	for (size_t i = 0; i < item_count(workload); i++) {
-		struct workload_command *command = item_at(workload, i);
+	for (size_t i = 0; i < shrink_item_count(workload); i++) {
+		struct workload_command *command = shrink_item_at(workload, i);
 		if (!halves(command->guest_offset))
 			return false;
 		join_pieces(command);
@@ -386,9 +362,9 @@ static bool halve_clusters(struct workload *workload)
 static bool touches(const struct workload *workload, uint64_t cluster)
 {
 	uint64_t cluster_bytes = workload->image.cluster_bytes;
-	for (size_t i = 0; i < item_count(workload); i++) {
-		const struct workload_command *command = item_at(workload, i);
-		if (has_range(command) && command->length &&
+	for (size_t i = 0; i < shrink_item_count(workload); i++) {
+		const struct workload_command *command = shrink_item_at(workload, i);
+		if (shrink_has_range(command) && command->length &&
 		    command->guest_offset / cluster_bytes <= cluster &&
 		    (command->guest_offset + command->length - 1) / cluster_bytes >= cluster)
 			return true;
@@ -406,9 +382,9 @@ static bool take_gap(struct workload *workload)
 	if (gap == 0)
 		return false;
 	uint64_t end = gap * cluster_bytes;
-	for (size_t i = 0; i < item_count(workload); i++) {
-		struct workload_command *command = item_at(workload, i);
-		if (has_range(command) && command->guest_offset >= end)
+	for (size_t i = 0; i < shrink_item_count(workload); i++) {
+		struct workload_command *command = shrink_item_at(workload, i);
+		if (shrink_has_range(command) && command->guest_offset >= end)
 			command->guest_offset -= cluster_bytes;
 	}
 	return true;
@@ -437,9 +413,9 @@ static void set_models(struct workload *workload, unsigned models)
 
 static void shorten_all(struct workload *workload, size_t from)
 {
-	for (size_t i = from; i < item_count(workload); i++) {
-		struct workload_command *command = item_at(workload, i);
-		if (has_range(command) && command->length > SECTOR_BYTES)
+	for (size_t i = from; i < shrink_item_count(workload); i++) {
+		struct workload_command *command = shrink_item_at(workload, i);
+		if (shrink_has_range(command) && command->length > SECTOR_BYTES)
 			set_length(command, SECTOR_BYTES);
 	}
 }
@@ -454,8 +430,9 @@ static void drop_backing(struct workload_image *image)
 static bool change(struct workload *workload, const struct shrink_edit *edit)
 {
 	struct workload_image *image = &workload->image;
-	struct workload_command *command =
-		edit->first < item_count(workload) ? item_at(workload, edit->first) : NULL;
+	struct workload_command *command = edit->first < shrink_item_count(workload)
+						   ? shrink_item_at(workload, edit->first)
+						   : NULL;
 	switch (edit->kind) {
 	case SHRINK_REMOVE:
 		for (size_t i = 0; i < edit->count && i < REMOVED_MAX; i++)
@@ -465,17 +442,18 @@ static bool change(struct workload *workload, const struct shrink_edit *edit)
 		remove_item(workload, edit->count);
 		remove_item(workload, edit->first);
 		break;
-	case SHRINK_PREPARE: prepare_first(workload); break;
+	case SHRINK_REMOVE_FREER:
+		remove_item(workload, edit->first);
+		return give_freedom(workload, (enum shrink_freedom)edit->value);
+	case SHRINK_MERGE: merge(workload, edit); break;
+	case SHRINK_PREPARE: prepare(workload, edit->first); break;
 	case SHRINK_FAULTS:
 		workload->faults = (uint32_t)edit->value;
 		workload->has_faults = edit->value != 0;
 		break;
 	case SHRINK_KINDS: workload->fault_kinds = (unsigned)edit->value; break;
 	case SHRINK_CRASH: set_models(workload, (unsigned)edit->value); break;
-	case SHRINK_POLICY:
-		free(workload->policy);
-		workload->policy = text_copy(qcow2_policy_name((enum qcow2_policy)edit->value));
-		break;
+	case SHRINK_POLICY: set_policy(workload, (enum qcow2_policy)edit->value); break;
 	case SHRINK_NO_BACKING: drop_backing(image); break;
 	case SHRINK_BACKING_SIZE: image->backing_bytes = image->size_bytes; break;
 	case SHRINK_NO_LAZY: image->lazy_refcounts = false; break;
@@ -533,9 +511,9 @@ bool shrink_apply(struct workload *workload, const struct shrink_edit *edit)
 
 bool shrink_normalise(struct workload *workload)
 {
-	for (size_t i = 0; i < item_count(workload); i++) {
-		item_at(workload, i)->quiet = false;
-		item_at(workload, i)->verifies = false;
+	for (size_t i = 0; i < shrink_item_count(workload); i++) {
+		shrink_item_at(workload, i)->quiet = false;
+		shrink_item_at(workload, i)->verifies = false;
 	}
 	for (size_t i = 0; i < workload->expect_count; i++)
 		free(workload->expects[i]);

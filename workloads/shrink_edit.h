@@ -1,40 +1,23 @@
 // SPDX-License-Identifier: MIT
-/** Smaller workloads: how large one is, and what can be made smaller in it. */
+/** Smaller workloads: what can be made smaller in one. */
 #ifndef WORKLOADS_SHRINK_EDIT_H
 #define WORKLOADS_SHRINK_EDIT_H
 
-#include "workloads/language.h"
+#include "workloads/shrink_size.h"
 
 #include <stdbool.h>
 
-/** How large a workload is. One is smaller than another if the first field in which they differ is.
- */
-struct shrink_size {
-	uint64_t requests;   /* commands of the script, aio_flush left out */
-	uint64_t waits;      /* aio_flush */
-	uint64_t prepared;   /* commands of `#@ prepare` */
-	uint64_t bytes;      /* of all ranges together */
-	uint64_t disk_bytes; /* the virtual disk, and what it grows by */
-	uint64_t unaligned;  /* ends of ranges that are not at a sector's, and beginnings that are
-				not  at a cluster's */
-	uint64_t options;    /* what is said beyond a plain command or image; see shrink_edit.c */
-	uint64_t places;     /* sum of all guest offsets */
-};
-
-/** Measure `workload`. */
-void shrink_measure(struct shrink_size *size, const struct workload *workload);
-
-/** As memcmp(): below 0 when `a` is smaller. */
-int shrink_compare(const struct shrink_size *a, const struct shrink_size *b);
-
 enum shrink_kind {
-	SHRINK_REMOVE,      /* commands first .. first + count - 1, those to prepare come first */
-	SHRINK_REMOVE_PAIR, /* commands first and count */
-	SHRINK_PREPARE,     /* the first command of the script runs before the recording */
-	SHRINK_FAULTS,      /* at most `value` faults */
-	SHRINK_KINDS,       /* `value`: a set of fault_kind bits */
-	SHRINK_CRASH,       /* crash models: `value` is a set of crash_model bits */
-	SHRINK_POLICY,      /* `value`: an enum qcow2_policy */
+	SHRINK_REMOVE,       /* commands first .. first + count - 1, those to prepare come first */
+	SHRINK_REMOVE_PAIR,  /* commands first and count */
+	SHRINK_REMOVE_FREER, /* command `first`; the others get the freedom `value` */
+	SHRINK_MERGE,   /* commands first and count, of one kind, become one, which covers both;
+			   `value`: at the place of the second */
+	SHRINK_PREPARE, /* command `first` of the script runs before the recording */
+	SHRINK_FAULTS,  /* at most `value` faults */
+	SHRINK_KINDS,   /* `value`: a set of fault_kind bits */
+	SHRINK_CRASH,   /* crash models: `value` is a set of crash_model bits */
+	SHRINK_POLICY,  /* `value`: an enum qcow2_policy */
 	SHRINK_NO_BACKING,
 	SHRINK_BACKING_SIZE, /* the image's */
 	SHRINK_NO_LAZY,
@@ -53,6 +36,16 @@ enum shrink_kind {
 	SHRINK_OFFSET, /* of command `first`: `value` */
 };
 
+/** What commands may be given in exchange for another one that is left out. */
+enum shrink_freedom {
+	SHRINK_FREEDOM_ASYNC, /* all that can do without being waited for */
+	SHRINK_FREEDOM_EAGER, /* another policy */
+	SHRINK_FREEDOM_DELAYED,
+	SHRINK_FREEDOM_CANCEL,
+	SHRINK_FREEDOM_ONE_ALLOCATION, /* at most so many in flight */
+	SHRINK_FREEDOM_TWO_ALLOCATIONS,
+};
+
 /** One thing to try. */
 struct shrink_edit {
 	enum shrink_kind kind;
@@ -66,9 +59,16 @@ struct shrink_edits {
 	size_t count, capacity;
 };
 
+/** What must not be touched, and what would be in vain. */
+struct shrink_scope {
+	bool keeps_image; /* what is on the disk at first stays as it is */
+	bool is_program;  /* it does not know the engine's policies */
+};
+
 /** List in `edits` (its old items are forgotten) all that may make `workload` smaller, what makes
- * it much smaller first. With `keeps_image` what is on the disk at first stays as it is. */
-void shrink_list(struct shrink_edits *edits, const struct workload *workload, bool keeps_image);
+ * it much smaller first. */
+void shrink_list(struct shrink_edits *edits, const struct workload *workload,
+		 const struct shrink_scope *scope);
 void shrink_edits_release(struct shrink_edits *edits);
 
 /** Make `workload` what `edit`, which was listed for an equal one, makes of it: its text and all

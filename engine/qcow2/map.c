@@ -175,9 +175,11 @@ static int create_l2(struct qcow2 *image, uint32_t index)
 		return result;
 	if (KNOWN_BUG("l1-before-l2"))
 		(void)!map_write_l1_entry(image, index, host_offset | ENTRY_COPIED);
-	result = fill_l2(image, host_offset, old);
-	if (result == 0 && !image_is_lazy_dirty(image) && !KNOWN_BUG("l1-before-refcount"))
+	/* Before there is a new table: to depend may mean to write all that is there (O3). */
+	if (!image_is_lazy_dirty(image) && !KNOWN_BUG("l1-before-refcount"))
 		result = cache_depend(&image->l2_cache, &image->refcount_cache); /* O1 */
+	if (result == 0)
+		result = fill_l2(image, host_offset, old);
 	if (result == 0 && old && KNOWN_BUG("free-before-link"))
 		result = free_unlinked(image, old, image->cluster_bytes);
 	if (result == 0 && KNOWN_BUG("l2-no-flush"))

@@ -115,7 +115,10 @@ void sched_report_endless(struct sched *sched, uint64_t steps_max);
 /** Can the task be picked? */
 bool task_is_enabled(const struct task *task);
 
-/** Record what a task waits for. */
+/** Who has what a waiting task wants; NULL: nobody that is known. It may be done. */
+const struct task *sched_holder_of(const struct sched *sched, const struct task *task);
+
+/** Record what a task that is about to wait, or waits, waits for. */
 void task_record_wait(const struct task *task);
 
 /** Write the report on a death: the dead task's name, then `text`. */

@@ -54,16 +54,18 @@ static bool is_retrying(const struct task *task)
 	return (task->retry.is_blocked || task->retry.had_last_try) && !is_kept_out;
 }
 
-/** Who has what a waiting task wants; NULL: nobody that is known. It may be done. */
-static const struct task *holder_of(const struct sched *sched, const struct task *task)
+const struct task *sched_holder_of(const struct sched *sched, const struct task *task)
 {
-	if (!is_waiting(task))
-		return NULL;
 	const struct task *holder = task->state == TASK_AT_LOCK ? *task->awaited : task->holder;
 	const struct task *known = holder ? sched->newest : NULL;
 	while (known && known != holder)
 		known = known->older;
 	return known;
+}
+
+static const struct task *holder_of(const struct sched *sched, const struct task *task)
+{
+	return is_waiting(task) ? sched_holder_of(sched, task) : NULL;
 }
 
 /** Follow the chain from a task that is not done: a task on the way round when it comes back, NULL

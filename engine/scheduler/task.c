@@ -84,10 +84,12 @@ void task_yield_if_all_points(void)
 
 void task_record_wait(const struct task *task)
 {
+	const struct task *holder = sched_holder_of(task->sched, task);
 	const struct event event = { .kind = EVENT_WAIT,
 				     .op = (uint8_t)task->wait_kind,
 				     .actor = task->number,
 				     .id = task->object_id,
+				     .result = holder ? (int32_t)holder->number : 0,
 				     .stack = task->stack };
 	session_record(&event, task->object_name, strlen(task->object_name));
 }

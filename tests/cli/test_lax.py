@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """`--lax`: violations that only the strict form of old-or-new makes are marked, and left out."""
 import struct
+import subprocess
 
 from program import OVERLAP, CommandLine, main
 
@@ -96,6 +97,42 @@ class Lax(CommandLine):
         self.assertIs(self.run_json("replay", found["trace"])["lax"], True)
         self.assertIn({"key": "lax", "value": "yes"},
                       self.run_json("show", found["trace"])["settings"])
+
+    def marked(self, trace, version, is_strict):
+        """The trace as a bare stream of that version, its first finding of the strict form or not."""
+        data = subprocess.run(["zstd", "-dcq", self.path(trace)], check=True,
+                              capture_output=True).stdout
+        out, at, is_done = data[:8] + struct.pack("<H", version), 10, not is_strict
+        while at < len(data):
+            kind, length, shift, begin = data[at], 0, 0, at
+            at += 1
+            while True:
+                length |= (data[at] & 0x7f) << shift
+                shift, at = shift + 7, at + 1
+                if data[at - 1] < 0x80:
+                    break
+            at += length
+            out += data[begin:at]
+            if kind == 10 and not is_done:
+                out, is_done = out + record(12, b""), True
+        with open(self.path("marked.trace"), "wb") as file:
+            file.write(out)
+        return "marked.trace"
+
+    def test_a_trace_remembers_which_form_says_so(self):
+        found = self.run_json("sweep", "snapshot-cow", "--bug", "l2-no-flush", "--crash", "reorder",
+                              "--no-swap", code=1)
+        trace = next(row["trace"] for row in found["violations"] if row["rule"] == "old-or-new")
+        for version in 2, 3:
+            same = self.marked(trace, version, False)
+            self.run_program("replay", same, code=1)
+            shown = self.run_json("show", same)["violations"]
+            self.assertEqual({row["strict_only"] for row in shown}, {False})
+        other = self.marked(trace, 3, True)
+        self.assertTrue(self.run_json("show", other)["violations"][0]["strict_only"])
+        self.assertIn("strict form only", self.run_program("show", other)[0])
+        _, err = self.run_program("replay", other, code=4)
+        self.assertIn("the same events, but", err)
 
     def test_a_checkpoint_is_of_one_form(self):
         self.write("overlap.qio", OVERLAP)

@@ -114,6 +114,63 @@ class Pictures(CommandLine):
         self.assertEqual([item["args"]["rule"] for item in items if item["name"] == "crash"],
                          ["cow-complete"])
 
+    def find_standstill(self):
+        return self.find("late-grandchild", "fair-rwlock", "prefix", "progress")
+
+    def test_who_waits_for_what_and_who_has_it_is_drawn_and_told(self):
+        trace = self.find_standstill()
+        waits = [item["text"] for item in self.run_json("show", trace)["events"]
+                 if item["kind"] == "wait"]
+        held = [text for text in waits if " held by co" in text]
+        self.assertGreaterEqual(len(held), 2)
+        drawing, _ = self.run_program("show", trace, "--svg")
+        root = ElementTree.fromstring(drawing)
+        owners = root.findall(f"{SVG}g[@class='owner']")
+        self.assertEqual(len(owners), len(held))
+        told = sorted(owner.find(f"{SVG}title").text for owner in owners)
+        self.assertEqual(told, ["child has queue 'allocation' 2, for which script waits",
+                                "write line 7 has mutex 'engine lock' 0, for which child waits"])
+        self.assertEqual(len(root.findall(f"{SVG}g[@class='wait']")), len(waits))
+        story, _ = self.run_program("show", trace)
+        self.assertIn("> child waits for mutex 'engine lock' 0, held by write line 7\n", story)
+        page = Tags(self.page_of(trace))
+        self.assertEqual(page.open, [])
+        self.assertIn("owner", page.classes())
+
+    def test_a_story_fits_on_a_screen_and_marks_what_matters(self):
+        for finding in FINDINGS:
+            with self.subTest(workload=finding[0]):
+                out, _ = self.run_program("show", self.find(*finding[:4]))
+                self.assertLessEqual(len(out.splitlines()), 40)
+                self.assertEqual(len(re.findall(r"(?m)^> (?!not on disk: )", out)), 3)
+                self.assertEqual(len(re.findall(r"(?m)^  => ", out)), 1)
+        out, _ = self.run_program("show", self.find(*FINDINGS[0][:4]))
+        self.assertRegex(out, r"(?m)^  -- crash: operations 1 to 6 are on disk\n"
+                              r"> not on disk: 7\. data of request 3: ")
+        out, _ = self.run_program("show", self.find(*FINDINGS[1][:4]))
+        self.assertRegex(out, r", but 0x1800 \(the L1 table\) is as it was at first\n")
+
+    def find_long(self):
+        """The trace of a run of many tasks with a flush that hurries them."""
+        lines = ["#@ image size=1M cluster_size=2k backing=pattern", "#@ policy cancel"]
+        for i in range(120):
+            lines += [f"aio_write {4096 * i} 512", f"aio_write {4096 * i + 1024} 512"]
+            lines += ["flush"] * (i % 10 == 9)
+        self.write("long.qio", "\n".join(lines) + "\n")
+        return self.run_json("run", "long.qio", "--seed", "1")["trace"]
+
+    def test_the_page_of_a_long_run_is_bounded_and_says_what_is_left_out(self):
+        text = self.page_of(self.find_long())
+        page = Tags(text)
+        self.assertLess(len(text), 2 << 20)
+        self.assertEqual(page.classes().count("step"), 1500)
+        on_screen, printed = re.findall(r"not drawn: (\d+) earlier moments", text)
+        self.assertEqual(int(printed) - int(on_screen), 1500 - 90)
+        # Lanes of those who do nothing in the part that is drawn are not there.
+        self.assertLess(page.classes().count("lane"), 350)
+        identities = [attributes["id"] for _, attributes in page.seen if "id" in attributes]
+        self.assertEqual(len(identities), len(set(identities)))
+
     def test_a_run_without_a_finding_can_be_drawn(self):
         self.write("overlap.qio", OVERLAP)
         trace = self.run_json("run", "overlap.qio")["trace"]
@@ -132,8 +189,27 @@ class Pictures(CommandLine):
         self.assertEqual(sorted(os.listdir(self.folder)), ["cowtip-out", "overlap.qio"])
 
     @unittest.skipUnless(browser.CHROMIUM, "there is no chromium")
+    def test_lanes_keep_their_names_when_they_are_scrolled(self):
+        self.page_of(self.find_long())
+        with browser.Browser() as page:
+            page.open(self.path("page.html"))
+            page.evaluate("document.querySelector('.scroll').scrollLeft = 5000")
+            where = ("document.querySelector('.names text').getBoundingClientRect().left"
+                     " - document.querySelector('.scroll').getBoundingClientRect().left")
+            moved = "document.querySelector('.names').getAttribute('transform')"
+            for _ in range(100):
+                if page.evaluate(moved):
+                    break
+            self.assertEqual(page.evaluate(moved), "translate(5000 0)")
+            self.assertLess(abs(page.evaluate(where) - 8), 4)
+            # What is printed is not on the screen.
+            self.assertEqual(page.evaluate("getComputedStyle(document.querySelector('.printed'))"
+                                           ".display"), "none")
+            self.assertEqual(page.complaints(), [])
+
+    @unittest.skipUnless(browser.CHROMIUM, "there is no chromium")
     def test_a_browser_shows_it_and_the_keyboard_moves_through_it(self):
-        traces = [self.find(*finding[:4]) for finding in FINDINGS]
+        traces = [self.find(*finding[:4]) for finding in FINDINGS] + [self.find_standstill()]
         with browser.Browser() as page:
             for number, trace in enumerate(traces):
                 self.page_of(trace, "page.html")

@@ -22,6 +22,11 @@ target_compile_definitions(test_shrink_table PRIVATE TESTS_README="${PROJECT_SOU
 if(NOT COWTIP_SANITIZE)
   long_test(shrink_table all)
 endif()
+# Three requests are too few for some bugs: a sample of all lists, and all of them.
+integration_test(fewest_requests LINKS suite_support workloads engine oracle injector traces)
+if(NOT COWTIP_SANITIZE)
+  long_test(fewest_requests 1000000)
+endif()
 integration_test(faults LINKS suite_support workloads engine oracle injector traces LIBS PkgConfig::fiu)
 integration_test(standstill LINKS suite_support workloads engine oracle injector traces)
 integration_test(recovery LINKS suite_support workloads engine oracle injector traces)

@@ -62,7 +62,7 @@ static void add_events(struct trace *trace)
 		{ { .kind = EVENT_CHOICE, .op = CHOICE_RUN, .actor = 2, .id = 3, .result = 2 },
 		  NULL,
 		  0 },
-		{ { .kind = EVENT_WAIT, .op = WAIT_MUTEX, .actor = 2, .id = 7, .stack = 1 },
+		{ { .kind = EVENT_WAIT, .op = WAIT_MUTEX, .actor = 2, .result = 1, .stack = 1 },
 		  "table lock",
 		  10 },
 		{ { .kind = EVENT_IO_SUBMITTED,
@@ -131,7 +131,7 @@ void example_trace(struct trace *trace)
 	add_events(trace);
 	static char rule[] = "cow-complete", severity[] = "corruption", model[] = "torn";
 	static char message[] = "L2 entry 3 points at a cluster whose tail was never copied";
-	const struct trace_finding finding = {
+	struct trace_finding finding = {
 		.rule = rule,
 		.severity = severity,
 		.message = message,
@@ -141,6 +141,8 @@ void example_trace(struct trace *trace)
 		.guest_offset = UINT64_MAX,
 		.host_offset = 0x5000,
 	};
+	trace_add_finding(trace, &finding);
+	finding.strict_only = true;
 	trace_add_finding(trace, &finding);
 	trace->complete = true;
 }
@@ -192,7 +194,8 @@ static const char *findings_difference(const struct trace *a, const struct trace
 		    strcmp(in_a->message, in_b->message) != 0 ||
 		    strcmp(in_a->model, in_b->model) != 0 || in_a->operation != in_b->operation ||
 		    in_a->sector != in_b->sector || in_a->guest_offset != in_b->guest_offset ||
-		    in_a->host_offset != in_b->host_offset)
+		    in_a->host_offset != in_b->host_offset ||
+		    in_a->strict_only != in_b->strict_only)
 			return "findings";
 	}
 	return NULL;

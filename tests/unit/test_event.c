@@ -145,6 +145,21 @@ START_TEST(stack_labels_do_not_count)
 }
 END_TEST
 
+/* Traces of older versions do not say it, and are replayed all the same. */
+START_TEST(who_has_what_is_waited_for_counts_where_it_is_known)
+{
+	struct event event = { .kind = EVENT_WAIT, .op = WAIT_QUEUE, .actor = 2, .id = 7 };
+	event_log_append(&log_a, &event, "allocation", 10);
+	event.result = 5;
+	event_log_append(&log_b, &event, "allocation", 10);
+	ck_assert_uint_eq(event_log_digest(&log_a), event_log_digest(&log_b));
+	ck_assert_uint_eq(event_log_difference(&log_a, &log_b), SIZE_MAX);
+	ck_assert_uint_eq(event_log_difference(&log_b, &log_a), SIZE_MAX);
+	log_a.events[0].result = 6;
+	ck_assert_uint_eq(event_log_difference(&log_a, &log_b), 0);
+}
+END_TEST
+
 START_TEST(a_prefix_differs_where_it_ends)
 {
 	struct event event = full_event();
@@ -201,6 +216,9 @@ static const struct {
 	{ { .kind = EVENT_WAIT, .op = WAIT_MUTEX, .actor = 2, .id = 7 },
 	  "table lock",
 	  "co2 waits for mutex 7 table lock" },
+	{ { .kind = EVENT_WAIT, .op = WAIT_QUEUE, .actor = 2, .id = 7, .result = 5 },
+	  "allocation",
+	  "co2 waits for queue 7 allocation held by co5" },
 	{ { .kind = EVENT_CHOICE, .op = CHOICE_FAULT, .id = 3, .result = 1 },
 	  "",
 	  "choice fault 1 of 3" },
@@ -255,6 +273,7 @@ int main(void)
 	tcase_add_test(events, every_byte_of_data_counts_in_digest_and_difference);
 	tcase_add_test(events, zeros_at_the_end_of_data_count);
 	tcase_add_test(events, stack_labels_do_not_count);
+	tcase_add_test(events, who_has_what_is_waited_for_counts_where_it_is_known);
 	tcase_add_test(events, a_prefix_differs_where_it_ends);
 	tcase_add_test(events, the_digest_is_the_same_on_every_machine);
 	tcase_add_loop_test(events, an_event_is_printed_as_one_line, 0,

@@ -163,6 +163,24 @@ START_TEST(a_discarded_cluster_is_not_reused_before_a_flush)
 }
 END_TEST
 
+START_TEST(a_new_table_does_not_overtake_its_refcount_behind_an_unlink)
+{
+	char order[TEXT_BYTES];
+	/* A table of 64 entries reaches to 32 KiB. */
+	run(order, "#@ image size=33k cluster_size=512\n"
+		   "#@ prepare write 0 512\n"
+		   "discard 0 512\n"
+		   "write 32k 512\n");
+	ck_assert_str_eq(order, "| | "
+				"0xc00+512 | "     /* the guest's data; acknowledged */
+				"0xa00+512 flush " /* O3: the discarded entry */
+				"0x400+512 flush " /* O1: refcounts before ... */
+				"0xe00+512 flush " /* O7: ... the new L2 table ... */
+				"0x608+8 flush "   /* ... before the L1 entry */
+				"flush 0xe00+512 flush | ");
+}
+END_TEST
+
 START_TEST(the_dirty_bit_comes_first_and_goes_last)
 {
 	char order[TEXT_BYTES];
@@ -346,6 +364,7 @@ int main(void)
 	tcase_add_test(order, a_first_write_is_linked_after_its_refcounts_and_data);
 	tcase_add_test(order, a_discarded_cluster_loses_its_refcount_after_its_entry);
 	tcase_add_test(order, a_discarded_cluster_is_not_reused_before_a_flush);
+	tcase_add_test(order, a_new_table_does_not_overtake_its_refcount_behind_an_unlink);
 	tcase_add_test(order, the_dirty_bit_comes_first_and_goes_last);
 	tcase_add_test(order, a_shared_l2_table_is_copied_before_it_is_changed);
 	tcase_add_test(order, a_longer_refcount_table_is_durable_before_the_header_points_to_it);

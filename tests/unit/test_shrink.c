@@ -7,6 +7,7 @@
 #include "workloads/language_print.h"
 #include "workloads/shrink_critical.h"
 #include "workloads/shrink_edit.h"
+#include "workloads/shrink_fewest.h"
 #include "workloads/shrink_plan.h"
 #include "workloads/world.h"
 
@@ -117,13 +118,15 @@ END_TEST
 
 /* ---- edits ---- */
 
+static const struct shrink_scope everything = { 0 };
+
 /* Whatever is tried is smaller; and however one goes on, it comes to an end. */
 START_TEST(every_edit_makes_a_workload_smaller)
 {
 	struct workload workload;
 	struct shrink_edits edits = { 0 };
 	parse(&workload, workload_shipped((size_t)_i)->text);
-	shrink_list(&edits, &workload, false);
+	shrink_list(&edits, &workload, &everything);
 	ck_assert_uint_gt(edits.count, 0);
 	size_t good = 0;
 	for (size_t i = 0; i < edits.count; i++) {
@@ -153,7 +156,7 @@ START_TEST(edits_lead_to_the_smallest_workload_that_is_wanted)
 	size_t rounds = 0;
 	parse(&workload, workload_shipped((size_t)_i)->text);
 	ck_assert(shrink_normalise(&workload));
-	shrink_list(&edits, &workload, false);
+	shrink_list(&edits, &workload, &everything);
 	for (size_t i = 0; i < edits.count; i++) {
 		struct workload smaller;
 		parse(&smaller, workload.text);
@@ -167,7 +170,7 @@ START_TEST(edits_lead_to_the_smallest_workload_that_is_wanted)
 		}
 		workload_release(&workload);
 		workload = smaller;
-		shrink_list(&edits, &workload, false);
+		shrink_list(&edits, &workload, &everything);
 		i = SIZE_MAX;
 		ck_assert_uint_lt(++rounds, EDITS_MAX);
 	}
@@ -269,19 +272,38 @@ struct known_run {
 	uint8_t picks[PICKS_MAX];
 	size_t pick_count;
 	bool is_broken;
+	uint64_t switches; /* from task to task until it is seen to be broken */
 };
 
 static struct known_run known_runs[RUNS_MAX];
 static size_t known_run_count;
 
-static bool is_broken(struct judge *judge, const struct world *world, enum rule rule)
+static struct look_options look_for(enum rule rule)
+{
+	return (struct look_options){ .rule = rule,
+				      .severity = SEVERITY_CORRUPTION,
+				      .models = CRASH_PREFIX };
+}
+
+/* Judge a run that is over. */
+static void note_verdict(struct known_run *run, struct judge *judge, const struct world *world,
+			 enum rule rule)
 {
 	struct judge_report report;
-	bool broken = false;
-	judge_run(judge, world_log(world), 0, &report);
-	for (size_t i = 0; i < report.verdict_count; i++)
-		broken |= report.verdicts[i].rule == rule;
-	return broken;
+	const struct event_log *log = world_log(world);
+	size_t end = 0;
+	judge_run(judge, log, 0, &report);
+	for (size_t i = 0; i < report.verdict_count; i++) {
+		const struct verdict *verdict = &report.verdicts[i];
+		if (verdict->rule != rule || (run->is_broken && verdict->event >= end))
+			continue;
+		run->is_broken = true;
+		end = verdict->event;
+	}
+	run->switches = 0;
+	for (size_t i = 0; i < end; i++)
+		run->switches += log->events[i].kind == EVENT_SWITCH;
+	run->switches -= run->is_broken;
 }
 
 /* Execute every run there is. */
@@ -295,7 +317,8 @@ static void run_all(struct world *world, struct judge *judge, enum rule rule)
 		struct known_run *run = &known_runs[known_run_count++];
 		ck_assert_uint_lt(known_run_count, RUNS_MAX);
 		(void)world_run(world, &choice);
-		run->is_broken = is_broken(judge, world, rule);
+		run->is_broken = false;
+		note_verdict(run, judge, world, rule);
 		run->pick_count = choice.taken.count;
 		ck_assert_uint_lt(run->pick_count, PICKS_MAX);
 		for (size_t i = 0; i < run->pick_count; i++)
@@ -384,31 +407,53 @@ static const struct tiny {
 	  RULE_COW_COMPLETE },
 };
 
+/* One of them, all of whose runs are known. */
+struct tiny_run {
+	struct workload workload;
+	struct world *world;
+	struct judge *judge;
+	struct subject subject;
+	struct state_source states;
+};
+
+static void tiny_begin(struct tiny_run *made, const struct tiny *tiny)
+{
+	struct why why = { "" };
+	size_t file_count = 0;
+	*made = (struct tiny_run){ 0 };
+	parse(&made->workload, tiny->text);
+	bugs_enable(tiny->bug);
+	const struct world_options options = { .policy = QCOW2_CANCEL,
+					       .stamps = true,
+					       .faults_max = made->workload.faults,
+					       .fault_points = made->workload.fault_points,
+					       .fault_kinds = made->workload.fault_kinds };
+	ck_assert_int_eq(world_new(&made->world, &made->workload, &options, &why), STATUS_OK);
+	const struct trace_file *files = world_files(made->world, &file_count);
+	const struct judge_options judging = { .models = CRASH_PREFIX };
+	ck_assert_int_eq(judge_new(&made->judge, files, file_count, &judging, &why), STATUS_OK);
+	run_all(made->world, made->judge, tiny->rule);
+	made->subject = explore_world_subject(made->world);
+	made->states = world_state_source(made->world);
+}
+
+static void tiny_end(struct tiny_run *made)
+{
+	judge_free(made->judge);
+	world_free(made->world);
+	workload_release(&made->workload);
+}
+
 /* Of broken runs from all over the world, states told apart and not. */
 START_TEST(the_critical_step_is_the_one_that_brute_force_finds)
 {
 	const struct tiny *tiny = &tiny_worlds[_i];
-	struct workload workload;
-	struct world *world = NULL;
-	struct judge *judge = NULL;
+	struct tiny_run made;
 	struct why why = { "" };
 	struct schedule schedule;
-	size_t file_count = 0, asked = 0;
-	parse(&workload, tiny->text);
-	bugs_enable(tiny->bug);
-	const struct world_options options = { .policy = QCOW2_CANCEL,
-					       .stamps = true,
-					       .faults_max = workload.faults,
-					       .fault_points = workload.fault_points,
-					       .fault_kinds = workload.fault_kinds };
-	ck_assert_int_eq(world_new(&world, &workload, &options, &why), STATUS_OK);
-	const struct trace_file *files = world_files(world, &file_count);
-	const struct judge_options judging = { .models = CRASH_PREFIX };
-	ck_assert_int_eq(judge_new(&judge, files, file_count, &judging, &why), STATUS_OK);
+	size_t asked = 0;
+	tiny_begin(&made, tiny);
 	schedule_init(&schedule);
-	run_all(world, judge, tiny->rule);
-	const struct subject subject = explore_world_subject(world);
-	const struct state_source states = world_state_source(world);
 	size_t broken = 0, every = 1;
 	for (size_t i = 0; i < known_run_count; i++)
 		broken += known_runs[i].is_broken;
@@ -417,16 +462,15 @@ START_TEST(the_critical_step_is_the_one_that_brute_force_finds)
 	for (size_t i = 0; i < known_run_count; i++) {
 		if (!known_runs[i].is_broken || broken++ % every)
 			continue;
-		size_t wanted = critical_by_force(world, &known_runs[i], &schedule);
+		size_t wanted = critical_by_force(made.world, &known_runs[i], &schedule);
 		for (int told_apart = 0; told_apart <= (int)world_state_is_known(); told_apart++) {
 			struct critical critical;
 			const struct critical_options ask = { .schedule = &schedule,
-							      .rule = tiny->rule,
-							      .severity = SEVERITY_CORRUPTION,
-							      .models = CRASH_PREFIX,
-							      .states =
-								      told_apart ? &states : NULL };
-			ck_assert_int_eq(critical_find(&critical, &subject, &ask, &why), STATUS_OK);
+							      .look = look_for(tiny->rule),
+							      .states = told_apart ? &made.states
+										   : NULL };
+			ck_assert_int_eq(critical_find(&critical, &made.subject, &ask, &why),
+					 STATUS_OK);
 			ck_assert(critical.is_decided);
 			ck_assert_uint_eq(critical.step, wanted);
 			asked++;
@@ -436,9 +480,39 @@ START_TEST(the_critical_step_is_the_one_that_brute_force_finds)
 	       known_run_count, asked);
 	ck_assert_uint_gt(asked, 0);
 	schedule_release(&schedule);
-	judge_free(judge);
-	world_free(world);
-	workload_release(&workload);
+	tiny_end(&made);
+}
+END_TEST
+
+/* Whether more are known to suffice, or just as many. */
+START_TEST(the_fewest_switches_are_those_that_brute_force_finds)
+{
+	const struct tiny *tiny = &tiny_worlds[_i];
+	struct tiny_run made;
+	uint64_t least = UINT64_MAX;
+	struct schedule schedule;
+	struct fewest fewest;
+	struct why why = { "" };
+	if (!world_state_is_known()) {
+		printf("skipped: states cannot be told apart in this build\n");
+		return;
+	}
+	tiny_begin(&made, tiny);
+	for (size_t i = 0; i < known_run_count; i++)
+		if (known_runs[i].is_broken && known_runs[i].switches < least)
+			least = known_runs[i].switches;
+	schedule_init(&schedule);
+	for (uint64_t more = 0; more < 3; more++) {
+		const struct fewest_options ask = { .look = look_for(tiny->rule),
+						    .states = &made.states,
+						    .switches_known = least + more };
+		ck_assert_int_eq(fewest_find(&fewest, &schedule, &made.subject, &ask, &why),
+				 STATUS_OK);
+		ck_assert(fewest.is_decided && fewest.is_found == (more > 0));
+		ck_assert_uint_eq(fewest.switches, least);
+	}
+	schedule_release(&schedule);
+	tiny_end(&made);
 }
 END_TEST
 
@@ -455,9 +529,7 @@ START_TEST(a_run_that_keeps_the_rule_has_no_critical_step)
 	const struct subject subject = explore_world_subject(world);
 	schedule_init(&schedule);
 	const struct critical_options ask = { .schedule = &schedule,
-					      .rule = RULE_PROGRESS,
-					      .severity = SEVERITY_CORRUPTION,
-					      .models = CRASH_PREFIX };
+					      .look = look_for(RULE_PROGRESS) };
 	ck_assert_int_eq(critical_find(&critical, &subject, &ask, &why), STATUS_DIVERGED);
 	ck_assert_str_eq(why.text, "the run does not break progress any more");
 	world_free(world);
@@ -480,6 +552,8 @@ int main(void)
 	tcase_add_loop_test(tests, a_recorded_plan_is_the_same_run, 0, shipped);
 	tcase_add_test(tests, changes_of_a_plan_never_add_a_block);
 	tcase_add_loop_test(tests, the_critical_step_is_the_one_that_brute_force_finds, 0,
+			    (int)(sizeof(tiny_worlds) / sizeof(tiny_worlds[0])));
+	tcase_add_loop_test(tests, the_fewest_switches_are_those_that_brute_force_finds, 0,
 			    (int)(sizeof(tiny_worlds) / sizeof(tiny_worlds[0])));
 	tcase_add_test(tests, a_run_that_keeps_the_rule_has_no_critical_step);
 	suite_add_tcase(suite, tests);

@@ -73,14 +73,16 @@ START_TEST(a_crash_cuts_the_story_and_says_what_is_wrong)
 	};
 	execute(QCOW2_EAGER);
 	char *story = story_tell(&again.trace, &finding);
-	ck_assert_str_eq(story,
-			 "  request 1 begins: open\n"
-			 "  request 1 (open) is acknowledged\n"
-			 "  request 2 begins: write of 1024 bytes at guest 0x0\n"
-			 "  1. data of request 2: guest 0x0+1024 -> host 0x4000\n"
-			 "  -- crash: operations 1 to 1 and the first 3 sectors of the next are on "
-			 "disk\n"
-			 "  => cow-complete (corruption): the cluster has holes\n");
+	ck_assert_str_eq(
+		story, "  (> marks those that matter most)\n"
+		       "  request 1 begins: open\n"
+		       "  request 1 (open) is acknowledged\n"
+		       "> request 2 begins: write of 1024 bytes at guest 0x0\n"
+		       "> 1. data of request 2: guest 0x0+1024 -> host 0x4000\n"
+		       "  -- crash: operations 1 to 1 and the first 3 sectors of the next are on "
+		       "disk\n"
+		       "> not on disk: 2. request 2 copies (COW): guest 0x400+3072 -> host 0x4400\n"
+		       "  => cow-complete (corruption): the cluster has holes\n");
 	free(story);
 	again_release(&again);
 }

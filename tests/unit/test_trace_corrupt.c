@@ -212,7 +212,7 @@ START_TEST(a_newer_version_is_told_from_damage)
 {
 	stream.bytes[TRACE_MAGIC_BYTES] = TRACE_VERSION + 1;
 	ck_assert_int_eq(read_exactly(stream.bytes, stream.byte_count), STATUS_NEWER);
-	ck_assert_str_eq(why.text, "trace 't': format version 3, this program reads up to 2");
+	ck_assert_str_eq(why.text, "trace 't': format version 4, this program reads up to 3");
 	check_empty();
 	stream.bytes[TRACE_MAGIC_BYTES] = 0;
 	stream.bytes[TRACE_MAGIC_BYTES + 1] = 1;
@@ -244,7 +244,13 @@ static const struct {
 } contradictions[] = {
 #define BYTES(text) text, sizeof(text) - 1
 	{ BYTES("\x01\x00"), "record 2 (begin) at byte 12: the begin record comes first and once" },
-	{ BYTES("\x0c\x00"), "record 2 (unknown type) at byte 12: no such record in this version" },
+	{ BYTES("\x0d\x00"), "record 2 (unknown type) at byte 12: no such record in this version" },
+	{ BYTES("\x0c\x00"),
+	  "record 2 (strict) at byte 12: there is no finding to which it belongs" },
+	{ BYTES("\x0a\x07\x00\x00\x00\x00\x00\x00\x00\x0c\x00\x0c\x00"),
+	  "record 4 (strict) at byte 23: there is no finding to which it belongs" },
+	{ BYTES("\x0a\x07\x00\x00\x00\x00\x00\x00\x00\x0c\x01x"),
+	  "record 3 (strict) at byte 21: bytes are left over" },
 	{ BYTES("\x00\x00"), "record 2 (unknown type) at byte 12: no such record in this version" },
 	{ BYTES("\x02\x01w\x02\x01w"), "record 3 (workload) at byte 15: a second workload" },
 	{ BYTES("\x02\x01\x00"),

@@ -2,6 +2,7 @@
 #include "workloads/cli/actors.h"
 
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -19,13 +20,15 @@ void event_text(char *text, size_t text_bytes, const struct event_log *log,
 
 const char *actor_name(char *name, const struct event_log *log, uint32_t actor)
 {
-	snprintf(name, ACTOR_NAME_BYTES, "task %" PRIu32, actor);
+	bool has_tasks = false;
 	for (size_t i = 0; i < log->count; i++) {
 		const struct event *event = &log->events[i];
+		has_tasks |= event->kind == EVENT_SWITCH;
 		if (event->kind != EVENT_SWITCH || event->actor != actor || !event->data_bytes)
 			continue;
 		event_text(name, ACTOR_NAME_BYTES, log, event);
-		break;
+		return name;
 	}
+	snprintf(name, ACTOR_NAME_BYTES, "%s %" PRIu32, has_tasks ? "task" : "thread", actor);
 	return name;
 }

@@ -27,6 +27,7 @@ void again_finding(struct trace_finding *finding, const struct verdict *verdict)
 		.sector = verdict->sector,
 		.guest_offset = verdict->guest_offset,
 		.host_offset = verdict->host_offset,
+		.strict_only = verdict->strict_only,
 	};
 }
 

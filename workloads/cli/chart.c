@@ -27,6 +27,15 @@ struct maker {
 	uint64_t operations;
 };
 
+/* In the log of a program, requests are nobody's. */
+static bool has_tasks(const struct event_log *log)
+{
+	for (size_t i = 0; i < log->count; i++)
+		if (log->events[i].kind == EVENT_SWITCH)
+			return true;
+	return false;
+}
+
 static size_t lane_of(struct maker *maker, uint32_t actor)
 {
 	struct chart *chart = maker->chart;
@@ -40,7 +49,8 @@ static size_t lane_of(struct maker *maker, uint32_t actor)
 	if (actor)
 		actor_name(lane->name, maker->log, actor);
 	else
-		snprintf(lane->name, sizeof(lane->name), "the run");
+		snprintf(lane->name, sizeof(lane->name), "%s",
+			 has_tasks(maker->log) ? "the run" : "requests");
 	return chart->lane_count - 1;
 }
 
@@ -69,11 +79,11 @@ static unsigned free_row(const struct maker *maker, size_t lane)
 	}
 }
 
-/* Something begins with the column to come. */
-static void begin_span(struct maker *maker, enum chart_span_kind kind, size_t event)
+/* Something begins with the column to come, on the lane of `actor`. */
+static void begin_span(struct maker *maker, enum chart_span_kind kind, size_t event, uint32_t actor)
 {
 	struct chart *chart = maker->chart;
-	size_t lane = lane_of(maker, maker->log->events[event].actor);
+	size_t lane = lane_of(maker, actor);
 	chart->spans = memory_grow(chart->spans, &chart->span_capacity, chart->span_count + 1,
 				   sizeof(*chart->spans));
 	chart->spans[chart->span_count] = (struct chart_span){
@@ -98,7 +108,8 @@ static bool is_ended_by(const struct maker *maker, const struct chart_span *span
 	const struct event *begun = &maker->log->events[span->event];
 	switch (span->kind) {
 	case CHART_RUNNING: return event->kind == EVENT_SWITCH || event->kind == EVENT_END;
-	case CHART_WAITING: return event->kind == EVENT_SWITCH && begun->actor == event->actor;
+	case CHART_WAITING:
+	case CHART_OWNING: return event->kind == EVENT_SWITCH && begun->actor == event->actor;
 	case CHART_REQUEST: return event->kind == EVENT_REQUEST_COMPLETED && begun->id == event->id;
 	case CHART_IO: return event->kind == EVENT_IO_COMPLETED && begun->id == event->id;
 	}
@@ -139,7 +150,7 @@ static void take_io(struct maker *maker, size_t index)
 	bool is_one;
 	switch (event->kind) {
 	case EVENT_IO_SUBMITTED:
-		begin_span(maker, CHART_IO, index);
+		begin_span(maker, CHART_IO, index, event->actor);
 		is_one = is_of_call(neighbour(maker->log, index, 1), EVENT_IO_EFFECT, event->id);
 		if (!is_one)
 			add_mark(maker, index);
@@ -169,10 +180,10 @@ static void take_event(struct maker *maker, size_t index)
 	switch ((enum event_kind)event->kind) {
 	case EVENT_SWITCH:
 		end_spans(maker, event, chart->mark_count ? chart->mark_count - 1 : 0);
-		begin_span(maker, CHART_RUNNING, index);
+		begin_span(maker, CHART_RUNNING, index, event->actor);
 		break;
 	case EVENT_REQUEST_INVOKED:
-		begin_span(maker, CHART_REQUEST, index);
+		begin_span(maker, CHART_REQUEST, index, event->actor);
 		add_mark(maker, index);
 		break;
 	case EVENT_REQUEST_COMPLETED:
@@ -180,7 +191,9 @@ static void take_event(struct maker *maker, size_t index)
 		end_spans(maker, event, chart->mark_count - 1);
 		break;
 	case EVENT_WAIT:
-		begin_span(maker, CHART_WAITING, index);
+		begin_span(maker, CHART_WAITING, index, event->actor);
+		if (event->result > 0)
+			begin_span(maker, CHART_OWNING, index, (uint32_t)event->result);
 		add_mark(maker, index);
 		break;
 	case EVENT_IO_SUBMITTED:
@@ -195,15 +208,40 @@ static void take_event(struct maker *maker, size_t index)
 	}
 }
 
+/* Forget lanes on which nothing lies any more. */
+static void drop_lanes(struct chart *chart)
+{
+	size_t *moved = calloc(chart->lane_count + 1, sizeof(*moved));
+	size_t kept = 0;
+	if (!moved)
+		abort();
+	for (size_t i = 0; i < chart->span_count; i++)
+		moved[chart->spans[i].lane] = 1;
+	for (size_t i = 0; i < chart->mark_count; i++)
+		moved[chart->marks[i].lane] = 1;
+	for (size_t i = 0; i < chart->lane_count; i++) {
+		if (!moved[i])
+			continue;
+		chart->lanes[kept] = chart->lanes[i];
+		moved[i] = kept++;
+	}
+	chart->lane_count = kept;
+	for (size_t i = 0; i < chart->span_count; i++)
+		chart->spans[i].lane = moved[chart->spans[i].lane];
+	for (size_t i = 0; i < chart->mark_count; i++)
+		chart->marks[i].lane = moved[chart->marks[i].lane];
+	free(moved);
+}
+
 /* Leave out columns at the beginning, so that those around the crash (or the end) can be drawn, and
  * those far behind the crash. */
-static void cut(struct chart *chart)
+static void cut(struct chart *chart, size_t columns_max)
 {
-	size_t end = chart->mark_count;
-	if (chart->crash_column != CHART_NOWHERE && end > CHART_COLUMNS_MAX &&
-	    end - chart->crash_column > CHART_COLUMNS_AFTER_MAX)
-		end = chart->crash_column + CHART_COLUMNS_AFTER_MAX;
-	size_t begin = end > CHART_COLUMNS_MAX ? end - CHART_COLUMNS_MAX : 0;
+	size_t end = chart->mark_count, behind = columns_max / CHART_COLUMNS_BEHIND;
+	if (chart->crash_column != CHART_NOWHERE && end > columns_max &&
+	    end - chart->crash_column > behind)
+		end = chart->crash_column + behind;
+	size_t begin = end > columns_max ? end - columns_max : 0;
 	size_t kept = 0;
 	for (size_t i = 0; i < chart->span_count; i++) {
 		struct chart_span span = chart->spans[i];
@@ -215,15 +253,18 @@ static void cut(struct chart *chart)
 		chart->spans[kept++] = span;
 	}
 	chart->span_count = kept;
+	chart->columns_behind = chart->mark_count - end;
 	if (begin)
 		memmove(chart->marks, chart->marks + begin, (end - begin) * sizeof(*chart->marks));
 	chart->mark_count = end - begin;
 	chart->columns_left_out = begin;
 	if (chart->crash_column != CHART_NOWHERE)
 		chart->crash_column -= begin;
+	drop_lanes(chart);
 }
 
-void chart_read(struct chart *chart, const struct trace *trace, const struct trace_finding *finding)
+void chart_read(struct chart *chart, const struct trace *trace, const struct trace_finding *finding,
+		size_t columns_max)
 {
 	struct maker maker = { .chart = chart, .log = &trace->log, .finding = finding };
 	*chart = (struct chart){ .crash_column = CHART_NOWHERE };
@@ -237,7 +278,7 @@ void chart_read(struct chart *chart, const struct trace *trace, const struct tra
 	if (finding_has_crash(finding) && chart->crash_column == CHART_NOWHERE)
 		chart->crash_column = chart->mark_count;
 	free(maker.open);
-	cut(chart);
+	cut(chart, columns_max);
 }
 
 void chart_release(struct chart *chart)

@@ -14,8 +14,10 @@
 enum {
 	/** More moments than these are not drawn; those next to the crash are kept. */
 	CHART_COLUMNS_MAX = 1500,
-	/** Of these so many may lie behind the crash. */
-	CHART_COLUMNS_AFTER_MAX = 60,
+	/** So many fit on paper. */
+	CHART_COLUMNS_PRINTED = 90,
+	/** Of those drawn one in so many may lie behind the crash. */
+	CHART_COLUMNS_BEHIND = 6,
 };
 
 #define CHART_NOWHERE SIZE_MAX
@@ -31,6 +33,9 @@ enum chart_span_kind {
 	CHART_RUNNING,
 	/** It waits for a lock, sleeps in a queue. */
 	CHART_WAITING,
+	/** It has what another actor, whose wait the event is, waits for; as far as the trace says
+	 * it: who has it when the wait begins. */
+	CHART_OWNING,
 	/** A request is under way. */
 	CHART_REQUEST,
 	/** A call on a file is under way. */
@@ -57,7 +62,7 @@ struct chart_mark {
 
 /** Zero-initialised: empty. Indices are stable; everything owned. */
 struct chart {
-	struct chart_lane *lanes; /* in the order in which they first act */
+	struct chart_lane *lanes; /* in the order in which they first act; nothing lies on others */
 	size_t lane_count, lane_capacity;
 	struct chart_span *spans; /* in the order in which they begin */
 	size_t span_count, span_capacity;
@@ -65,11 +70,13 @@ struct chart {
 	size_t mark_count, mark_capacity;
 	size_t crash_column;     /* the crash falls before this column; CHART_NOWHERE: nowhere */
 	size_t columns_left_out; /* at the beginning */
+	size_t columns_behind;   /* and at the end */
 };
 
-/** Read `trace`, with the crash of `finding` (may be NULL). Release with chart_release(). */
-void chart_read(struct chart *chart, const struct trace *trace,
-		const struct trace_finding *finding);
+/** Read `trace`, with the crash of `finding` (may be NULL), at most `columns_max` columns of it.
+ * Release with chart_release(). */
+void chart_read(struct chart *chart, const struct trace *trace, const struct trace_finding *finding,
+		size_t columns_max);
 void chart_release(struct chart *chart);
 
 #endif

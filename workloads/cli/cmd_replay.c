@@ -45,10 +45,13 @@ static enum status compare_events(const struct trace *recorded, const struct tra
 		       index + 1, before, after);
 }
 
-static bool has_finding(const struct trace *trace, const struct trace_finding *finding)
+/* With `compares_form` it must be the same form of the rule that says so. */
+static bool has_finding(const struct trace *trace, const struct trace_finding *finding,
+			bool compares_form)
 {
 	for (size_t i = 0; i < trace->finding_count; i++)
-		if (again_same_finding(&trace->findings[i], finding))
+		if (again_same_finding(&trace->findings[i], finding) &&
+		    (!compares_form || trace->findings[i].strict_only == finding->strict_only))
 			return true;
 	return false;
 }
@@ -56,13 +59,15 @@ static bool has_finding(const struct trace *trace, const struct trace_finding *f
 static enum status compare_findings(const struct trace *recorded, const struct trace *now,
 				    struct why *why)
 {
+	/* An older trace does not say it. */
+	bool compares_form = recorded->version >= TRACE_VERSION_STRICT;
 	for (size_t i = 0; i < recorded->finding_count; i++)
-		if (!has_finding(now, &recorded->findings[i]))
+		if (!has_finding(now, &recorded->findings[i], compares_form))
 			return why_set(why, STATUS_DIVERGED,
 				       "the same events, but %s is not found any more",
 				       recorded->findings[i].rule);
 	for (size_t i = 0; i < now->finding_count; i++)
-		if (!has_finding(recorded, &now->findings[i]))
+		if (!has_finding(recorded, &now->findings[i], compares_form))
 			return why_set(why, STATUS_DIVERGED,
 				       "the same events, but %s was not found when recorded",
 				       now->findings[i].rule);

@@ -16,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { EVENT_TEXT_BYTES = 200, FRAME_TEXT_BYTES = 256 };
+enum { EVENT_TEXT_BYTES = 200, FRAME_TEXT_BYTES = 256, OTHERS_MAX = 4 };
 
 static void print_header(const struct trace *trace)
 {
@@ -57,12 +57,16 @@ static void print_events(const struct trace *trace, bool with_stacks)
 	}
 }
 
-static void print_findings(const struct trace *trace)
+/* What the story does not say; with everything else it shall fit on a screen. */
+static void print_other_findings(const struct trace *trace)
 {
-	for (size_t i = 0; i < trace->finding_count; i++) {
+	puts("\nalso wrong in this run:");
+	for (size_t i = 1; i < trace->finding_count && i <= OTHERS_MAX; i++) {
 		struct report_item item = { .finding = trace->findings[i] };
 		report_print(&item);
 	}
+	if (trace->finding_count > OTHERS_MAX + 1)
+		printf("  and %zu more: --json has them\n", trace->finding_count - OTHERS_MAX - 1);
 }
 
 static void print_text(const struct trace *trace, const struct options *options)
@@ -72,10 +76,8 @@ static void print_text(const struct trace *trace, const struct options *options)
 	char *story = story_tell(trace, trace->finding_count ? &trace->findings[0] : NULL);
 	printf("\n%s", story);
 	free(story);
-	if (trace->finding_count > 1) {
-		puts("\nall findings:");
-		print_findings(trace);
-	}
+	if (trace->finding_count > 1)
+		print_other_findings(trace);
 	if (options->events || options->stacks) {
 		putchar('\n');
 		print_events(trace, options->stacks);
@@ -186,7 +188,7 @@ static enum status write_picture(FILE *file, const struct trace *trace,
 	if (options->html)
 		status = picture_html(file, &picture, why);
 	else if (options->svg)
-		picture_svg(file, &picture, true);
+		picture_svg(file, &picture, PICTURE_ALONE);
 	else
 		picture_perfetto(file, &picture);
 	picture_release(&picture);

@@ -94,6 +94,12 @@ static void print_indented(FILE *to, const char *text)
 	}
 }
 
+static void print_fewest(FILE *to, const struct shrink *shrink)
+{
+	if (shrink->fewest.is_decided)
+		fprintf(to, "switches: no run of this workload breaks the rule with fewer\n");
+}
+
 /* All that a person wants to know. */
 static void tell(FILE *to, const struct shrink *shrink, const char *schedule)
 {
@@ -105,6 +111,7 @@ static void tell(FILE *to, const struct shrink *shrink, const char *schedule)
 	fprintf(to, "\nStep by step:\n%s\n", story);
 	free(story);
 	print_critical(to, shrink);
+	print_fewest(to, shrink);
 	fprintf(to, "%" PRIu64 " executions; %s%s\n  schedule %s\n", shrink->budget.runs,
 		shrink->budget.why_ended ? "not complete: " : "nothing that was tried is smaller",
 		shrink->budget.why_ended ? shrink->budget.why_ended : "", schedule);
@@ -150,6 +157,15 @@ static void json_critical(struct json *json, const struct shrink *shrink)
 	json_end_object(json);
 }
 
+static void json_fewest(struct json *json, const struct shrink *shrink)
+{
+	json_begin_object(json, "fewest_switches");
+	json_bool(json, "decided", shrink->fewest.is_decided);
+	json_number(json, "switches", shrink->best.run.switches);
+	json_number(json, "executions", shrink->fewest.runs);
+	json_end_object(json);
+}
+
 static void print_json(const struct shrink *shrink, const char *path, const char *schedule,
 		       double seconds)
 {
@@ -165,6 +181,7 @@ static void print_json(const struct shrink *shrink, const char *path, const char
 	json_number(&json, "executions", shrink->budget.runs);
 	json_side(&json, shrink, false);
 	json_side(&json, shrink, true);
+	json_fewest(&json, shrink);
 	json_critical(&json, shrink);
 	json_begin_list(&json, "violations");
 	report_json(&json, &item);

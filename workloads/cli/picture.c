@@ -9,7 +9,7 @@ void picture_read(struct picture *picture, const struct trace *trace)
 		.trace = trace,
 		.finding = trace->finding_count ? &trace->findings[0] : NULL,
 	};
-	chart_read(&picture->chart, trace, picture->finding);
+	chart_read(&picture->chart, trace, picture->finding, CHART_COLUMNS_MAX);
 	story_read(&picture->story, trace, picture->finding);
 	run_roles_read(&picture->roles, trace);
 	picture->sentences = calloc(trace->log.count + 1, sizeof(*picture->sentences));

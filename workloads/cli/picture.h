@@ -25,8 +25,14 @@ struct picture {
 void picture_read(struct picture *picture, const struct trace *trace);
 void picture_release(struct picture *picture);
 
-/** The diagram: an <svg> element. `is_alone`: as a file of its own, with its styles. */
-void picture_svg(FILE *file, const struct picture *picture, bool is_alone);
+enum picture_use {
+	PICTURE_ALONE,   /* a file of its own, with its styles */
+	PICTURE_IN_PAGE, /* whose script explains the steps */
+	PICTURE_PRINTED, /* nobody points at steps */
+};
+
+/** The diagram: an <svg> element. */
+void picture_svg(FILE *file, const struct picture *picture, enum picture_use use);
 
 /** One self-contained page: what is wrong, the story, the diagram, a map of the image, the faulty
  * cluster and its entries. STATUS_NO_MEMORY; STATUS_BAD_INPUT: the trace cannot be applied. */

@@ -12,7 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TILES_MAX = 2048 };
+enum {
+	TILES_MAX = 2048,
+	ALIKE_MIN = 8, /* so many sectors alike are one tile */
+};
 
 static void put(FILE *file, const char *element, const char *text)
 {
@@ -37,14 +40,28 @@ static void write_verdict(FILE *file, const struct picture *picture)
 	fputs("</p>\n", file);
 }
 
+static void write_story_line(FILE *file, const struct story_line *line)
+{
+	const char *kind = line->is_late ? "late" : line->is_key ? "matters" : "";
+	fprintf(file, "<li class=\"%s\"><a href=\"#e%zu\" data-step=\"e%zu\">",
+		line->is_main ? kind : "minor", line->event + 1, line->event + 1);
+	if (line->is_late)
+		fputs("not on disk: ", file);
+	markup_text(file, line->text);
+	fputs("</a></li>\n", file);
+}
+
 /* The story's lines, each with a link to its step; smaller ones are there on demand. */
 static void write_story(FILE *file, const struct picture *picture)
 {
-	size_t minor = 0;
-	char crash[STORY_LINE_BYTES];
-	for (size_t i = 0; i < picture->story.count; i++)
+	size_t minor = 0, keys = 0;
+	for (size_t i = 0; i < picture->story.count; i++) {
 		minor += !picture->story.lines[i].is_main;
+		keys += picture->story.lines[i].is_key;
+	}
 	put(file, "h2 id=\"story\"", "What happened");
+	if (keys)
+		put(file, "p class=\"faint\"", "In bold: the steps that matter most.");
 	if (minor)
 		fprintf(file,
 			"<button type=\"button\" id=\"more\" class=\"screen\" "
@@ -54,16 +71,17 @@ static void write_story(FILE *file, const struct picture *picture)
 	fputs("<ol class=\"story\">\n", file);
 	for (size_t i = 0; i < picture->story.count; i++) {
 		const struct story_line *line = &picture->story.lines[i];
-		fprintf(file, "<li%s><a href=\"#e%zu\" data-step=\"e%zu\">",
-			line->is_main ? "" : " class=\"minor\"", line->event + 1, line->event + 1);
-		markup_text(file, line->text);
-		fputs("</a></li>\n", file);
+		if (!line->is_late)
+			write_story_line(file, line);
 	}
-	if (story_crash(crash, picture->finding)) {
+	if (picture->story.crash[0]) {
 		fputs("<li class=\"crash\">", file);
-		markup_text(file, crash);
+		markup_text(file, picture->story.crash);
 		fputs("</li>\n", file);
 	}
+	for (size_t i = 0; i < picture->story.count; i++)
+		if (picture->story.lines[i].is_late)
+			write_story_line(file, &picture->story.lines[i]);
 	fputs("</ol>\n", file);
 }
 
@@ -79,6 +97,7 @@ static void write_key(FILE *file)
 		{ ROLE_HEADER, "header" }, { ROLE_UNKNOWN, "nothing refers to it" },
 	};
 	fputs("<p class=\"key\"><span>box: runs</span><span>dashed: waits or sleeps</span>"
+	      "<span><i class=\"swatch owns\"></i>below a lane: has what another waits for</span>"
 	      "<span>bar: a request under way</span><span>&#9661; write, &#9651; read, &#9474; "
 	      "flush take effect</span><span>numbers: operations on the image</span>"
 	      "<span>shaded: between two flushes</span><span>red: lost by the crash</span>",
@@ -89,12 +108,26 @@ static void write_key(FILE *file)
 	fputs("</p>\n", file);
 }
 
+/* As much of a long run as can be read on paper. */
+static void write_printed(FILE *file, const struct picture *picture)
+{
+	struct picture printed = *picture;
+	chart_read(&printed.chart, picture->trace, picture->finding, CHART_COLUMNS_PRINTED);
+	fputs("<div class=\"printed\">\n", file);
+	picture_svg(file, &printed, PICTURE_PRINTED);
+	fputs("</div>\n", file);
+	chart_release(&printed.chart);
+}
+
 static void write_diagram(FILE *file, const struct picture *picture)
 {
 	put(file, "h2 id=\"diagram\"", "Who did what, and when it reached the disk");
-	fputs("<div class=\"scroll\">\n", file);
-	picture_svg(file, picture, false);
+	bool is_wide = picture->chart.mark_count > CHART_COLUMNS_PRINTED;
+	fprintf(file, "<div class=\"scroll%s\">\n", is_wide ? " screen" : "");
+	picture_svg(file, picture, PICTURE_IN_PAGE);
 	fputs("</div>\n", file);
+	if (is_wide)
+		write_printed(file, picture);
 	write_key(file);
 	fputs("<pre id=\"detail\" aria-live=\"polite\">Point at a step, or move through them with "
 	      "Tab and the arrow keys.</pre>\n",
@@ -199,19 +232,35 @@ static const char *source_class(enum sector_source source)
 	return "?";
 }
 
-static void write_sector(FILE *file, const struct damage *damage, size_t index)
+/* Do both say the same, the second so many sectors further on? Without stamps a stranger's place is
+ * that of the request. */
+static bool continues(const struct damage_sector *first, const struct damage_sector *second,
+		      size_t sectors)
+{
+	uint64_t guest_offset = first->guest_offset;
+	return first->source == second->source && first->request == second->request &&
+	       first->is_partial == second->is_partial &&
+	       (first->source != SOURCE_STRANGER || second->guest_offset == guest_offset ||
+		second->guest_offset == guest_offset + sectors * 512);
+}
+
+/* `count` sectors of which the same can be said. */
+static void write_sectors_alike(FILE *file, const struct damage *damage, size_t index, size_t count)
 {
 	const struct damage_sector *sector = &damage->sectors[index];
-	fprintf(file,
-		"<div class=\"tile sector %s\"><b>sector %zu</b> <span class=\"faint\">guest "
-		"0x%" PRIx64 "</span><small>",
-		source_class(sector->source), index, damage->guest_offset + index * 512);
+	fprintf(file, "<div class=\"tile sector %s\"><b>sector", source_class(sector->source));
+	if (count > 1)
+		fprintf(file, "s %zu to %zu</b> <span class=\"faint\">from", index,
+			index + count - 1);
+	else
+		fprintf(file, " %zu</b> <span class=\"faint\">", index);
+	fprintf(file, " guest 0x%" PRIx64 "</span><small>", damage->guest_offset + index * 512);
 	if (sector->source == SOURCE_REQUEST)
 		fprintf(file, "data of request %" PRIu32 "%s", sector->request,
 			sector->is_partial ? ", in part" : "");
 	else if (sector->source == SOURCE_STRANGER)
-		fprintf(file, "request %" PRIu32 "'s, for guest 0x%" PRIx64, sector->request,
-			sector->guest_offset);
+		fprintf(file, "request %" PRIu32 "'s, for guest 0x%" PRIx64 "%s", sector->request,
+			sector->guest_offset, count > 1 ? " and on" : "");
 	else
 		markup_text(file, sector_source_name(sector->source));
 	fputs("</small></div>\n", file);
@@ -231,9 +280,21 @@ static void write_sectors(FILE *file, const struct damage *damage)
 		 damage->crash.data_host);
 	put(file, "h2 id=\"sectors\"", title);
 	fputs("<div class=\"tiles\">\n", file);
-	for (size_t i = 0; i < damage->sector_count && i < TILES_MAX; i++)
-		write_sector(file, damage, i);
+	size_t tiles = 0;
+	for (size_t i = 0, count = 1; i < damage->sector_count; i += count) {
+		const struct damage_sector *first = &damage->sectors[i];
+		for (count = 1; i + count < damage->sector_count &&
+				continues(first, &damage->sectors[i + count], count);)
+			count++;
+		if (count < ALIKE_MIN)
+			count = 1;
+		if (tiles++ < TILES_MAX)
+			write_sectors_alike(file, damage, i, count);
+	}
 	fputs("</div>\n", file);
+	if (tiles > TILES_MAX)
+		fprintf(file, "<p class=\"faint\">%zu more ranges are not drawn</p>\n",
+			tiles - TILES_MAX);
 }
 
 static void write_scope(FILE *file, const struct trace *trace)

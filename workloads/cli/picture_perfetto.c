@@ -64,7 +64,8 @@ static void write_span(struct json *json, const struct picture *picture,
 	char text[EVENT_TEXT_BYTES];
 	switch (span->kind) {
 	case CHART_REQUEST: write_request(json, picture, span); return;
-	case CHART_IO: return;
+	case CHART_IO:
+	case CHART_OWNING: return; /* may overlap; the waits say it */
 	case CHART_RUNNING:
 	case CHART_WAITING: break;
 	}

@@ -3,6 +3,7 @@
  *
  *   request 2 write ..........      a bar while the request is under way
  *   script  [==]      [=====]       a box while the actor runs, a dashed line while it waits
+ *          ::::::::                  a bar below: it has what another waits for, and since when
  *              |          |         a call on the file: a line down to the disk when it takes
  * effect disk    ---v----|-----v---      operations with their numbers; a flush begins a new epoch
  *                        ^
@@ -23,11 +24,15 @@
 enum {
 	LEFT = 120, /* room for the names of lanes */
 	TOP = 26,
-	COLUMN = 18,
-	ROW = 16,   /* a request's bar */
-	TRACK = 22, /* what an actor does */
-	GAP = 10,   /* between lanes */
-	DISK = 46,  /* the disk's lane */
+	COLUMN_MIN = 18,
+	COLUMN_MAX = 32,
+	WIDTH = 1150, /* of all columns, if they can be so wide */
+	ROW = 16,     /* a request's bar */
+	TRACK = 22,   /* what an actor does */
+	OWNER = 4,    /* the bar of what it has and others wait for */
+	LETTER = 7,   /* about so wide */
+	GAP = 10,     /* between lanes */
+	DISK = 46,    /* the disk's lane */
 	BOTTOM = 12,
 	EVENT_TEXT_BYTES = 200,
 	FRAME_TEXT_BYTES = 256,
@@ -36,7 +41,9 @@ enum {
 struct drawing {
 	FILE *file;
 	const struct picture *picture;
+	enum picture_use use;
 	size_t disk_y;
+	size_t column; /* its width */
 };
 
 static size_t lane_height(const struct chart_lane *lane)
@@ -58,9 +65,16 @@ static size_t track_y(const struct chart *chart, size_t lane)
 	return lane_y(chart, lane) + (size_t)chart->lanes[lane].request_rows * ROW;
 }
 
-static size_t column_x(size_t column)
+static size_t column_x(const struct drawing *drawing, size_t column)
 {
-	return LEFT + column * COLUMN;
+	return LEFT + column * drawing->column;
+}
+
+/* Short runs have room for words. */
+static size_t column_width(size_t columns)
+{
+	size_t width = columns ? WIDTH / columns : COLUMN_MAX;
+	return width < COLUMN_MIN ? COLUMN_MIN : width > COLUMN_MAX ? COLUMN_MAX : width;
 }
 
 static const char *role_class(const struct picture *picture, uint64_t host_offset)
@@ -72,29 +86,50 @@ static const char *role_class(const struct picture *picture, uint64_t host_offse
 static void draw_lanes(const struct drawing *drawing, size_t width)
 {
 	const struct chart *chart = &drawing->picture->chart;
-	for (size_t i = 0; i < chart->lane_count; i++) {
-		size_t y = lane_y(chart, i), track = track_y(chart, i);
+	for (size_t i = 0; i < chart->lane_count; i++)
 		fprintf(drawing->file,
-			"<g class=\"lane\"><line x1=\"0\" x2=\"%zu\" y1=\"%zu\" y2=\"%zu\"/>"
-			"<text x=\"8\" y=\"%zu\">",
-			width, y - GAP / 2, y - GAP / 2, track + TRACK / 2 + 4);
-		markup_format(drawing->file, "%.16s", chart->lanes[i].name);
+			"<g class=\"lane\"><line x1=\"0\" x2=\"%zu\" y1=\"%zu\" y2=\"%zu\"/></g>\n",
+			width, lane_y(chart, i) - GAP / 2, lane_y(chart, i) - GAP / 2);
+	fprintf(drawing->file,
+		"<g class=\"lane disk\"><line x1=\"0\" x2=\"%zu\" y1=\"%zu\" y2=\"%zu\"/></g>\n",
+		width, drawing->disk_y, drawing->disk_y);
+}
+
+/* Over everything else, because they stay where they are when the rest is scrolled away. */
+static void draw_names(const struct drawing *drawing)
+{
+	const struct chart *chart = &drawing->picture->chart;
+	fprintf(drawing->file,
+		"<g class=\"names\"><rect x=\"0\" y=\"%d\" width=\"%d\" height=\"%zu\"/>\n",
+		TOP - GAP / 2, LEFT - 6, drawing->disk_y + DISK - TOP + GAP / 2);
+	for (size_t i = 0; i < chart->lane_count; i++) {
+		fprintf(drawing->file, "<text x=\"8\" y=\"%zu\">",
+			track_y(chart, i) + TRACK / 2 + 4);
+		markup_format(drawing->file, "%.14s", chart->lanes[i].name);
 		fputs("<title>", drawing->file);
 		markup_format(drawing->file, "co%" PRIu32 " %s", chart->lanes[i].actor,
 			      chart->lanes[i].name);
-		fputs("</title></text></g>\n", drawing->file);
+		fputs("</title></text>\n", drawing->file);
 	}
-	fprintf(drawing->file,
-		"<g class=\"lane disk\"><line x1=\"0\" x2=\"%zu\" y1=\"%zu\" y2=\"%zu\"/>"
-		"<text x=\"8\" y=\"%zu\">disk</text></g>\n",
-		width, drawing->disk_y, drawing->disk_y, drawing->disk_y + DISK / 2 + 4);
+	fprintf(drawing->file, "<text x=\"8\" y=\"%zu\">disk</text></g>\n",
+		drawing->disk_y + DISK / 2 + 4);
+}
+
+/* As much of it as `width` has room for: what does not fit is in the title. */
+static void draw_text(FILE *file, const char *text, size_t width)
+{
+	size_t letters = width / LETTER > 2 ? width / LETTER - 1 : 0;
+	if (strlen(text) <= letters)
+		markup_text(file, text);
+	else if (letters > 3)
+		markup_format(file, "%.*s..", (int)letters - 2, text);
 }
 
 static void draw_request(const struct drawing *drawing, const struct chart_span *span)
 {
 	const struct event *event = &drawing->picture->trace->log.events[span->event];
 	size_t y = lane_y(&drawing->picture->chart, span->lane) + (size_t)span->row * ROW;
-	size_t width = (span->last - span->first + 1) * COLUMN;
+	size_t width = (span->last - span->first + 1) * drawing->column;
 	char text[EVENT_TEXT_BYTES];
 	snprintf(text, sizeof(text), "request %" PRIu32 " %s", event->id,
 		 request_op_name(event->op));
@@ -104,11 +139,67 @@ static void draw_request(const struct drawing *drawing, const struct chart_span 
 	fprintf(drawing->file,
 		"<g class=\"request%s\"><rect x=\"%zu\" y=\"%zu\" width=\"%zu\" height=\"%d\" "
 		"rx=\"3\"/><text x=\"%zu\" y=\"%zu\">",
-		span->is_open ? " open" : "", column_x(span->first) + 1, y, width - 2, ROW - 3,
-		column_x(span->first) + 5, y + ROW - 6);
-	/* About six units a letter; what does not fit is in the title. */
-	markup_format(drawing->file, "%.*s", (int)(width / 6 > 2 ? width / 6 - 1 : 0), text);
+		span->is_open ? " open" : "", column_x(drawing, span->first) + 1, y, width - 2,
+		ROW - 3, column_x(drawing, span->first) + 5, y + ROW - 6);
+	draw_text(drawing->file, text, width);
 	fputs("</text><title>", drawing->file);
+	markup_text(drawing->file, text);
+	fputs("</title></g>\n", drawing->file);
+}
+
+/* What an actor waits for, or has. */
+static void print_object(char *text, const struct picture *picture, const struct chart_span *span)
+{
+	const struct event_log *log = &picture->trace->log;
+	const struct event *wait = &log->events[span->event];
+	char object[ACTOR_NAME_BYTES], waiter[ACTOR_NAME_BYTES], owner[ACTOR_NAME_BYTES];
+	event_text(object, sizeof(object), log, wait);
+	actor_name(waiter, log, wait->actor);
+	actor_name(owner, log, (uint32_t)wait->result);
+	if (span->kind == CHART_OWNING)
+		snprintf(text, EVENT_TEXT_BYTES, "%s has %s '%s' %" PRIu32 ", for which %s waits",
+			 owner, wait_kind_name(wait->op), object, wait->id, waiter);
+	else if (wait->op == WAIT_PARKED)
+		snprintf(text, EVENT_TEXT_BYTES, "sleeps: %s %" PRIu32, object, wait->id);
+	else
+		snprintf(text, EVENT_TEXT_BYTES, "%s %" PRIu32 "%s%s", object, wait->id,
+			 wait->result ? ": " : "", wait->result ? owner : "");
+}
+
+/* Over the dashed line stands what is waited for, and who has it, as far as there is room. */
+static void draw_wait(const struct drawing *drawing, const struct chart_span *span, size_t y)
+{
+	size_t from = column_x(drawing, span->first), to = column_x(drawing, span->last + 1);
+	char text[EVENT_TEXT_BYTES];
+	print_object(text, drawing->picture, span);
+	fprintf(drawing->file,
+		"<g class=\"wait\"><line class=\"waiting\" x1=\"%zu\" x2=\"%zu\" y1=\"%zu\" "
+		"y2=\"%zu\"/><text x=\"%zu\" y=\"%zu\">",
+		from + drawing->column / 2, to, y + TRACK / 2, y + TRACK / 2,
+		from + drawing->column + 2, y + TRACK / 2 - 3);
+	draw_text(drawing->file, text, to - from - drawing->column);
+	fputs("</text><title>", drawing->file);
+	markup_text(drawing->file, text);
+	fputs("</title></g>\n", drawing->file);
+}
+
+/* A bar below the owner's track, and a line to it from where the wait begins. */
+static void draw_owner(const struct drawing *drawing, const struct chart_span *span, size_t y)
+{
+	const struct chart *chart = &drawing->picture->chart;
+	const struct event *wait = &drawing->picture->trace->log.events[span->event];
+	size_t from = column_x(drawing, span->first) + drawing->column / 2,
+	       to = column_x(drawing, span->last + 1);
+	size_t waiter = 0;
+	char text[EVENT_TEXT_BYTES];
+	while (waiter < chart->lane_count && chart->lanes[waiter].actor != wait->actor)
+		waiter++;
+	print_object(text, drawing->picture, span);
+	fprintf(drawing->file,
+		"<g class=\"owner\"><line x1=\"%zu\" x2=\"%zu\" y1=\"%zu\" y2=\"%zu\"/><rect "
+		"x=\"%zu\" y=\"%zu\" width=\"%zu\" height=\"%d\" rx=\"2\"/><title>",
+		from, from, track_y(chart, waiter) + TRACK / 2, y + TRACK - 1, from, y + TRACK - 2,
+		to - from, OWNER);
 	markup_text(drawing->file, text);
 	fputs("</title></g>\n", drawing->file);
 }
@@ -116,7 +207,7 @@ static void draw_request(const struct drawing *drawing, const struct chart_span 
 static void draw_span(const struct drawing *drawing, const struct chart_span *span)
 {
 	size_t y = track_y(&drawing->picture->chart, span->lane);
-	size_t from = column_x(span->first), to = column_x(span->last + 1);
+	size_t from = column_x(drawing, span->first), to = column_x(drawing, span->last + 1);
 	switch (span->kind) {
 	case CHART_REQUEST: draw_request(drawing, span); break;
 	case CHART_RUNNING:
@@ -125,17 +216,15 @@ static void draw_span(const struct drawing *drawing, const struct chart_span *sp
 			"rx=\"2\"/>\n",
 			from, y + 3, to - from, TRACK - 6);
 		break;
-	case CHART_WAITING:
-		fprintf(drawing->file,
-			"<line class=\"waiting\" x1=\"%zu\" x2=\"%zu\" y1=\"%zu\" y2=\"%zu\"/>\n",
-			from + COLUMN / 2, to, y + TRACK / 2, y + TRACK / 2);
-		break;
+	case CHART_WAITING: draw_wait(drawing, span, y); break;
+	case CHART_OWNING: draw_owner(drawing, span, y); break;
 	case CHART_IO:
 		if (span->first == span->last)
 			break;
 		fprintf(drawing->file,
 			"<line class=\"flight\" x1=\"%zu\" x2=\"%zu\" y1=\"%zu\" y2=\"%zu\"/>\n",
-			from + COLUMN / 2, to - COLUMN / 2, y + TRACK - 3, y + TRACK - 3);
+			from + drawing->column / 2, to - drawing->column / 2, y + TRACK - 3,
+			y + TRACK - 3);
 		break;
 	}
 }
@@ -152,7 +241,7 @@ static void draw_epochs(const struct drawing *drawing, size_t width)
 			i < chart->mark_count ? &log->events[chart->marks[i].event] : NULL;
 		bool is_end = !event || (event->kind == EVENT_IO_EFFECT && event->op == IO_FLUSH &&
 					 event->result >= 0 && event->file == 0);
-		size_t to = event ? column_x(i) + COLUMN / 2 : width;
+		size_t to = event ? column_x(drawing, i) + drawing->column / 2 : width;
 		if (!is_end)
 			continue;
 		fprintf(drawing->file,
@@ -243,8 +332,8 @@ static void write_stack(const struct drawing *drawing, uint32_t label)
 	fputc('"', drawing->file);
 }
 
-/* The columns of a step: from the top of its lane down, so that there is something to point at. */
-static void draw_step(const struct drawing *drawing, size_t column)
+/* What a script or a screen reader has to know of a step. */
+static void write_step(const struct drawing *drawing, size_t column)
 {
 	const struct picture *picture = drawing->picture;
 	const struct chart_mark *mark = &picture->chart.marks[column];
@@ -261,12 +350,23 @@ static void draw_step(const struct drawing *drawing, size_t column)
 	fputc('"', drawing->file);
 	write_stack(drawing, event->stack);
 	fprintf(drawing->file,
-		"><rect class=\"hit\" x=\"%zu\" y=\"%d\" width=\"%d\" height=\"%zu\"/>",
-		column_x(column), TOP - GAP / 2, COLUMN, drawing->disk_y + DISK - TOP + GAP / 2);
-	draw_sign(drawing, mark, column_x(column) + COLUMN / 2);
-	fputs("<title>", drawing->file);
+		"><rect class=\"hit\" x=\"%zu\" y=\"%d\" width=\"%zu\" height=\"%zu\"/><title>",
+		column_x(drawing, column), TOP - GAP / 2, drawing->column,
+		drawing->disk_y + DISK - TOP + GAP / 2);
 	markup_format(drawing->file, "%zu: %s", mark->event + 1, sentence ? sentence : text);
-	fputs("</title></g>\n", drawing->file);
+	fputs("</title>", drawing->file);
+}
+
+/* The columns of a step: from the top of its lane down, so that there is something to point at. */
+static void draw_step(const struct drawing *drawing, size_t column)
+{
+	const struct chart_mark *mark = &drawing->picture->chart.marks[column];
+	if (drawing->use == PICTURE_PRINTED)
+		fputs("<g>", drawing->file);
+	else
+		write_step(drawing, column);
+	draw_sign(drawing, mark, column_x(drawing, column) + drawing->column / 2);
+	fputs("</g>\n", drawing->file);
 }
 
 static void draw_crash(const struct drawing *drawing, size_t width)
@@ -274,9 +374,9 @@ static void draw_crash(const struct drawing *drawing, size_t width)
 	const struct picture *picture = drawing->picture;
 	if (picture->chart.crash_column == CHART_NOWHERE)
 		return;
-	size_t x = column_x(picture->chart.crash_column);
+	size_t x = column_x(drawing, picture->chart.crash_column);
 	if (picture->finding->sector)
-		x += COLUMN / 2; /* inside the next operation */
+		x += drawing->column / 2; /* inside the next operation */
 	fprintf(drawing->file,
 		"<g class=\"crash\"><rect x=\"%zu\" y=\"%d\" width=\"%zu\" height=\"%zu\"/>"
 		"<line x1=\"%zu\" x2=\"%zu\" y1=\"%d\" y2=\"%zu\"/><text x=\"%zu\" y=\"%d\">crash"
@@ -285,36 +385,47 @@ static void draw_crash(const struct drawing *drawing, size_t width)
 		x, x, 4, drawing->disk_y + DISK, x + 4, 14);
 }
 
-void picture_svg(FILE *file, const struct picture *picture, bool is_alone)
+static void draw_note(const struct drawing *drawing)
+{
+	const struct chart *chart = &drawing->picture->chart;
+	if (!chart->columns_left_out && !chart->columns_behind)
+		return;
+	fprintf(drawing->file, "<text class=\"note\" x=\"%d\" y=\"14\">not drawn: %zu earlier",
+		LEFT, chart->columns_left_out);
+	if (chart->columns_behind)
+		fprintf(drawing->file, " and %zu later", chart->columns_behind);
+	fputs(" moments</text>\n", drawing->file);
+}
+
+void picture_svg(FILE *file, const struct picture *picture, enum picture_use use)
 {
 	const struct chart *chart = &picture->chart;
 	struct drawing drawing = {
 		.file = file,
 		.picture = picture,
+		.use = use,
 		.disk_y = lane_y(chart, chart->lane_count),
+		.column = column_width(chart->mark_count),
 	};
-	size_t width = column_x(chart->mark_count) + 40;
+	size_t width = column_x(&drawing, chart->mark_count) + 40;
 	size_t height = drawing.disk_y + DISK + BOTTOM;
-	if (is_alone)
+	if (use == PICTURE_ALONE)
 		fputs("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n", file);
 	fprintf(file,
 		"<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"chart\" width=\"%zu\" "
 		"height=\"%zu\" viewBox=\"0 0 %zu %zu\" role=\"group\" aria-label=\"space-time "
 		"diagram\">\n",
 		width, height, width, height);
-	if (is_alone)
+	if (use == PICTURE_ALONE)
 		fprintf(file, "<style>\n%s%s</style>\n", page_theme_css, page_chart_css);
 	draw_epochs(&drawing, width);
 	draw_lanes(&drawing, width);
 	for (size_t i = 0; i < chart->span_count; i++)
 		draw_span(&drawing, &chart->spans[i]);
-	if (chart->columns_left_out)
-		fprintf(file,
-			"<text class=\"note\" x=\"%d\" y=\"14\">%zu earlier moments are not "
-			"drawn</text>\n",
-			LEFT, chart->columns_left_out);
+	draw_note(&drawing);
 	for (size_t i = 0; i < chart->mark_count; i++)
 		draw_step(&drawing, i);
 	draw_crash(&drawing, width);
+	draw_names(&drawing);
 	fputs("</svg>\n", file);
 }

@@ -12,7 +12,6 @@ struct report_item report_item_of(const struct verdict *verdict, const char *sch
 				  const char *trace_path)
 {
 	struct report_item item = {
-		.strict_only = verdict->strict_only,
 		.schedule = schedule,
 		.trace_path = trace_path,
 	};
@@ -40,7 +39,7 @@ void report_print(const struct report_item *item)
 	char place[REPORT_PLACE_BYTES];
 	const struct trace_finding *finding = &item->finding;
 	printf("  %s (%s%s), %s: %s\n", finding->rule, finding->severity,
-	       item->strict_only ? ", strict form only" : "",
+	       finding->strict_only ? ", strict form only" : "",
 	       item->is_bare ? "as it is" : report_place(place, finding), finding->message);
 	if (item->schedule)
 		printf("    schedule %s\n", item->schedule);
@@ -63,7 +62,7 @@ void report_json(struct json *json, const struct report_item *item)
 	json_end_object(json);
 	json_offset(json, "guest_offset", finding->guest_offset);
 	json_offset(json, "host_offset", finding->host_offset);
-	json_bool(json, "strict_only", item->strict_only);
+	json_bool(json, "strict_only", finding->strict_only);
 	json_text(json, "trace", item->trace_path);
 	json_end_object(json);
 }

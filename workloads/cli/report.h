@@ -15,7 +15,6 @@ enum { REPORT_PLACE_BYTES = 64 };
 /** One finding with its schedule (NULL: none) and trace file (NULL: none). All borrowed. */
 struct report_item {
 	struct trace_finding finding;
-	bool strict_only; /* the lax form of old-or-new allows it */
 	const char *schedule;
 	const char *trace_path;
 	bool is_bare; /* of an image that nothing happened to: there is no crash to speak of */

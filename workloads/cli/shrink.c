@@ -90,10 +90,14 @@ const char *shrink_model_name(const struct shrink_run *run)
 	return crash_model_name(model_order[run->model]);
 }
 
-size_t shrink_finding_end(const struct event_log *log, const struct trace_finding *finding)
+/* Events until the finding, made from `verdict`, shows. */
+static size_t events_until(const struct event_log *log, const struct trace_finding *finding,
+			   const struct verdict *verdict)
 {
-	size_t index = crash_event(log, finding);
-	return index < log->count ? index + 1 : index;
+	/* That of a repair does not show in the run: what matters is where it crashed. */
+	size_t index =
+		verdict->rule == RULE_REPAIR_CONVERGES ? crash_event(log, finding) : verdict->event;
+	return index < log->count ? index + 1 : log->count;
 }
 
 /* Turns that become another's. A foreign program's are known from the choices only. */
@@ -112,10 +116,12 @@ static uint64_t count_switches(const struct event_log *log, size_t end)
 	return switches ? switches - 1 : turns;
 }
 
-static void measure_run(struct shrink_run *run, const struct trace *trace,
-			const struct trace_finding *finding)
+/* By finding number `index`. */
+static void measure_run(struct shrink_run *run, const struct again *again, size_t index)
 {
-	size_t end = shrink_finding_end(&trace->log, finding);
+	const struct trace *trace = &again->trace;
+	const struct trace_finding *finding = &trace->findings[index];
+	size_t end = events_until(&trace->log, finding, &again->judgement.verdicts[index]);
 	*run = (struct shrink_run){ .switches = count_switches(&trace->log, end),
 				    .model = model_weight(finding->model),
 				    .missing = count_missing(finding),
@@ -141,7 +147,7 @@ static bool is_wanted(const struct shrink *shrink, const struct trace_finding *f
 	       strcmp(finding->severity, severity_name(shrink->severity)) == 0;
 }
 
-/* Put the smallest finding that is wanted first. False: there is none. */
+/* Put the smallest finding that is wanted first; the verdicts stay. False: there is none. */
 static bool choose_finding(const struct shrink *shrink, struct again *again, struct shrink_run *run)
 {
 	struct trace_finding *all = again->trace.findings;
@@ -150,7 +156,7 @@ static bool choose_finding(const struct shrink *shrink, struct again *again, str
 		struct shrink_run measured;
 		if (!is_wanted(shrink, &all[i]))
 			continue;
-		measure_run(&measured, &again->trace, &all[i]);
+		measure_run(&measured, again, i);
 		if (best != again->trace.finding_count && shrink_run_compare(&measured, run) >= 0)
 			continue;
 		best = i;
@@ -381,17 +387,19 @@ static bool try_edit(struct shrink *shrink, const struct shrink_edit *edit)
 static void shrink_workload(struct shrink *shrink)
 {
 	struct shrink_edits edits = { 0 };
+	const struct shrink_scope scope = { .keeps_image = shrink->keeps_image,
+					    .is_program = shrink->best.settings.program != NULL };
 	bool was_good = true;
 	while (was_good && shrink_budget_is_left(&shrink->budget)) {
 		was_good = false;
-		shrink_list(&edits, &shrink->best.workload, shrink->keeps_image);
+		shrink_list(&edits, &shrink->best.workload, &scope);
 		for (size_t i = 0; i < edits.count && shrink_budget_is_left(&shrink->budget); i++) {
 			if (!try_edit(shrink, &edits.items[i]))
 				continue;
 			/* What is at this place in the new list was not tried on the new workload.
 			 */
 			was_good = true;
-			shrink_list(&edits, &shrink->best.workload, shrink->keeps_image);
+			shrink_list(&edits, &shrink->best.workload, &scope);
 			i--;
 		}
 	}
@@ -400,18 +408,28 @@ static void shrink_workload(struct shrink *shrink)
 
 /* ---- the critical step ---- */
 
+struct look_options shrink_look(const struct shrink *shrink)
+{
+	const struct settings *settings = &shrink->best.settings;
+	return (struct look_options){ .rule = shrink->rule,
+				      .severity = shrink->severity,
+				      .models = settings->models,
+				      .sector_bytes = settings->sector_bytes,
+				      .lax = settings->lax };
+}
+
 static enum status find_critical_of(struct shrink *shrink, const struct subject *subject,
 				    const struct state_source *states, struct why *why)
 {
 	const struct shrink_case *best = &shrink->best;
 	const struct critical_options options = {
 		.schedule = &best->again.trace.schedule,
-		.rule = shrink->rule,
-		.severity = shrink->severity,
-		.models = best->settings.models,
-		.sector_bytes = best->settings.sector_bytes,
+		.look = shrink_look(shrink),
 		.states = states,
-		.runs = best->settings.program ? CRITICAL_RUNS_PROGRAM : CRITICAL_RUNS,
+		.runs = shrink_budget_runs_left(&shrink->budget, best->settings.program
+									 ? CRITICAL_RUNS_PROGRAM
+									 : CRITICAL_RUNS),
+		.deadline = shrink_budget_deadline(&shrink->budget),
 		.stop = shrink->budget.stop,
 	};
 	enum status status = critical_find(&shrink->critical, subject, &options, why);

@@ -8,8 +8,10 @@
 #include "workloads/cli/shrink_search.h"
 #include "workloads/shrink_critical.h"
 #include "workloads/shrink_edit.h"
+#include "workloads/shrink_fewest.h"
 
-/** How much happens in a run until the rule is broken. Compared in the order of the fields. */
+/** How much happens in a run until the rule is seen to be broken. Compared in the order of the
+ * fields. */
 struct shrink_run {
 	uint64_t switches; /* of one task to another */
 	uint64_t faults;   /* injected */
@@ -50,6 +52,7 @@ struct shrink {
 	struct shrink_size size_before;
 	struct shrink_run run_before;
 	struct shrink_case best;
+	struct fewest fewest; /* zeros: not asked, for the reason that there is no critical step */
 	struct critical critical;
 	bool has_critical; /* else `why_no_critical` (a literal, or the next) says why */
 	const char *why_no_critical;
@@ -81,9 +84,8 @@ void shrink_adopt(struct shrink_case *one, const struct again *again, const stru
 bool shrink_run_schedule(struct shrink *shrink, struct shrink_case *one,
 			 const struct schedule *schedule);
 
-/** Behind the event of `log` with which the crash of `finding`, or what is wrong without one, is
- * complete. */
-size_t shrink_finding_end(const struct event_log *log, const struct trace_finding *finding);
+/** What is looked for in runs of the best case. */
+struct look_options shrink_look(const struct shrink *shrink);
 
 /** Make the run of `shrink->best` smaller: fewest switches first. See shrink_schedule.c. */
 void shrink_schedule(struct shrink *shrink);

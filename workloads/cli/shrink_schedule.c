@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
-/* Of all runs of the small workload that break the rule, one with few switches. Three ways, one
+/* Of all runs of the small workload that break the rule, one with few switches. Four ways, one
  * after the other, each of which only ever makes it smaller:
  *
  * - a search by delays (strategy_delay.c), which comes to runs with few deviations first;
  * - changes of the run's plan (shrink_plan.c): turns of a task are put together, exchanged and left
  *   out, which commutes steps that have nothing to do with each other, and tries what happens with
  *   those that have;
+ * - a search of all runs with fewer switches (shrink_fewest.c), which is also the proof that there
+ *   is none; what it finds has its plan changed, too;
  * - everything behind the moment that matters is left to option 0.
  *
  * The measure asks for switches first, then faults, then the crash: a weaker model, then fewer
@@ -16,7 +18,7 @@
 
 #include <stdlib.h>
 
-enum { DELAY_RUNS = 4000 };
+enum { DELAY_RUNS = 4000, FEWEST_RUNS = 60000 };
 
 /* Take the run that `strategy` (takes) leads to, if it breaks the rule and is not larger. */
 static bool try_strategy(struct shrink *shrink, struct strategy *strategy, bool may_be_equal)
@@ -105,14 +107,48 @@ static void simplify_plan(struct shrink *shrink)
 	plan_release(&changed);
 }
 
+/* Take a run with the fewest switches that there can be. False: there is none with fewer. States
+ * cannot be told apart everywhere, so this is not always known. */
+static bool take_fewest(struct shrink *shrink)
+{
+	const struct shrink_case *best = &shrink->best;
+	struct world *world = NULL;
+	struct schedule schedule;
+	struct why why;
+	if (best->settings.program || !world_state_is_known() ||
+	    shrink->rule == RULE_REPAIR_CONVERGES || !shrink_budget_is_left(&shrink->budget))
+		return false;
+	schedule_init(&schedule);
+	settings_enable_bugs(&best->settings);
+	enum status status = world_new(&world, &best->workload, &best->settings.world, &why);
+	if (status == STATUS_OK) {
+		const struct subject subject = explore_world_subject(world);
+		const struct state_source states = world_state_source(world);
+		const struct fewest_options options = {
+			.look = shrink_look(shrink),
+			.states = &states,
+			.switches_known = best->run.switches,
+			.runs = shrink_budget_runs_left(&shrink->budget, FEWEST_RUNS),
+			.deadline = shrink_budget_deadline(&shrink->budget),
+			.stop = shrink->budget.stop
+		};
+		status = fewest_find(&shrink->fewest, &schedule, &subject, &options, &why);
+		shrink_budget_spend(&shrink->budget, shrink->fewest.runs);
+	}
+	world_free(world);
+	bool is_taken = status == STATUS_OK && shrink->fewest.is_found &&
+			try_strategy(shrink, strategy_replay_new(&schedule), false);
+	schedule_release(&schedule);
+	return is_taken;
+}
+
 /* Leave what comes behind the crash to option 0, which a schedule need not say. */
 static void cut_tail(struct shrink *shrink)
 {
 	const struct trace *trace = &shrink->best.again.trace;
-	size_t end = shrink_finding_end(&trace->log, &trace->findings[0]);
 	struct schedule schedule;
 	size_t picks = 0;
-	for (size_t i = 0; i < end; i++)
+	for (size_t i = 0; i < shrink->best.run.events; i++)
 		picks += trace->log.events[i].kind == EVENT_CHOICE;
 	schedule_init(&schedule);
 	schedule_copy(&schedule, &trace->schedule);
@@ -126,6 +162,8 @@ void shrink_schedule(struct shrink *shrink)
 {
 	search_by_delays(shrink);
 	if (shrink_budget_is_left(&shrink->budget))
+		simplify_plan(shrink);
+	if (take_fewest(shrink) && shrink_budget_is_left(&shrink->budget))
 		simplify_plan(shrink);
 	cut_tail(shrink);
 }

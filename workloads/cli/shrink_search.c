@@ -52,6 +52,18 @@ void shrink_budget_spend(struct shrink_budget *budget, uint64_t runs)
 	show(budget, 0, 0);
 }
 
+uint64_t shrink_budget_runs_left(const struct shrink_budget *budget, uint64_t runs_max)
+{
+	uint64_t limit = budget->limit.runs;
+	uint64_t left = limit > budget->runs ? limit - budget->runs : 0;
+	return limit && left < runs_max ? left : runs_max;
+}
+
+double shrink_budget_deadline(const struct shrink_budget *budget)
+{
+	return budget->limit.seconds > 0 ? budget->begun + budget->limit.seconds : 0;
+}
+
 static const struct violation *find(const struct explore_result *result,
 				    const struct shrink_question *question)
 {
@@ -76,12 +88,11 @@ static void bound(const struct watched *watched, struct explore_options *wanted)
 {
 	const struct shrink_budget *budget = watched->budget;
 	const struct budget *limit = &budget->limit;
-	uint64_t runs_left = limit->runs ? limit->runs - budget->runs : UINT64_MAX;
-	wanted->slice = watched->question->runs < runs_left ? watched->question->runs : runs_left;
+	wanted->slice = shrink_budget_runs_left(budget, watched->question->runs);
 	if (limit->states)
 		wanted->budget.states = limit->states - budget->states;
 	if (limit->seconds > 0) {
-		double left = limit->seconds - (seconds_now() - budget->begun);
+		double left = shrink_budget_deadline(budget) - seconds_now();
 		wanted->budget.seconds = left > 1e-3 ? left : 1e-3;
 	}
 }

@@ -25,6 +25,12 @@ bool shrink_budget_is_left(struct shrink_budget *budget);
 /** Count `runs` runs that were executed without a search. */
 void shrink_budget_spend(struct shrink_budget *budget, uint64_t runs);
 
+/** How many runs of at most `runs_max` are left. */
+uint64_t shrink_budget_runs_left(const struct shrink_budget *budget, uint64_t runs_max);
+
+/** When, by seconds_now(), it ends; 0: never. */
+double shrink_budget_deadline(const struct shrink_budget *budget);
+
 struct shrink_question {
 	const struct workload *workload;
 	const struct settings *settings; /* with the strategy to use */

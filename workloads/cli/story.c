@@ -9,6 +9,7 @@
 #include "workloads/cli/story.h"
 
 #include "oracle/judge.h"
+#include "oracle/persist.h"
 #include "traces/memory.h"
 #include "workloads/cli/actors.h"
 #include "workloads/cli/roles.h"
@@ -19,7 +20,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LINES_MAX = 16 };
+enum {
+	LINES_MAX = 16,
+	KEYS_MAX = 3,
+	LOST_MAX = 3, /* sectors that are named one by one */
+};
 
 /* How much a reader misses a line. */
 enum weight { WEIGHT_WAIT, WEIGHT_FLUSH, WEIGHT_LITTLE, WEIGHT_USUAL, WEIGHT_ALWAYS };
@@ -27,6 +32,7 @@ enum weight { WEIGHT_WAIT, WEIGHT_FLUSH, WEIGHT_LITTLE, WEIGHT_USUAL, WEIGHT_ALW
 struct line {
 	enum weight weight;
 	struct story_line line;
+	bool is_operation; /* one that changed the image */
 };
 
 struct teller {
@@ -34,10 +40,14 @@ struct teller {
 	struct run_roles roles;
 	struct line *lines; /* owned */
 	size_t count, capacity;
-	size_t event;          /* being told */
-	bool has_requests;     /* the recording knows what the guest asked for */
-	uint64_t operations;   /* that changed the image so far */
+	size_t event;        /* being told */
+	bool has_requests;   /* the recording knows what the guest asked for */
+	uint64_t operations; /* that changed the image so far */
+	/* What the story is about; without a finding all are unknown. */
+	const struct trace_finding *finding;
 	uint64_t guest_offset; /* what is wrong is wrong there; NOWHERE: unknown */
+	uint64_t host_offset;  /* of the cluster; NOWHERE */
+	bool is_standstill;    /* waits are what it is about */
 };
 
 static void say(struct teller *teller, enum weight weight, const char *format, ...)
@@ -242,19 +252,25 @@ static void tell_text(struct teller *teller, const char *head, const struct even
 {
 	char text[STORY_LINE_BYTES - 64];
 	event_text(text, sizeof(text), &teller->trace->log, event);
+	/* The verdict will say the rest. */
+	if (teller->is_standstill && event->kind == EVENT_END)
+		text[strcspn(text, ":")] = 0;
 	say(teller, WEIGHT_ALWAYS, "%s%s%s", head, text[0] ? ": " : "", text);
 }
 
 static void tell_wait(struct teller *teller, const struct event *event)
 {
-	char name[ACTOR_NAME_BYTES], object[ACTOR_NAME_BYTES];
+	char name[ACTOR_NAME_BYTES], object[ACTOR_NAME_BYTES], owner[ACTOR_NAME_BYTES];
 	event_text(object, sizeof(object), &teller->trace->log, event);
+	actor_name(owner, &teller->trace->log, (uint32_t)event->result);
+	enum weight weight = teller->is_standstill ? WEIGHT_USUAL : WEIGHT_WAIT;
 	if (event->op == WAIT_PARKED)
 		say(teller, WEIGHT_WAIT, "%s goes to sleep (%s %" PRIu32 ")",
 		    who(teller, event, name), object, event->id);
 	else
-		say(teller, WEIGHT_WAIT, "%s waits for %s '%s' %" PRIu32, who(teller, event, name),
-		    wait_kind_name(event->op), object, event->id);
+		say(teller, weight, "%s waits for %s '%s' %" PRIu32 "%s%s",
+		    who(teller, event, name), wait_kind_name(event->op), object, event->id,
+		    event->result ? ", held by " : "", event->result ? owner : "");
 }
 
 static void tell_event(struct teller *teller, const struct event *event)
@@ -300,7 +316,7 @@ static void thin_out(struct teller *teller)
 	for (unsigned weight = WEIGHT_WAIT; weight <= WEIGHT_ALWAYS; weight++)
 		for (size_t i = 0; i < teller->count && remaining > LINES_MAX; i++) {
 			struct line *line = &teller->lines[i];
-			if (!line->line.is_main || line->weight > weight)
+			if (!line->line.is_main || line->line.is_late || line->weight > weight)
 				continue;
 			line->line.is_main = false;
 			remaining--;
@@ -312,35 +328,266 @@ bool finding_has_crash(const struct trace_finding *finding)
 	return finding && strcmp(finding->model, "none") != 0;
 }
 
-static void tell_run(struct teller *teller, const struct trace_finding *finding)
+/* ---- the steps that matter most ---- */
+
+static bool is_in_cluster(const struct teller *teller, uint64_t host_offset)
+{
+	uint64_t cluster_bytes = cluster_bytes_of(teller);
+	return teller->host_offset != NOWHERE &&
+	       host_offset / cluster_bytes == teller->host_offset / cluster_bytes;
+}
+
+static const struct event *event_of(const struct teller *teller, const struct line *line)
+{
+	return &teller->trace->log.events[line->line.event];
+}
+
+/* A request that changes the guest cluster begins; any, if that is not known. */
+static bool is_cause(const struct teller *teller, const struct line *line)
+{
+	const struct event *event = event_of(teller, line);
+	uint64_t cluster_bytes = cluster_bytes_of(teller);
+	uint64_t cluster = teller->guest_offset / cluster_bytes;
+	if (event->kind != EVENT_REQUEST_INVOKED || event->op == REQUEST_READ ||
+	    event->op == REQUEST_FLUSH || event->op == REQUEST_OPEN || event->op == REQUEST_CLOSE)
+		return false;
+	if (teller->guest_offset == NOWHERE)
+		return true;
+	return event->length && event->guest_offset / cluster_bytes <= cluster &&
+	       (event->guest_offset + event->length - 1) / cluster_bytes >= cluster;
+}
+
+/* Something is written to the cluster. */
+static bool is_contents(const struct teller *teller, const struct line *line)
+{
+	return line->is_operation && is_in_cluster(teller, event_of(teller, line)->host_offset);
+}
+
+static bool is_promise(const struct teller *teller, const struct line *line)
+{
+	const struct event *event = event_of(teller, line);
+	return event->kind == EVENT_REQUEST_COMPLETED &&
+	       (event->op == REQUEST_FLUSH || event->op == REQUEST_CLOSE);
+}
+
+/* An operation without which the crash would leave something else. */
+static bool is_operation(const struct teller *teller, const struct line *line)
+{
+	(void)teller;
+	return line->is_operation && line->weight >= WEIGHT_USUAL;
+}
+
+static bool is_told_by_itself(const struct teller *teller, const struct line *line)
+{
+	return line->weight >= WEIGHT_USUAL && event_of(teller, line)->kind != EVENT_END;
+}
+
+/* Mark the last line that is such a one, unless there are enough. */
+static bool mark_last(struct teller *teller, size_t *keys,
+		      bool (*is_one)(const struct teller *teller, const struct line *line))
+{
+	for (size_t i = teller->count; i-- > 0 && *keys < KEYS_MAX;) {
+		struct line *line = &teller->lines[i];
+		if (line->line.is_key || line->line.is_late || !is_one(teller, line))
+			continue;
+		line->line.is_key = line->line.is_main = true;
+		++*keys;
+		return true;
+	}
+	return false;
+}
+
+/* Who asked for it, what was written there, and what came last: the step with which it is seen, or
+ * the promise that is broken. If one of these is not known, more of what came last. */
+static void mark_keys(struct teller *teller)
+{
+	size_t keys = 0;
+	if (!teller->finding)
+		return;
+	bool has_promise = strcmp(teller->finding->rule, "flush-durable") == 0;
+	(void)mark_last(teller, &keys, is_cause);
+	if (has_promise)
+		(void)mark_last(teller, &keys, is_promise);
+	(void)mark_last(teller, &keys, is_contents);
+	if (finding_has_crash(teller->finding) && !has_promise)
+		(void)mark_last(teller, &keys, is_operation);
+	while (mark_last(teller, &keys, is_told_by_itself))
+		;
+}
+
+/* ---- the crash ---- */
+
+static bool is_about_contents(const struct trace_finding *finding)
+{
+	static const char *const rules[] = { "cow-complete", "old-or-new", "flush-durable" };
+	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
+		if (strcmp(finding->rule, rules[i]) == 0)
+			return true;
+	return false;
+}
+
+/* Is it what should have come before? In order, that is the next write to the cluster; or of its
+ * entry, or of the refcounts, if these are what is missing. */
+static bool is_wanted(const struct teller *teller, const struct event *event)
+{
+	const struct trace_finding *finding = teller->finding;
+	const struct role_entry *entry = run_roles_find(&teller->roles, event->host_offset);
+	enum role role = entry ? entry->role : ROLE_UNKNOWN;
+	if (event->op != IO_WRITE || strcmp(finding->model, "reorder") == 0)
+		return false;
+	if (strcmp(finding->rule, "refcount-covers") == 0)
+		return role == ROLE_REFBLOCK;
+	if (!is_about_contents(finding))
+		return false;
+	if (strstr(finding->message, "unallocated"))
+		return role == ROLE_L2 && entry->guest_offset <= teller->guest_offset;
+	return is_in_cluster(teller, event->host_offset);
+}
+
+/* The crash falls before event `index`. */
+static void tell_late(struct teller *teller, size_t index)
+{
+	const struct event_log *log = &teller->trace->log;
+	for (size_t i = index; i < log->count; i++) {
+		const struct event *event = &log->events[i];
+		size_t count = teller->count;
+		if (!judge_is_operation(event))
+			continue;
+		if (!is_wanted(teller, event)) {
+			teller->operations++;
+			continue;
+		}
+		teller->event = i;
+		tell_operation(teller, event);
+		if (teller->count > count)
+			teller->lines[count].line.is_late = true;
+		return;
+	}
+}
+
+/* "0x1800 (the L1 table) as it was at first" of an item of a list of what persisted. */
+static int tell_lost(char *text, size_t text_bytes, const struct teller *teller, const char *item)
+{
+	char *end = NULL;
+	uint64_t place = strtoull(item, &end, 0);
+	const struct role_entry *role = run_roles_find(&teller->roles, place);
+	const char *equals = strchr(item, '=');
+	uint64_t operation = equals ? strtoull(equals + 1, NULL, 10) : 0;
+	if (strncmp(item, "size=", 5) == 0)
+		return snprintf(text, text_bytes, "the file ends at byte %" PRIu64, operation);
+	int length = snprintf(text, text_bytes, "0x%" PRIx64 " (%s) is as ", place,
+			      role_name(role ? role->role : ROLE_UNKNOWN));
+	size_t used = (size_t)length < text_bytes ? (size_t)length : text_bytes;
+	return length + (operation ? snprintf(text + used, text_bytes - used,
+					      "operation %" PRIu64 " left it", operation)
+				   : snprintf(text + used, text_bytes - used, "it was at first"));
+}
+
+/* What a disk that reorders did not write. */
+static void tell_lost_list(char *line, size_t used, const struct teller *teller)
+{
+	char *list = persist_list_of(teller->finding->message);
+	size_t count = 0;
+	for (char *item = list; item && *item; count++) {
+		char *next = item + strcspn(item, ",");
+		bool is_last = !*next;
+		*next = 0;
+		if (used < STORY_LINE_BYTES)
+			used += (size_t)snprintf(line + used, STORY_LINE_BYTES - used, "%s",
+						 count ? ", " : ", but ");
+		if (used < STORY_LINE_BYTES && count < LOST_MAX)
+			used += (size_t)tell_lost(line + used, STORY_LINE_BYTES - used, teller,
+						  item);
+		else if (used < STORY_LINE_BYTES)
+			used += (size_t)snprintf(line + used, STORY_LINE_BYTES - used, "...");
+		item = is_last || count == LOST_MAX ? NULL : next + 1;
+	}
+	free(list);
+}
+
+static void tell_crash(char *line, const struct teller *teller)
+{
+	const struct trace_finding *finding = teller->finding;
+	if (!finding_has_crash(finding))
+		return;
+	int length = snprintf(line, STORY_LINE_BYTES, "crash: operations 1 to %" PRIu64,
+			      finding->operation);
+	if (finding->sector)
+		length +=
+			snprintf(line + length, STORY_LINE_BYTES - (size_t)length,
+				 " and the first %" PRIu32 " sectors of the next", finding->sector);
+	length += snprintf(line + length, STORY_LINE_BYTES - (size_t)length, " are on disk");
+	if (strcmp(finding->model, "reorder") == 0)
+		tell_lost_list(line, (size_t)length, teller);
+}
+
+/* ---- the run ---- */
+
+/* Does what is wrong lie before `event`? What comes behind it is another story. A promise may come
+ * up to the next operation. */
+static bool is_beyond(const struct teller *teller, const struct event *event)
+{
+	const struct trace_finding *finding = teller->finding;
+	if (!finding || teller->operations < finding->operation)
+		return false;
+	bool has_promise =
+		!finding_has_crash(finding) || strcmp(finding->rule, "flush-durable") == 0;
+	return has_promise ? judge_is_operation(event) : finding->operation > 0;
+}
+
+static void tell_run(struct teller *teller)
 {
 	const struct event_log *log = &teller->trace->log;
 	for (size_t i = 0; i < log->count; i++) {
 		const struct event *event = &log->events[i];
-		if (finding_has_crash(finding) && judge_is_operation(event) &&
-		    teller->operations == finding->operation)
+		size_t count = teller->count;
+		if (is_beyond(teller, event)) {
+			if (finding_has_crash(teller->finding))
+				tell_late(teller, i);
 			break;
+		}
 		teller->event = i;
 		teller->has_requests |= event->kind == EVENT_REQUEST_INVOKED;
 		tell_event(teller, event);
+		if (teller->count > count)
+			teller->lines[count].is_operation = judge_is_operation(event);
 	}
 	thin_out(teller);
+	mark_keys(teller);
+}
+
+/* The cluster that the finding is about. */
+static uint64_t faulty_cluster(const struct teller *teller)
+{
+	const struct roles *roles = &teller->roles.after;
+	uint64_t cluster_bytes = cluster_bytes_of(teller);
+	if (!teller->finding || teller->finding->host_offset != NOWHERE)
+		return teller->finding ? teller->finding->host_offset : NOWHERE;
+	for (size_t i = 0; i < roles->count; i++)
+		if (roles->entries[i].role == ROLE_DATA &&
+		    is_the_place(teller, roles->entries[i].guest_offset))
+			return roles->entries[i].cluster * cluster_bytes;
+	return NOWHERE;
 }
 
 void story_read(struct story *story, const struct trace *trace, const struct trace_finding *finding)
 {
 	struct teller teller = {
 		.trace = trace,
+		.finding = finding,
 		.guest_offset = finding ? finding->guest_offset : NOWHERE,
+		.is_standstill = finding && strcmp(finding->rule, "progress") == 0,
 	};
 	run_roles_read(&teller.roles, trace);
-	tell_run(&teller, finding);
+	teller.host_offset = faulty_cluster(&teller);
+	tell_run(&teller);
 	*story = (struct story){ .lines = calloc(teller.count + 1, sizeof(*story->lines)),
 				 .count = teller.count };
 	if (!story->lines)
 		abort();
 	for (size_t i = 0; i < teller.count; i++)
 		story->lines[i] = teller.lines[i].line;
+	tell_crash(story->crash, &teller);
 	run_roles_release(&teller.roles);
 	free(teller.lines);
 }
@@ -351,47 +598,49 @@ void story_release(struct story *story)
 	*story = (struct story){ 0 };
 }
 
-const char *story_crash(char *line, const struct trace_finding *finding)
+static void print_line(FILE *file, const struct story_line *line)
 {
-	if (!finding_has_crash(finding))
-		return NULL;
-	int length = snprintf(line, STORY_LINE_BYTES, "crash: operations 1 to %" PRIu64,
-			      finding->operation);
-	if (finding->sector)
-		length +=
-			snprintf(line + length, STORY_LINE_BYTES - (size_t)length,
-				 " and the first %" PRIu32 " sectors of the next", finding->sector);
-	snprintf(line + length, STORY_LINE_BYTES - (size_t)length, " are on disk");
-	return line;
+	fprintf(file, "%c %s%s\n", line->is_key || line->is_late ? '>' : ' ',
+		line->is_late ? "not on disk: " : "", line->text);
 }
 
-static void tell_end(FILE *file, const struct trace_finding *finding)
+static void print_head(FILE *file, const struct story *story)
 {
-	char line[STORY_LINE_BYTES];
-	if (!finding)
-		return;
-	if (story_crash(line, finding))
-		fprintf(file, "  -- %s\n", line);
-	fprintf(file, "  => %s (%s): %s\n", finding->rule, finding->severity, finding->message);
+	size_t left_out = 0, keys = 0;
+	for (size_t i = 0; i < story->count; i++) {
+		left_out += !story->lines[i].is_main;
+		keys += story->lines[i].is_key;
+	}
+	if (left_out)
+		fprintf(file, "  (%zu smaller step%s left out%s", left_out,
+			left_out == 1 ? "" : "s", keys ? "; " : ")\n");
+	else if (keys)
+		fputs("  (", file);
+	if (keys)
+		fputs("> marks those that matter most)\n", file);
 }
 
 char *story_tell(const struct trace *trace, const struct trace_finding *finding)
 {
 	struct story story;
 	char *text = NULL;
-	size_t text_bytes = 0, left_out = 0;
+	size_t text_bytes = 0;
 	FILE *file = open_memstream(&text, &text_bytes);
 	if (!file)
 		abort();
 	story_read(&story, trace, finding);
+	print_head(file, &story);
 	for (size_t i = 0; i < story.count; i++)
-		left_out += !story.lines[i].is_main;
-	if (left_out)
-		fprintf(file, "  (%zu smaller steps left out)\n", left_out);
+		if (story.lines[i].is_main && !story.lines[i].is_late)
+			print_line(file, &story.lines[i]);
+	if (story.crash[0])
+		fprintf(file, "  -- %s\n", story.crash);
 	for (size_t i = 0; i < story.count; i++)
-		if (story.lines[i].is_main)
-			fprintf(file, "  %s\n", story.lines[i].text);
-	tell_end(file, finding);
+		if (story.lines[i].is_late)
+			print_line(file, &story.lines[i]);
+	if (finding)
+		fprintf(file, "  => %s (%s%s): %s\n", finding->rule, finding->severity,
+			finding->strict_only ? ", strict form only" : "", finding->message);
 	if (fclose(file) != 0)
 		abort();
 	story_release(&story);

@@ -48,4 +48,7 @@ if (more) more.addEventListener('click', () => {
 // Begin where it goes wrong.
 const crash = document.querySelector('svg.chart .crash line');
 const scroller = document.querySelector('.scroll');
+const names = document.querySelector('.scroll svg.chart .names');
+// The names of the lanes stay in view.
+if (scroller) scroller.addEventListener('scroll', () => names.setAttribute('transform', `translate(${scroller.scrollLeft} 0)`));
 if (crash && scroller) scroller.scrollLeft = crash.x1.baseVal.value - scroller.clientWidth * 0.7;
