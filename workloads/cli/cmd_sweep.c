@@ -61,6 +61,8 @@ static struct total add_up(const struct sweep_outcome *outcomes, size_t count)
 static enum exit_code exit_of(const struct total *total)
 {
 	enum exit_code known = corpus_exit(total->corpus);
+	if (total->failed == total->count)
+		return EXIT_BAD;
 	if (total->violations || known == EXIT_VIOLATED)
 		return EXIT_VIOLATED;
 	if (total->failed)

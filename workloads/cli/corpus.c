@@ -8,14 +8,15 @@
  * program is the one that was recorded the run goes as recorded. When it is not:
  *
  *      the run breaks the same rule all the same ......................... still shows
- *      it does not, and it went as recorded: the judge is another one ..... no longer shows
- *      it does not, and went otherwise: the workload is searched again
+ *      it does not: the workload is searched again
  *              a run breaks the rule .................................... still shows
  *              the search is complete and none does ..................... no longer shows
- *              it comes to no end ....................................... diverged
+ *              it comes to no end
+ *                      the run went as recorded: it is judged otherwise .. no longer shows
+ *                      it did not ....................................... diverged
  *
- * So "no longer shows" is said only where it is proved for the recorded workload. A trace without a
- * finding is known, too: it must stay clean.
+ * So "no longer shows" is said only of what was recorded: of its workload, or of its very run. A
+ * trace without a finding is known, too: it must stay clean.
  *
  * Two findings are one when rule, severity, subject (the program, or the engine with its known
  * bugs) and critical step are alike (corpus_add.c). Each finding is made small first, because small
@@ -127,8 +128,8 @@ __attribute__((format(printf, 2, 3))) static void say_why(struct corpus_trace *k
 	va_end(arguments);
 }
 
-/* What the new run says by itself. False: it went otherwise and does not break the rule, so it says
- * nothing. */
+/* What the new run says by itself. False: it does not break the rule, which says nothing of other
+ * runs. */
 static bool take_run(struct corpus_trace *known, const struct trace *recorded,
 		     const struct again *again, const struct why *why, bool is_as_recorded)
 {
@@ -157,7 +158,7 @@ static bool take_run(struct corpus_trace *known, const struct trace *recorded,
 	}
 	known->outcome = is_same ? CORPUS_GONE : CORPUS_DIVERGED;
 	say_why(known, "%s", why->text);
-	return is_same && recorded->finding_count;
+	return false;
 }
 
 /* The run left its recording: ask all runs of its workload. */

@@ -212,12 +212,14 @@ static void learn_key(struct adding *adding, struct corpus_trace *known)
 	trace_release(&trace);
 }
 
+/* Does the folder have a trace of this key that may show it? One that no longer does is no reason
+ * to leave out one that does. */
 static bool is_known(struct adding *adding, const char *key, const char *rule)
 {
 	struct corpus *corpus = adding->corpus;
 	for (size_t i = 0; i < corpus->known_count; i++) {
 		struct corpus_trace *known = &corpus->known[i];
-		if (strcmp(known->rule, rule) != 0)
+		if (strcmp(known->rule, rule) != 0 || known->outcome == CORPUS_GONE)
 			continue;
 		if (!known->key)
 			learn_key(adding, known);
