@@ -23,8 +23,9 @@ cli_test(convert)
 cli_test(guest)
 cli_test(program ${PROJECT_SOURCE_DIR}/workloads/qemu)
 cli_test(shrink ${PROJECT_SOURCE_DIR}/workloads/qemu)
+cli_test(corpus ${PROJECT_SOURCE_DIR}/workloads/qemu)
 cli_test(nbd ${PROJECT_SOURCE_DIR}/workloads/qemu)
-set_tests_properties(cli.program cli.nbd cli.shrink PROPERTIES TIMEOUT 600)
+set_tests_properties(cli.program cli.nbd cli.shrink cli.corpus PROPERTIES TIMEOUT 600)
 cli_test(large ${PROJECT_SOURCE_DIR}/workloads/large three-overlapping)
 
 # Minutes and more; COWTIP_LONG_SECONDS bounds each sweep.

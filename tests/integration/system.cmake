@@ -48,14 +48,20 @@ add_dependencies(test_crash_states cowtip cowtip-injector)
 long_test(crash_states 20000)
 integration_test(same_script LINKS suite_support workloads engine oracle injector traces)
 
-# Committed traces must replay as they were recorded; make_corpus records them anew:
-#   cmake --build BUILD --target make_corpus && BUILD/tests/make_corpus traces/corpus
 integration_test(determinism LINKS suite_support workloads engine oracle injector traces)
-target_compile_definitions(test_determinism PRIVATE
+
+# Committed traces must be what their README says, and replay as they were recorded; make_corpus records them anew:
+#   cmake --build BUILD --target make_corpus && BUILD/tests/make_corpus traces/corpus
+integration_test(corpus LINKS suite_support cli workloads engine oracle injector traces)
+target_sources(test_corpus PRIVATE integration/corpus_page.c)
+target_compile_definitions(test_corpus PRIVATE
   COWTIP="$<TARGET_FILE:cowtip>" CORPUS="${PROJECT_SOURCE_DIR}/traces/corpus")
-add_dependencies(test_determinism cowtip)
-add_executable(make_corpus EXCLUDE_FROM_ALL integration/make_corpus.c)
+add_dependencies(test_corpus cowtip cowtip-injector)
+add_executable(make_corpus EXCLUDE_FROM_ALL integration/make_corpus.c integration/invented.c
+  integration/corpus_page.c)
 target_link_libraries(make_corpus PRIVATE cli workloads engine oracle injector traces build_flags)
+target_compile_definitions(make_corpus PRIVATE QEMU_WORKLOADS="${PROJECT_SOURCE_DIR}/workloads/qemu")
+add_dependencies(make_corpus cowtip-injector)
 set_target_properties(make_corpus PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR})
 
 # Unmodified programs at the gate. The thousand runs are for patient people.

@@ -1,24 +1,22 @@
 // SPDX-License-Identifier: MIT
 /* A run is a function of its workload, settings and schedule: the same once more, in the same
- * process, in another world, and in the committed recordings of traces/corpus.
+ * process and in another world. That it is the same in another build is for test_corpus.c to say.
  *
  * Equal means equal bytes of the whole trace, stack labels included, in one program. Between two
  * builds stack labels differ (they are addresses in that build); `cowtip replay` leaves them out of
- * its comparison, and the committed traces hold none, so that they name no path of a machine. */
-#include "tests/integration/shell.h"
+ * its comparison. */
 #include "tests/integration/shipped.h"
 
 #include "tests/run_suite.h"
 #include "traces/trace_stream.h"
 
 #include <check.h>
-#include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { SEEDS = 4, TWICE_RUNS = 150, CORPUS_MIN = 8 };
+enum { SEEDS = 4, TWICE_RUNS = 150 };
 
 /* ---- a trace as bytes ---- */
 
@@ -153,58 +151,14 @@ START_TEST(running_everything_twice_complains_of_nothing)
 }
 END_TEST
 
-/* ---- the committed traces ---- */
-
-static int is_trace(const struct dirent *entry)
-{
-	return strstr(entry->d_name, ".trace.zst") != NULL;
-}
-
-static void check_harmless(const struct trace *trace, const char *name)
-{
-	ck_assert_msg(trace->complete, "%s: cut off", name);
-	ck_assert_msg(trace->module_count == 0 && trace->stack_count == 0,
-		      "%s: holds stack labels, which name files of a machine", name);
-	for (size_t i = 0; i < trace->file_count; i++)
-		ck_assert_msg(!strchr(trace->files[i].path, '/'), "%s: path '%s'", name,
-			      trace->files[i].path);
-}
-
-START_TEST(committed_traces_replay_as_recorded)
-{
-	struct dirent **entries = NULL;
-	int count = scandir(CORPUS, &entries, is_trace, alphasort);
-	ck_assert_int_ge(count, CORPUS_MIN);
-	for (int i = 0; i < count; i++) {
-		char path[512];
-		struct trace trace;
-		struct why why = { "" };
-		snprintf(path, sizeof(path), "%s/%s", CORPUS, entries[i]->d_name);
-		trace_init(&trace);
-		ck_assert_msg(trace_read(&trace, path, &why) == STATUS_OK, "%s", why.text);
-		check_harmless(&trace, entries[i]->d_name);
-		int expected = trace.finding_count ? 1 : 0;
-		int code = shell("'%s' replay '%s'", COWTIP, path);
-		ck_assert_msg(code == expected, "%s: exit status %d, recorded %d: %s",
-			      entries[i]->d_name, code, expected, shell_output());
-		trace_release(&trace);
-		free(entries[i]);
-	}
-	free(entries);
-	printf("%d committed traces\n", count);
-}
-END_TEST
-
 int main(void)
 {
 	Suite *suite = suite_create("determinism");
 	TCase *tests = tcase_create("determinism");
-	tcase_add_checked_fixture(tests, shell_enter_folder, shell_leave_folder);
 	tcase_set_timeout(tests, 100);
 	tcase_add_loop_test(tests, equal_schedules_give_equal_traces, 0, (int)shipped_count());
 	tcase_add_loop_test(tests, running_everything_twice_complains_of_nothing, 0,
 			    (int)shipped_count());
-	tcase_add_test(tests, committed_traces_replay_as_recorded);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
 }

@@ -3,6 +3,7 @@
 #include "oracle/verdict.h"
 #include "workloads/cli/certificate.h"
 #include "workloads/cli/commands.h"
+#include "workloads/cli/corpus.h"
 #include "workloads/cli/jobs.h"
 #include "workloads/cli/output.h"
 #include "workloads/cli/report.h"
@@ -25,6 +26,7 @@ struct total {
 	size_t violations, failed, incomplete, complaints, differing;
 	uint32_t faults_max;
 	const char *why_incomplete; /* of the first that is */
+	const struct corpus *corpus;
 	double elapsed_seconds;
 };
 
@@ -58,13 +60,16 @@ static struct total add_up(const struct sweep_outcome *outcomes, size_t count)
 
 static enum exit_code exit_of(const struct total *total)
 {
-	if (total->violations)
+	enum exit_code known = corpus_exit(total->corpus);
+	if (total->failed == total->count)
+		return EXIT_BAD;
+	if (total->violations || known == EXIT_VIOLATED)
 		return EXIT_VIOLATED;
 	if (total->failed)
 		return EXIT_BAD;
-	if (total->complaints || total->differing)
+	if (total->complaints || total->differing || known == EXIT_DIVERGED)
 		return EXIT_DIVERGED;
-	return total->incomplete ? EXIT_BUDGET : EXIT_CLEAN;
+	return total->incomplete ? EXIT_BUDGET : known;
 }
 
 /* "clean", "cow-complete, progress (as expected)". */
@@ -175,7 +180,8 @@ static void print_sentence(const struct total *total)
 		printf("%zu violation%s found.\n", total->violations,
 		       total->violations == 1 ? "" : "s");
 	else
-		printf("nothing wrong was found.\n");
+		printf("nothing wrong was found%s.\n",
+		       corpus_exit(total->corpus) == EXIT_VIOLATED ? " but in known traces" : "");
 }
 
 /* The command that shows the violation again. */
@@ -342,6 +348,7 @@ static void print_json(const struct total *total, bool is_suite)
 		json_suite(&json, total);
 	else
 		json_outcome(&json, &total->outcomes[0]);
+	corpus_json(&json, total->corpus);
 	json_end_object(&json);
 }
 
@@ -371,17 +378,19 @@ static struct result_case result_of(const struct sweep_outcome *outcome)
 static enum status write_results(const struct total *total, const struct options *options,
 				 struct why *why)
 {
-	struct result_case *cases = calloc(total->count, sizeof(*cases));
+	size_t known = total->corpus->known_count, count = known + total->count;
+	struct result_case *cases = calloc(count, sizeof(*cases));
 	if (!cases)
 		abort();
+	corpus_cases(total->corpus, cases);
 	for (size_t i = 0; i < total->count; i++)
-		cases[i] = result_of(&total->outcomes[i]);
+		cases[known + i] = result_of(&total->outcomes[i]);
 	/* A name is one of the suite's, a path that of a file. */
 	const char *path = options->positional[0];
 	if (path && strpbrk(path, "./"))
-		cases[0].file = path;
-	enum status status = results_write(options, "cowtip.sweep", cases, total->count, why);
-	for (size_t i = 0; i < total->count; i++)
+		cases[known].file = path;
+	enum status status = results_write(options, "cowtip.sweep", cases, count, why);
+	for (size_t i = 0; i < count; i++)
 		free(cases[i].failures);
 	free(cases);
 	return status;
@@ -413,10 +422,74 @@ static uint32_t default_jobs(size_t count)
 	return count > 1 && processors >= 2 ? 2 : 1;
 }
 
+/* What people want to know. */
+static void print_text(const struct total *total, const struct options *options)
+{
+	if (!options->quiet)
+		print_table(total);
+	print_violations(total, options);
+	if (options->quiet)
+		return;
+	report_print_left_out(total->left_out);
+	report_print_decided(total->decided);
+	print_skipped(total);
+	print_certificate(total);
+	if (total->corpus->folder)
+		corpus_print_end(total->corpus);
+	putchar('\n');
+	print_sentence(total);
+}
+
+/* Sweep `jobs` and report. */
+static enum exit_code sweep_jobs(const struct jobs *jobs, struct corpus *corpus, bool is_suite)
+{
+	const struct options *options = jobs->options;
+	struct why why = { "" };
+	struct sweep_outcome *outcomes = calloc(jobs->count, sizeof(*outcomes));
+	if (!outcomes)
+		abort();
+	jobs_run(jobs, outcomes);
+	enum status status = STATUS_OK;
+	if (corpus->folder)
+		status = corpus_add(corpus, outcomes, jobs->count, options, &why);
+	struct total total = add_up(outcomes, jobs->count);
+	total.corpus = corpus;
+	print_errors(&total);
+	if (options->json)
+		print_json(&total, is_suite);
+	else if (total.failed != jobs->count && !options->tap)
+		print_text(&total, options);
+	enum exit_code code = exit_of(&total);
+	if (status == STATUS_OK)
+		status = write_results(&total, options, &why);
+	if (status != STATUS_OK)
+		code = exit_with(status, &why);
+	for (size_t i = 0; i < jobs->count; i++)
+		sweep_outcome_release(&outcomes[i]);
+	free(outcomes);
+	return code;
+}
+
+/* Run what is known first; `rest` gets the options of the sweep behind it. */
+static enum status run_known(struct corpus *corpus, const struct options *options,
+			     struct options *rest, struct why *why)
+{
+	*rest = *options;
+	if (!options->corpus)
+		return STATUS_OK;
+	enum status status = corpus_open(corpus, options->corpus, why);
+	if (status == STATUS_OK)
+		status = corpus_replay(corpus, options, why);
+	rest->budget = corpus_budget_left(corpus, &options->budget);
+	return status;
+}
+
 enum exit_code cmd_sweep(const struct options *options)
 {
 	static const char *names[SUITE_MAX];
 	struct why why = { "" };
+	struct corpus corpus = { 0 };
+	struct options rest;
 	bool is_suite = !options->positional_count && !options->resume;
 	size_t count = is_suite ? list_suite(names) : 1;
 	if (!is_suite)
@@ -426,7 +499,7 @@ enum exit_code cmd_sweep(const struct options *options)
 		.count = count,
 		.at_a_time = options->jobs ? options->jobs : default_jobs(count),
 		.workers = 1,
-		.options = options,
+		.options = &rest,
 		.shows_progress = output_shows_progress(options->quiet),
 	};
 	if (!is_suite) {
@@ -437,34 +510,9 @@ enum exit_code cmd_sweep(const struct options *options)
 		why_set(&why, STATUS_BAD_INPUT, "there are no shipped workloads");
 		return exit_with(STATUS_BAD_INPUT, &why);
 	}
-	struct sweep_outcome *outcomes = calloc(count, sizeof(*outcomes));
-	if (!outcomes)
-		abort();
-	jobs_run(&jobs, outcomes);
-	struct total total = add_up(outcomes, count);
-	bool all_failed = total.failed == count;
-	print_errors(&total);
-	if (options->json) {
-		print_json(&total, is_suite);
-	} else if (!all_failed && !options->tap) {
-		if (!options->quiet)
-			print_table(&total);
-		print_violations(&total, options);
-		if (!options->quiet) {
-			report_print_left_out(total.left_out);
-			report_print_decided(total.decided);
-			print_skipped(&total);
-			print_certificate(&total);
-			putchar('\n');
-			print_sentence(&total);
-		}
-	}
-	enum exit_code code = exit_of(&total);
-	enum status status = write_results(&total, options, &why);
-	if (status != STATUS_OK)
-		code = exit_with(status, &why);
-	for (size_t i = 0; i < count; i++)
-		sweep_outcome_release(&outcomes[i]);
-	free(outcomes);
+	enum status status = run_known(&corpus, options, &rest, &why);
+	enum exit_code code = status == STATUS_OK ? sweep_jobs(&jobs, &corpus, is_suite)
+						  : exit_with(status, &why);
+	corpus_release(&corpus);
 	return code;
 }

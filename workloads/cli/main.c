@@ -14,8 +14,11 @@
  *                                                        findings.c   violations once more
  *                                                        certificate.c  what was covered
  *                                                        report.c  what was found, text and JSON
+ *                                                        corpus.c  known traces, run before it
+ *                                                        corpus_add.c  what it found, behind it
+ *                                                        corpus_report.c  what became of them
  *   cmd_run.c           one execution                 -> again.c   a schedule executed once more
- *   cmd_replay.c        a trace executed again
+ *   cmd_replay.c        a trace executed again        -> replay.c  as recorded, or searched anew
  *   cmd_check.c         a trace or log judged         -> input.c   files of any kind as traces
  *   cmd_show.c          a trace explained             -> story.c   what happened, in qcow2 words
  *                                                                  (roles.c: what a cluster is)

@@ -35,6 +35,7 @@ enum option_id {
 	OPTION_SPLIT_COMPLETION,
 	OPTION_RECOVERY,
 	OPTION_RESUME,
+	OPTION_CORPUS,
 	OPTION_SLICE,
 	OPTION_SEED,
 	OPTION_TWICE,
@@ -147,6 +148,8 @@ static const struct option_spec option_specs[] = {
 	{ "slice", "N", OPTION_SLICE, RARE | COMMAND_SWEEP,
 	  "dpor: runs of a job at a time (5000)" },
 	{ "resume", "FILE", OPTION_RESUME, COMMAND_SWEEP, "go on from a checkpoint" },
+	{ "corpus", "DIR", OPTION_CORPUS, COMMAND_SWEEP,
+	  "run its traces first, add new ones to it" },
 	{ "image", "FILE", OPTION_IMAGE, COMMAND_RECORD, "watch this image; repeatable" },
 	{ "image", "FILE", OPTION_IMAGE, LOGS, "dm-log-writes log: the image as it was before" },
 	{ "dialect", "NAME", OPTION_DIALECT, LOGS, "whose log: kernel, qemu or auto (auto)" },
@@ -235,6 +238,7 @@ static const char **text_option(struct options *options, enum option_id id)
 	case OPTION_POINTS: return &options->points;
 	case OPTION_SCHEDULE: return &options->schedule;
 	case OPTION_RESUME: return &options->resume;
+	case OPTION_CORPUS: return &options->corpus;
 	case OPTION_IMAGE_AT: return &options->image_at;
 	case OPTION_PERSIST: return &options->persist;
 	case OPTION_BUNDLE: return &options->bundle;

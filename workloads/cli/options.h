@@ -95,6 +95,7 @@ struct options {
 	bool has_recovery;
 	uint32_t recovery;
 	const char *resume;                                    /* a checkpoint */
+	const char *corpus;                                    /* a folder of known traces */
 	uint64_t slice;                                        /* 0: not said */
 	const char *requests, *kinds, *states, *caches, *lazy; /* of generated workloads */
 	const char *shard;                                     /* "I/N" */
