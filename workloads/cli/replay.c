@@ -58,11 +58,6 @@ static bool has_finding(const struct trace *trace, const struct trace_finding *f
 	return false;
 }
 
-bool replay_has_finding(const struct trace *trace, const struct trace_finding *finding)
-{
-	return has_finding(trace, finding, false);
-}
-
 static enum status compare_findings(const struct trace *recorded, const struct trace *now,
 				    struct why *why)
 {
