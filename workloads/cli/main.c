@@ -21,7 +21,8 @@
  *   cmd_replay.c        a trace executed again        -> replay.c  as recorded, or searched anew
  *   cmd_check.c         a trace or log judged         -> input.c   files of any kind as traces
  *   cmd_show.c          a trace explained             -> story.c   what happened, in qcow2 words
- *                                                                  (roles.c: what a cluster is)
+ *                                                                  (roles.c: what a cluster is;
+ *                                                                  story_focus.c: what matters)
  *                                                        picture_*.c  drawn, from
  *                                                        chart.c   who did what when, and
  *                                                        damage.c  the cluster that is wrong

@@ -9,10 +9,9 @@
 #include "workloads/cli/story.h"
 
 #include "oracle/judge.h"
-#include "oracle/persist.h"
 #include "traces/memory.h"
 #include "workloads/cli/actors.h"
-#include "workloads/cli/roles.h"
+#include "workloads/cli/story_private.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -20,35 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-	LINES_MAX = 16,
-	KEYS_MAX = 3,
-	LOST_MAX = 3, /* sectors that are named one by one */
-};
-
-/* How much a reader misses a line. */
-enum weight { WEIGHT_WAIT, WEIGHT_FLUSH, WEIGHT_LITTLE, WEIGHT_USUAL, WEIGHT_ALWAYS };
-
-struct line {
-	enum weight weight;
-	struct story_line line;
-	bool is_operation; /* one that changed the image */
-};
-
-struct teller {
-	const struct trace *trace;
-	struct run_roles roles;
-	struct line *lines; /* owned */
-	size_t count, capacity;
-	size_t event;        /* being told */
-	bool has_requests;   /* the recording knows what the guest asked for */
-	uint64_t operations; /* that changed the image so far */
-	/* What the story is about; without a finding all are unknown. */
-	const struct trace_finding *finding;
-	uint64_t guest_offset; /* what is wrong is wrong there; NOWHERE: unknown */
-	uint64_t host_offset;  /* of the cluster; NOWHERE */
-	bool is_standstill;    /* waits are what it is about */
-};
+enum { LINES_MAX = 16 };
 
 static void say(struct teller *teller, enum weight weight, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -109,14 +80,6 @@ static void tell_request(struct teller *teller, const struct event *event)
 		say(teller, weight, "request %" PRIu32 " (%s) is acknowledged", event->id, op);
 }
 
-static uint64_t cluster_bytes_of(const struct teller *teller)
-{
-	const struct run_roles *roles = &teller->roles;
-	unsigned bits =
-		roles->after.cluster_bits ? roles->after.cluster_bits : roles->before.cluster_bits;
-	return (uint64_t)1 << bits;
-}
-
 /* Does `request` carry for `guest_offset` the bytes that `io` writes? */
 static bool carries(const struct event_log *log, const struct event *request,
 		    const struct event *io, uint64_t guest_offset)
@@ -138,7 +101,7 @@ static uint64_t matching_place(const struct teller *teller, const struct event *
 			       const struct event *io)
 {
 	const struct event_log *log = &teller->trace->log;
-	uint64_t cluster_bytes = cluster_bytes_of(teller);
+	uint64_t cluster_bytes = teller_cluster_bytes(teller);
 	uint64_t first = request->guest_offset - request->guest_offset % cluster_bytes;
 	for (uint64_t at = first; at - first < request->data_bytes + cluster_bytes;
 	     at += cluster_bytes) {
@@ -170,14 +133,6 @@ static const struct event *whose_data(const struct teller *teller, const struct 
 	return NULL;
 }
 
-/* Is it in the guest cluster that the story is about? */
-static bool is_the_place(const struct teller *teller, uint64_t guest_offset)
-{
-	uint64_t cluster_bytes = cluster_bytes_of(teller);
-	return teller->guest_offset != NOWHERE && guest_offset != NOWHERE &&
-	       guest_offset / cluster_bytes == teller->guest_offset / cluster_bytes;
-}
-
 /* A write of guest data, a request's own or copied. False: it is neither. */
 static bool tell_data_write(struct teller *teller, const struct event *event,
 			    const struct role_entry *role)
@@ -185,13 +140,15 @@ static bool tell_data_write(struct teller *teller, const struct event *event,
 	char name[ACTOR_NAME_BYTES];
 	uint64_t guest_offset = NOWHERE;
 	if (role)
-		guest_offset = role->guest_offset + event->host_offset % cluster_bytes_of(teller);
+		guest_offset =
+			role->guest_offset + event->host_offset % teller_cluster_bytes(teller);
 	const struct event *request = whose_data(teller, event, &guest_offset);
 	/* Data that landed in somebody else's cluster. */
 	uint64_t own_offset = NOWHERE;
 	if (!request && role && (request = whose_data(teller, event, &own_offset)))
 		guest_offset = own_offset;
-	enum weight weight = is_the_place(teller, guest_offset) ? WEIGHT_ALWAYS : WEIGHT_USUAL;
+	enum weight weight =
+		teller_is_the_place(teller, guest_offset) ? WEIGHT_ALWAYS : WEIGHT_USUAL;
 	if (request)
 		say(teller, weight,
 		    "%" PRIu64 ". data of request %" PRIu32 ": guest 0x%" PRIx64 "+%" PRIu64
@@ -328,122 +285,6 @@ bool finding_has_crash(const struct trace_finding *finding)
 	return finding && strcmp(finding->model, "none") != 0;
 }
 
-/* ---- the steps that matter most ---- */
-
-static bool is_in_cluster(const struct teller *teller, uint64_t host_offset)
-{
-	uint64_t cluster_bytes = cluster_bytes_of(teller);
-	return teller->host_offset != NOWHERE &&
-	       host_offset / cluster_bytes == teller->host_offset / cluster_bytes;
-}
-
-static const struct event *event_of(const struct teller *teller, const struct line *line)
-{
-	return &teller->trace->log.events[line->line.event];
-}
-
-/* A request that changes the guest cluster begins; any, if that is not known. */
-static bool is_cause(const struct teller *teller, const struct line *line)
-{
-	const struct event *event = event_of(teller, line);
-	uint64_t cluster_bytes = cluster_bytes_of(teller);
-	uint64_t cluster = teller->guest_offset / cluster_bytes;
-	if (event->kind != EVENT_REQUEST_INVOKED || event->op == REQUEST_READ ||
-	    event->op == REQUEST_FLUSH || event->op == REQUEST_OPEN || event->op == REQUEST_CLOSE)
-		return false;
-	if (teller->guest_offset == NOWHERE)
-		return true;
-	return event->length && event->guest_offset / cluster_bytes <= cluster &&
-	       (event->guest_offset + event->length - 1) / cluster_bytes >= cluster;
-}
-
-/* Something is written to the cluster. */
-static bool is_contents(const struct teller *teller, const struct line *line)
-{
-	return line->is_operation && is_in_cluster(teller, event_of(teller, line)->host_offset);
-}
-
-static bool is_promise(const struct teller *teller, const struct line *line)
-{
-	const struct event *event = event_of(teller, line);
-	return event->kind == EVENT_REQUEST_COMPLETED &&
-	       (event->op == REQUEST_FLUSH || event->op == REQUEST_CLOSE);
-}
-
-/* An operation without which the crash would leave something else. */
-static bool is_operation(const struct teller *teller, const struct line *line)
-{
-	(void)teller;
-	return line->is_operation && line->weight >= WEIGHT_USUAL;
-}
-
-static bool is_told_by_itself(const struct teller *teller, const struct line *line)
-{
-	return line->weight >= WEIGHT_USUAL && event_of(teller, line)->kind != EVENT_END;
-}
-
-/* Mark the last line that is such a one, unless there are enough. */
-static bool mark_last(struct teller *teller, size_t *keys,
-		      bool (*is_one)(const struct teller *teller, const struct line *line))
-{
-	for (size_t i = teller->count; i-- > 0 && *keys < KEYS_MAX;) {
-		struct line *line = &teller->lines[i];
-		if (line->line.is_key || line->line.is_late || !is_one(teller, line))
-			continue;
-		line->line.is_key = line->line.is_main = true;
-		++*keys;
-		return true;
-	}
-	return false;
-}
-
-/* Who asked for it, what was written there, and what came last: the step with which it is seen, or
- * the promise that is broken. If one of these is not known, more of what came last. */
-static void mark_keys(struct teller *teller)
-{
-	size_t keys = 0;
-	if (!teller->finding)
-		return;
-	bool has_promise = strcmp(teller->finding->rule, "flush-durable") == 0;
-	(void)mark_last(teller, &keys, is_cause);
-	if (has_promise)
-		(void)mark_last(teller, &keys, is_promise);
-	(void)mark_last(teller, &keys, is_contents);
-	if (finding_has_crash(teller->finding) && !has_promise)
-		(void)mark_last(teller, &keys, is_operation);
-	while (mark_last(teller, &keys, is_told_by_itself))
-		;
-}
-
-/* ---- the crash ---- */
-
-static bool is_about_contents(const struct trace_finding *finding)
-{
-	static const char *const rules[] = { "cow-complete", "old-or-new", "flush-durable" };
-	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
-		if (strcmp(finding->rule, rules[i]) == 0)
-			return true;
-	return false;
-}
-
-/* Is it what should have come before? In order, that is the next write to the cluster; or of its
- * entry, or of the refcounts, if these are what is missing. */
-static bool is_wanted(const struct teller *teller, const struct event *event)
-{
-	const struct trace_finding *finding = teller->finding;
-	const struct role_entry *entry = run_roles_find(&teller->roles, event->host_offset);
-	enum role role = entry ? entry->role : ROLE_UNKNOWN;
-	if (event->op != IO_WRITE || strcmp(finding->model, "reorder") == 0)
-		return false;
-	if (strcmp(finding->rule, "refcount-covers") == 0)
-		return role == ROLE_REFBLOCK;
-	if (!is_about_contents(finding))
-		return false;
-	if (strstr(finding->message, "unallocated"))
-		return role == ROLE_L2 && entry->guest_offset <= teller->guest_offset;
-	return is_in_cluster(teller, event->host_offset);
-}
-
 /* The crash falls before event `index`. */
 static void tell_late(struct teller *teller, size_t index)
 {
@@ -453,7 +294,7 @@ static void tell_late(struct teller *teller, size_t index)
 		size_t count = teller->count;
 		if (!judge_is_operation(event))
 			continue;
-		if (!is_wanted(teller, event)) {
+		if (!teller_is_wanted(teller, event)) {
 			teller->operations++;
 			continue;
 		}
@@ -463,62 +304,6 @@ static void tell_late(struct teller *teller, size_t index)
 			teller->lines[count].line.is_late = true;
 		return;
 	}
-}
-
-/* "0x1800 (the L1 table) as it was at first" of an item of a list of what persisted. */
-static int tell_lost(char *text, size_t text_bytes, const struct teller *teller, const char *item)
-{
-	char *end = NULL;
-	uint64_t place = strtoull(item, &end, 0);
-	const struct role_entry *role = run_roles_find(&teller->roles, place);
-	const char *equals = strchr(item, '=');
-	uint64_t operation = equals ? strtoull(equals + 1, NULL, 10) : 0;
-	if (strncmp(item, "size=", 5) == 0)
-		return snprintf(text, text_bytes, "the file ends at byte %" PRIu64, operation);
-	int length = snprintf(text, text_bytes, "0x%" PRIx64 " (%s) is as ", place,
-			      role_name(role ? role->role : ROLE_UNKNOWN));
-	size_t used = (size_t)length < text_bytes ? (size_t)length : text_bytes;
-	return length + (operation ? snprintf(text + used, text_bytes - used,
-					      "operation %" PRIu64 " left it", operation)
-				   : snprintf(text + used, text_bytes - used, "it was at first"));
-}
-
-/* What a disk that reorders did not write. */
-static void tell_lost_list(char *line, size_t used, const struct teller *teller)
-{
-	char *list = persist_list_of(teller->finding->message);
-	size_t count = 0;
-	for (char *item = list; item && *item; count++) {
-		char *next = item + strcspn(item, ",");
-		bool is_last = !*next;
-		*next = 0;
-		if (used < STORY_LINE_BYTES)
-			used += (size_t)snprintf(line + used, STORY_LINE_BYTES - used, "%s",
-						 count ? ", " : ", but ");
-		if (used < STORY_LINE_BYTES && count < LOST_MAX)
-			used += (size_t)tell_lost(line + used, STORY_LINE_BYTES - used, teller,
-						  item);
-		else if (used < STORY_LINE_BYTES)
-			used += (size_t)snprintf(line + used, STORY_LINE_BYTES - used, "...");
-		item = is_last || count == LOST_MAX ? NULL : next + 1;
-	}
-	free(list);
-}
-
-static void tell_crash(char *line, const struct teller *teller)
-{
-	const struct trace_finding *finding = teller->finding;
-	if (!finding_has_crash(finding))
-		return;
-	int length = snprintf(line, STORY_LINE_BYTES, "crash: operations 1 to %" PRIu64,
-			      finding->operation);
-	if (finding->sector)
-		length +=
-			snprintf(line + length, STORY_LINE_BYTES - (size_t)length,
-				 " and the first %" PRIu32 " sectors of the next", finding->sector);
-	length += snprintf(line + length, STORY_LINE_BYTES - (size_t)length, " are on disk");
-	if (strcmp(finding->model, "reorder") == 0)
-		tell_lost_list(line, (size_t)length, teller);
 }
 
 /* ---- the run ---- */
@@ -553,19 +338,19 @@ static void tell_run(struct teller *teller)
 			teller->lines[count].is_operation = judge_is_operation(event);
 	}
 	thin_out(teller);
-	mark_keys(teller);
+	teller_mark_keys(teller);
 }
 
 /* The cluster that the finding is about. */
 static uint64_t faulty_cluster(const struct teller *teller)
 {
 	const struct roles *roles = &teller->roles.after;
-	uint64_t cluster_bytes = cluster_bytes_of(teller);
+	uint64_t cluster_bytes = teller_cluster_bytes(teller);
 	if (!teller->finding || teller->finding->host_offset != NOWHERE)
 		return teller->finding ? teller->finding->host_offset : NOWHERE;
 	for (size_t i = 0; i < roles->count; i++)
 		if (roles->entries[i].role == ROLE_DATA &&
-		    is_the_place(teller, roles->entries[i].guest_offset))
+		    teller_is_the_place(teller, roles->entries[i].guest_offset))
 			return roles->entries[i].cluster * cluster_bytes;
 	return NOWHERE;
 }
@@ -587,7 +372,7 @@ void story_read(struct story *story, const struct trace *trace, const struct tra
 		abort();
 	for (size_t i = 0; i < teller.count; i++)
 		story->lines[i] = teller.lines[i].line;
-	tell_crash(story->crash, &teller);
+	teller_tell_crash(story->crash, &teller);
 	run_roles_release(&teller.roles);
 	free(teller.lines);
 }
