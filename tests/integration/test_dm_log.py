@@ -90,7 +90,9 @@ class DmLog(unittest.TestCase):
         self.assertGreater(len(traces), 10)
         for trace in traces:
             for sector in (512, 4096):
-                self.assertGreater(self.check_trace_as_log(trace, sector), 0)
+                # A run may stand still before anything is written; then its log has only marks.
+                least = 1 if self.operation_count(trace) else 0
+                self.assertGreaterEqual(self.check_trace_as_log(trace, sector), least, trace)
 
     def test_traces_of_a_sweep_become_logs(self):
         for workload, bug in [("child-fails", "no-restore"), ("late-child", "no-rwlock"),
