@@ -47,7 +47,7 @@ static enum status compare_events(const struct trace *recorded, const struct tra
 		       index + 1, before, after);
 }
 
-bool replay_has_finding(const struct trace *trace, const struct trace_finding *finding)
+static bool has_finding(const struct trace *trace, const struct trace_finding *finding)
 {
 	for (size_t i = 0; i < trace->finding_count; i++)
 		if (again_same_finding(&trace->findings[i], finding))
@@ -59,12 +59,12 @@ static enum status compare_findings(const struct trace *recorded, const struct t
 				    struct why *why)
 {
 	for (size_t i = 0; i < recorded->finding_count; i++)
-		if (!replay_has_finding(now, &recorded->findings[i]))
+		if (!has_finding(now, &recorded->findings[i]))
 			return why_set(why, STATUS_DIVERGED,
 				       "the same events, but %s is not found any more",
 				       recorded->findings[i].rule);
 	for (size_t i = 0; i < now->finding_count; i++)
-		if (!replay_has_finding(recorded, &now->findings[i]))
+		if (!has_finding(recorded, &now->findings[i]))
 			return why_set(why, STATUS_DIVERGED,
 				       "the same events, but %s was not found when recorded",
 				       now->findings[i].rule);

@@ -23,9 +23,6 @@ MUST_USE enum status replay_trace(struct trace *recorded, struct settings *setti
 				  const struct options *options, struct again *again,
 				  struct why *why);
 
-/** Has `trace` this finding, as again_same_finding() says? */
-bool replay_has_finding(const struct trace *trace, const struct trace_finding *finding);
-
 /** What a search of the recorded workload came to. */
 enum replay_answer {
 	REPLAY_BREAKS, /* some run breaks the rule that the trace broke */
