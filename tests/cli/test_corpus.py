@@ -147,25 +147,25 @@ class Corpus(StockCommandLine):
                          [item["critical_step"] for item in first["added"]])
         self.assertEqual(len(self.files()), 2 * len(first["added"]))
 
-    def known_otherwise(self, workload, bug, other, *arguments):
-        """The first trace that a sweep with one known bug leaves, run with another one."""
-        self.sweep(workload, "--bug", bug, *arguments, code=1)
+    def test_what_shows_in_another_run_still_shows(self):
+        self.sweep("rewrite-in-flight", "--bug", "lost-kick", code=1)
         for name in self.files()[1:]:
             os.unlink(self.path("known/" + name))
-        self.otherwise("known/" + self.files()[0], bug, other)
-        _, corpus = self.sweep(self.write("clean.qio", OVERLAP), code=(0, 1))
-        return corpus["known"][0]
-
-    def test_what_shows_in_another_run_still_shows(self):
-        item = self.known_otherwise("rewrite-in-flight", "lost-kick", "sync-kick")
+        self.otherwise("known/" + self.files()[0], "lost-kick", "sync-kick")
+        _, corpus = self.sweep(self.write("clean.qio", OVERLAP), code=1)
+        item = corpus["known"][0]
         self.assertEqual(item["outcome"], "still shows")
         self.assertRegex(item["why"], r"^under another schedule, s1:\S+$")
 
     def test_what_shows_although_the_run_went_otherwise_still_shows(self):
-        item = self.known_otherwise("lazy-second-link", "lazy-no-barrier", "no-data-barrier",
-                                    "--crash", "reorder")
+        """As if a task had had another name when it was recorded."""
+        self.sweep(*TWO_RACES, code=1)
+        self.otherwise("known/late-child-cow-complete-1.trace.zst", "l2meta", "l3meta")
+        _, corpus = self.sweep(self.write("clean.qio", OVERLAP), code=1)
+        item = corpus["known"][0]
         self.assertEqual(item["outcome"], "still shows")
-        self.assertRegex(item["why"], r"^diverged at step \d+: recorded '.* flush .*', now '")
+        self.assertRegex(item["why"], r"^diverged at step \d+: recorded '(.*)l3meta', now "
+                                      r"'\1l2meta'$")
 
     def test_a_search_that_comes_to_no_end_says_diverged(self):
         self.write("broken.qio", BROKEN)
