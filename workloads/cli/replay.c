@@ -47,13 +47,9 @@ static enum status compare_events(const struct trace *recorded, const struct tra
 		       index + 1, before, after);
 }
 
-<<<<<<< HEAD
 /* With `compares_form` it must be the same form of the rule that says so. */
 static bool has_finding(const struct trace *trace, const struct trace_finding *finding,
 			bool compares_form)
-=======
-static bool has_finding(const struct trace *trace, const struct trace_finding *finding)
->>>>>>> corpus
 {
 	for (size_t i = 0; i < trace->finding_count; i++)
 		if (again_same_finding(&trace->findings[i], finding) &&
@@ -68,20 +64,12 @@ static enum status compare_findings(const struct trace *recorded, const struct t
 	/* An older trace does not say it. */
 	bool compares_form = recorded->version >= TRACE_VERSION_STRICT;
 	for (size_t i = 0; i < recorded->finding_count; i++)
-<<<<<<< HEAD
 		if (!has_finding(now, &recorded->findings[i], compares_form))
-=======
-		if (!has_finding(now, &recorded->findings[i]))
->>>>>>> corpus
 			return why_set(why, STATUS_DIVERGED,
 				       "the same events, but %s is not found any more",
 				       recorded->findings[i].rule);
 	for (size_t i = 0; i < now->finding_count; i++)
-<<<<<<< HEAD
 		if (!has_finding(recorded, &now->findings[i], compares_form))
-=======
-		if (!has_finding(recorded, &now->findings[i]))
->>>>>>> corpus
 			return why_set(why, STATUS_DIVERGED,
 				       "the same events, but %s was not found when recorded",
 				       now->findings[i].rule);
