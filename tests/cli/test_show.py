@@ -165,7 +165,7 @@ class Pictures(CommandLine):
         self.assertLess(len(text), 2 << 20)
         self.assertEqual(page.classes().count("step"), 1500)
         on_screen, printed = re.findall(r"not drawn: (\d+) earlier moments", text)
-        self.assertEqual(int(printed) - int(on_screen), 1500 - 90)
+        self.assertEqual(int(printed) - int(on_screen), 1500 - 60)
         # Lanes of those who do nothing in the part that is drawn are not there.
         self.assertLess(page.classes().count("lane"), 350)
         identities = [attributes["id"] for _, attributes in page.seen if "id" in attributes]

@@ -112,6 +112,8 @@ class Shrink(CommandLine):
                 self.assertFalse(shrunk["complete"])
                 self.assertRegex(shrunk["why_incomplete"], r"^the budget of .* ended$")
             if budget.endswith("runs"):
+                # What is found is executed once more, and once more with stacks.
+                self.assertLessEqual(shrunk["executions"], int(budget[:-4]) + 4)
                 self.assertLessEqual(after, last or after)
                 last = after
             self.run_program("replay", shrunk["trace"], code=1)

@@ -7,8 +7,8 @@
 
 enum { ACTOR_NAME_BYTES = 48 };
 
-/** The name that `actor` had when it first ran; "task 3" when it has none, "thread 3" when nobody
- * has, as in a program. Returns `name`, a buffer
+/** The name that `actor` had when it first ran; "task 3" when it has none, "thread 3" in a
+ * program whose calls were ordered, where nobody has. Returns `name`, a buffer
  * of ACTOR_NAME_BYTES. */
 const char *actor_name(char *name, const struct event_log *log, uint32_t actor);
 

@@ -15,7 +15,7 @@ enum {
 	/** More moments than these are not drawn; those next to the crash are kept. */
 	CHART_COLUMNS_MAX = 1500,
 	/** So many fit on paper. */
-	CHART_COLUMNS_PRINTED = 90,
+	CHART_COLUMNS_PRINTED = 60,
 	/** Of those drawn one in so many may lie behind the crash. */
 	CHART_COLUMNS_BEHIND = 6,
 };
