@@ -66,13 +66,13 @@ static const struct state {
 									 snapshot's another */
 };
 
-/* Without and with a list that is full with two allocations in it. */
-static const char *const lists[] = { "", " allocations_max=2" };
+/* A plain image; a list that is full with two allocations in it; the dirty bit. */
+static const char *const images[] = { "", " allocations_max=2", " lazy_refcounts=on" };
 
 enum {
 	LETTERS = sizeof(letters) / sizeof(letters[0]),
 	STATES = sizeof(states) / sizeof(states[0]),
-	LISTS = sizeof(lists) / sizeof(lists[0]),
+	IMAGES = sizeof(images) / sizeof(images[0]),
 };
 
 /* Only policy cancel has children, of which the first two speak. */
@@ -97,7 +97,7 @@ static const struct question {
 /* One workload. */
 struct asked {
 	const struct question *question;
-	size_t list, state, policy; /* indices */
+	size_t image, state, policy; /* indices */
 	size_t words[4];
 	size_t word_count;
 };
@@ -106,7 +106,7 @@ static void print_text(char *text, const struct asked *asked)
 {
 	int end =
 		snprintf(text, TEXT_BYTES, "#@ image size=4k cluster_size=2k backing=pattern%s\n%s",
-			 lists[asked->list], states[asked->state].text);
+			 images[asked->image], states[asked->state].text);
 	for (size_t i = 0; i < asked->word_count; i++)
 		end += snprintf(text + end, TEXT_BYTES - (size_t)end, "%s\n",
 				letters[asked->words[i]].text);
@@ -116,8 +116,8 @@ static void print_text(char *text, const struct asked *asked)
 static bool choose(struct asked *asked, const struct question *question, uint64_t number)
 {
 	*asked = (struct asked){ .question = question, .word_count = REQUESTS };
-	asked->list = number % LISTS;
-	number /= LISTS;
+	asked->image = number % IMAGES;
+	number /= IMAGES;
 	asked->state = number % STATES;
 	number /= STATES;
 	asked->policy = number % question->policy_count;
@@ -132,7 +132,7 @@ static bool choose(struct asked *asked, const struct question *question, uint64_
 
 static uint64_t count_all(const struct question *question)
 {
-	uint64_t count = LISTS * STATES * question->policy_count;
+	uint64_t count = IMAGES * STATES * question->policy_count;
 	for (size_t i = 0; i < REQUESTS; i++)
 		count *= LETTERS;
 	return count;
