@@ -29,6 +29,9 @@ integration_test(recovery LINKS suite_support workloads engine oracle injector t
 # Deciding what reordering leaves, next to listing it: a sample, and enough for patient people.
 integration_test(reorder_listed LINKS suite_support oracle_world workloads engine oracle injector traces)
 long_test(reorder_listed 4000)
+integration_test(bitmaps_listed LINKS oracle_world cli workloads engine oracle injector traces)
+add_dependencies(test_bitmaps_listed cowtip-injector)
+long_test(bitmaps_listed 1500)
 
 # Crash states next to qemu-img check, the same.
 add_library(agreement STATIC integration/agreement.c integration/silence.c)
