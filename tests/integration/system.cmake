@@ -104,6 +104,7 @@ function(stock_test name label)
 endfunction()
 
 stock_test(dm_log integration ARGUMENTS test_dm_log.py ${PROJECT_SOURCE_DIR}/traces/corpus)
+stock_test(external_data integration ARGUMENTS external_data.py)
 stock_test(false_alarms integration ARGUMENTS false_alarms.py --runs 24)
 stock_test(false_alarms_long long ARGUMENTS false_alarms.py --runs 200 --seed 2)
 stock_test(dm_log_long long
