@@ -168,7 +168,7 @@ static void begin_operation(struct judge *judge, const struct event *event)
  * the image. */
 static void write_part(struct judge *judge, const struct event *event, uint64_t from, uint64_t to)
 {
-	if (to > judge->live.sectors.file_bytes)
+	if (to > judge->live.sectors.file_bytes && !is_external(from))
 		live_set_size(&judge->live, to);
 	while (from < to) {
 		uint64_t sector_index = from / SECTOR_BYTES;
@@ -295,6 +295,16 @@ static void apply_zeros(struct judge *judge, uint64_t from, uint64_t to)
 	free(pages);
 }
 
+/** What is no write, on the external data file. It has no end: what lies behind it reads as zeros,
+ * whatever its size, so sizes make no difference but where they take something away. */
+static void apply_external(struct judge *judge, const struct event *event)
+{
+	if (event->op == IO_RESIZE)
+		apply_zeros(judge, event->host_offset, 2 * IMAGE_EXTERNAL);
+	else if (event->op == IO_ZERO || event->op == IO_PUNCH)
+		apply_zeros(judge, event->host_offset, event->host_offset + event->length);
+}
+
 static void apply_operation(struct judge *judge, const struct event *event)
 {
 	struct live *live = &judge->live;
@@ -307,6 +317,10 @@ static void apply_operation(struct judge *judge, const struct event *event)
 		return;
 	}
 	live_begin(live);
+	if (is_external(event->host_offset)) {
+		apply_external(judge, event);
+		return;
+	}
 	switch (event->op) {
 	case IO_RESIZE:
 		if (event->host_offset < size)
@@ -373,7 +387,8 @@ static void end_making(struct judge *judge)
 
 static void on_flushed(struct judge *judge, const struct event *event)
 {
-	bool is_flush = event->op == IO_FLUSH && event->file == 0 && event->result >= 0;
+	bool is_flush = event->op == IO_FLUSH && event->file == 0 && event->result >= 0 &&
+			!is_external(event->host_offset);
 
 	if (judge_is_failed_flush(event))
 		rule_contained_note_flush(judge);

@@ -39,15 +39,22 @@ static bool has_fatal_version(struct image_header *header, const uint8_t *raw)
 	return header->problem != HEADER_GOOD;
 }
 
-static bool has_fatal_features(struct image_header *header, const uint8_t *raw)
+static bool has_fatal_features(struct image_header *header, const struct image_source *source,
+			       const uint8_t *raw)
 {
+	bool wants_data_file;
+
 	header->refcount_order = 4;
 	if (header->version >= 3) {
 		header->incompatible = be64_load(raw + 72);
 		header->refcount_order = be32_load(raw + 96);
 	}
+	wants_data_file = (header->incompatible & INCOMPATIBLE_DATA_FILE) != 0;
+	header->has_data_file = source->has_data_file && wants_data_file;
 	if (header->refcount_order > 6)
 		header->problem = HEADER_REFCOUNT_ORDER;
+	else if (source->has_data_file && !wants_data_file)
+		header->problem = HEADER_UNSUPPORTED;
 	else if (be32_load(raw + 32) != 0 || image_header_unsupported(header) != NULL)
 		header->problem = HEADER_UNSUPPORTED;
 	return header->problem != HEADER_GOOD;
@@ -171,7 +178,7 @@ void image_header_parse(struct image_header *header, const struct image_source *
 
 	*header = (struct image_header){ 0 };
 	source->read(source->context, raw, sizeof(raw), 0);
-	if (has_fatal_version(header, raw) || has_fatal_features(header, raw) ||
+	if (has_fatal_version(header, raw) || has_fatal_features(header, source, raw) ||
 	    has_fatal_tables(header, raw))
 		return;
 	header->readable = 1;
@@ -198,7 +205,7 @@ void image_header_parse(struct image_header *header, const struct image_source *
 
 const char *image_header_unsupported(const struct image_header *header)
 {
-	if ((header->incompatible & INCOMPATIBLE_DATA_FILE) != 0)
+	if ((header->incompatible & INCOMPATIBLE_DATA_FILE) != 0 && !header->has_data_file)
 		return "external data file";
 	if ((header->incompatible & INCOMPATIBLE_EXTENDED_L2) != 0)
 		return "extended L2 entries";
@@ -225,7 +232,9 @@ const char *header_problem_text(enum header_problem problem)
 	case HEADER_CLUSTER_BITS: return "cluster_bits is not 9 to 21";
 	case HEADER_REFCOUNT_ORDER: return "refcount_order is not 0 to 6";
 	case HEADER_SIZE: return "the virtual size is out of range";
-	case HEADER_UNSUPPORTED: return "a feature is switched on that the image did not have";
+	case HEADER_UNSUPPORTED:
+		return "a feature is switched on that the image did not have, "
+		       "or off";
 	case HEADER_L1_TABLE: return "the L1 table's offset or size is out of range";
 	case HEADER_REFTABLE: return "the refcount table's offset or size is out of range";
 	}
@@ -337,11 +346,24 @@ struct mapping mapping_decode(const struct image_header *header, uint64_t l2_ent
 	}
 	mapping.host_offset = (l2_entry & ENTRY_OFFSET) >> header->cluster_bits
 								   << header->cluster_bits;
+	/* There a cluster may be the first of the file, and COPIED tells it from none. */
+	if (header->has_data_file &&
+	    (mapping.host_offset != 0 || (l2_entry & (ENTRY_COPIED | ENTRY_ZERO)) == ENTRY_COPIED))
+		mapping.host_offset += IMAGE_EXTERNAL;
 	if (header->version >= 3 && (l2_entry & ENTRY_ZERO) != 0)
 		mapping.kind = MAPPING_ZERO;
 	else if (mapping.host_offset != 0)
 		mapping.kind = MAPPING_NORMAL;
 	return mapping;
+}
+
+bool mappings_differ(const struct image_header *header, uint64_t l2_entry, uint64_t other)
+{
+	uint64_t difference = l2_entry ^ other;
+
+	if (header->has_data_file)
+		return difference != 0;
+	return (difference & ~ENTRY_COPIED) != 0;
 }
 
 static bool is_misaligned(const struct image_header *header, uint64_t host_offset)

@@ -33,6 +33,17 @@ enum {
 #define REFTABLE_OFFSET UINT64_C(0xfffffffffffffe00)
 #define REFTABLE_RESERVED UINT64_C(0x1ff)
 
+/** An external data file has the guest's data, the image what leads there. The two are one file
+ * here: what is at byte n of the data file is at host offset IMAGE_EXTERNAL + n, where no image
+ * reaches. */
+#define IMAGE_EXTERNAL (UINT64_C(1) << 57)
+
+/** Is the byte one of the external data file? */
+static inline bool is_external(uint64_t host_offset)
+{
+	return host_offset >= IMAGE_EXTERNAL;
+}
+
 /** What is wrong with a header; the first thing found. From HEADER_FATAL on the image does not
  * open, and where its tables are cannot be told. */
 enum header_problem {
@@ -72,6 +83,7 @@ struct image_header {
 	uint64_t snapshots_offset;
 	uint64_t snapshot_count;
 	uint64_t incompatible;
+	uint64_t has_data_file; /* an external one, which is at hand */
 	uint64_t has_backing;
 	uint64_t backing_hash;   /* of the backing file's name */
 	uint64_t bitmap_count;   /* 0 also when they are not consistent (autoclear bit 0) */
@@ -85,6 +97,7 @@ enum { IMAGE_HEADER_WORDS = sizeof(struct image_header) / sizeof(uint64_t) };
 struct image_source {
 	void (*read)(void *context, void *to, size_t bytes, uint64_t host_offset);
 	void *context;
+	bool has_data_file; /* bytes from IMAGE_EXTERNAL on are those of the external data file */
 };
 
 /** Decode whatever stands at the beginning of `source`. */
@@ -117,13 +130,17 @@ enum mapping_kind { MAPPING_BACKING, MAPPING_ZERO, MAPPING_NORMAL, MAPPING_COMPR
 
 struct mapping {
 	enum mapping_kind kind;
-	/* NORMAL, ZERO: the cluster, 0 for none; COMPRESSED: the first byte, not aligned. */
+	/* NORMAL, ZERO: the cluster, 0 for none; COMPRESSED: the first byte, not aligned. From
+	 * IMAGE_EXTERNAL on: in the external data file. */
 	uint64_t host_offset;
 	uint64_t host_bytes; /* COMPRESSED: how many may belong to it */
 };
 
 /** Decode an L2 entry; a crooked address is rounded down to its cluster. */
 struct mapping mapping_decode(const struct image_header *header, uint64_t l2_entry);
+
+/** Do two L2 entries map their cluster differently, that is, not only differ in COPIED? */
+bool mappings_differ(const struct image_header *header, uint64_t l2_entry, uint64_t other);
 
 /** Does the entry set reserved bits, or point to an address that is not a cluster's? */
 bool l1_entry_is_malformed(const struct image_header *header, uint64_t entry);

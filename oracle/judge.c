@@ -216,9 +216,9 @@ void judge_reopened(struct judge *judge, const struct event_log *log, size_t kep
 }
 
 /** Understand the initial image and judge it: the state before the first event. */
-static void begin(struct judge *judge, const struct content *image)
+static void begin(struct judge *judge, const struct content *image, const struct content *external)
 {
-	live_init(&judge->live, &judge->journal, image, judge->options.count_distinct);
+	live_init(&judge->live, &judge->journal, image, external, judge->options.count_distinct);
 	judge->initial = judge->live.header;
 	history_init(&judge->history, &judge->journal, &judge->initial,
 		     judge->options.count_distinct);
@@ -264,7 +264,7 @@ enum status judge_new(struct judge **made, const struct trace_file *files, size_
 		judge_free(judge);
 		return status;
 	}
-	begin(judge, files[0].initial);
+	begin(judge, files[0].initial, files[0].external);
 	*made = judge;
 	return STATUS_OK;
 }

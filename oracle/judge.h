@@ -151,8 +151,8 @@ bool judge_lose(struct judge *judge, const struct judge_loss *loss, struct conte
 
 /** Judge one image as what a crash left after the first `event_count` events of a run: by the
  * requests among them, and as a state of `prefix`, whatever their operations wrote. Verdicts on the
- * initial image come first. Snapshots that the run created are not known. `image` and `log` are
- * borrowed; the next judge_run() begins anew. */
+ * initial image come first. Snapshots that the run created are not known, nor is an external data
+ * file. `image` and `log` are borrowed; the next judge_run() begins anew. */
 void judge_image(struct judge *judge, const struct event_log *log, size_t event_count,
 		 const struct content *image, struct judge_report *report);
 

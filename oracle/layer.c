@@ -14,7 +14,10 @@ static void content_source_read(void *context, void *to, size_t bytes, uint64_t 
 {
 	const struct layer *layer = context;
 
-	content_read(layer->content, to, bytes, host_offset);
+	if (layer->external != NULL && is_external(host_offset))
+		content_read(layer->external, to, bytes, host_offset - IMAGE_EXTERNAL);
+	else
+		content_read(layer->content, to, bytes, host_offset);
 }
 
 static uint64_t be64_at(const struct layer *layer, uint64_t host_offset)
@@ -27,10 +30,11 @@ static uint64_t be64_at(const struct layer *layer, uint64_t host_offset)
 static enum status layer_init(struct layer *layer, const struct trace_file *file, bool is_top,
 			      struct why *why)
 {
-	struct image_source source = { content_source_read, layer };
+	struct image_source source = { content_source_read, layer, file->external != NULL };
 	const char *feature;
 
 	*layer = (struct layer){ .content = file->initial,
+				 .external = file->external,
 				 .is_qcow2 = file->format == TRACE_FORMAT_QCOW2,
 				 .size_bytes = content_size(file->initial) };
 	if (!layer->is_qcow2)
@@ -101,16 +105,19 @@ static struct mapping layer_mapping(const struct layer *layer, uint64_t guest_cl
 
 static const uint8_t *host_sector(const struct layer *layer, uint64_t host_offset)
 {
-	const uint8_t *page = content_page(layer->content, host_offset / PAGE_BYTES);
+	bool is_outside = layer->external != NULL && is_external(host_offset);
+	uint64_t at = is_outside ? host_offset - IMAGE_EXTERNAL : host_offset;
+	const uint8_t *page =
+		content_page(is_outside ? layer->external : layer->content, at / PAGE_BYTES);
 
-	return page == NULL ? zero_sector : page + host_offset % PAGE_BYTES;
+	return page == NULL ? zero_sector : page + at % PAGE_BYTES;
 }
 
 static const uint8_t *inflated_sector(const struct layers *layers, const struct layer *layer,
 				      const struct mapping *mapping, uint64_t in_cluster)
 {
 	struct layer copy = *layer;
-	struct image_source source = { content_source_read, &copy };
+	struct image_source source = { content_source_read, &copy, layer->external != NULL };
 	size_t cluster_bytes = (size_t)1 << layer->header.cluster_bits;
 	const uint8_t *plain = inflater_cluster(layers->inflater, &source, mapping, cluster_bytes);
 

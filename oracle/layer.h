@@ -14,8 +14,9 @@
 enum { LAYERS_MAX = 16 };
 
 struct layer {
-	const struct content *content; /* borrowed */
-	struct image_header header;    /* of a qcow2 layer; not readable for a raw one */
+	const struct content *content;  /* borrowed */
+	const struct content *external; /* borrowed; its external data file, or NULL */
+	struct image_header header;     /* of a qcow2 layer; not readable for a raw one */
 	bool is_qcow2;
 	uint64_t size_bytes; /* of the virtual disk */
 	size_t file;         /* index in the trace */

@@ -479,10 +479,10 @@ void live_settle(struct live *live)
 }
 
 void live_init(struct live *live, struct journal *journal, const struct content *initial,
-	       bool hashing)
+	       const struct content *external, bool hashing)
 {
 	*live = (struct live){ .journal = journal };
-	sectors_init(&live->sectors, journal, initial, hashing);
+	sectors_init(&live->sectors, journal, initial, external, hashing);
 	live_begin(live);
 	live->header_stale = true;
 	live_settle(live);

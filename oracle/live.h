@@ -126,9 +126,10 @@ struct live {
 	struct live_work work;
 };
 
-/** Begin with `initial` (borrowed) and understand it; everything is left in the work list. */
+/** Begin with `initial` and its external data file, if it has one (both borrowed), and understand
+ * it; everything is left in the work list. */
 void live_init(struct live *live, struct journal *journal, const struct content *initial,
-	       bool hashing);
+	       const struct content *external, bool hashing);
 void live_release(struct live *live);
 
 /** Begin a transition: forget the work list. */

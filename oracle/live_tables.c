@@ -139,7 +139,7 @@ void live_l2_sector_changed(struct live *live, struct cluster *cluster, uint64_t
 		recount_entry(live, is, &none, &use);
 		if (l2_entry_is_malformed(&live->header, is))
 			live_queue_entry(live, sector_index * SECTOR_BYTES + 8 * i, ENTRY_L2);
-		if (((was ^ is) & ~ENTRY_COPIED) != 0)
+		if (mappings_differ(&live->header, was, is))
 			queue_slot(live, cluster, first + i);
 	}
 }
@@ -204,7 +204,8 @@ static void queue_differences(struct live *live, uint64_t l1_index, uint64_t tab
 					   : sectors_at(&live->sectors, table_b / SECTOR_BYTES + s);
 
 		for (uint64_t i = 0; a != b && i < SECTOR_ENTRIES; i++)
-			if (((be64_load(a + 8 * i) ^ be64_load(b + 8 * i)) & ~ENTRY_COPIED) != 0)
+			if (mappings_differ(&live->header, be64_load(a + 8 * i),
+					    be64_load(b + 8 * i)))
 				live_queue_guest(live,
 						 (guest_cluster + i) << live->header.cluster_bits,
 						 cluster_bytes(live));

@@ -302,7 +302,7 @@ static void check_users(struct judge *judge, const struct plan *base, const stru
 			uint64_t entry = word_in(judge, cell, v, &mentions->list[i]);
 			struct plan with = *base;
 
-			if (((entry ^ now) & ~ENTRY_COPIED) == 0 || entry == seen ||
+			if (!mappings_differ(&judge->live.header, entry, now) || entry == seen ||
 			    !refers(judge, entry, cluster->index))
 				continue;
 			seen = entry;
@@ -327,7 +327,7 @@ void reorder_cluster(struct judge *judge, const struct plan *plan, const struct 
 
 	if (mentions == NULL)
 		mentions = &none;
-	if (!is_dirty) {
+	if (!is_dirty && !is_external(place)) {
 		refcount = refcount_range(judge, cluster);
 		if (wants(judge, RULE_REFCOUNT_COVERS, place))
 			check_covers(judge, plan, cluster, mentions, &refcount);

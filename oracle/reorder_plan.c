@@ -36,7 +36,8 @@ void reorder_put(struct judge *judge, const struct cell *cell, uint64_t version)
 		uint64_t sector = cell->index * window->grain + i;
 		sector_ref ref = window_ref(window, cell, version, sector);
 
-		if (sector * SECTOR_BYTES >= judge->live.sectors.file_bytes)
+		if (sector * SECTOR_BYTES >= judge->live.sectors.file_bytes &&
+		    !is_external(sector * SECTOR_BYTES))
 			ref = 0;
 		if (sectors_ref(&judge->live.sectors, sector) != ref)
 			live_set_sector(&judge->live, sector, ref);

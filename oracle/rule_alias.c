@@ -87,7 +87,7 @@ static void check_end(struct judge *judge, const struct cluster *cluster,
 	uint64_t place = verdict->host_offset | 1;
 
 	if (verdict->host_offset < judge->live.sectors.file_bytes ||
-	    cluster_references(cluster) == 0)
+	    is_external(verdict->host_offset) || cluster_references(cluster) == 0)
 		return;
 	judge_recheck(judge, (struct recheck){ .kind = RECHECK_CLUSTER, .place = cluster->index });
 	if (!findings_wants(&judge->findings, RULE_NO_ALIAS, place))

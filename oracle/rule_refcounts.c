@@ -58,13 +58,17 @@ uint64_t leak_cost_of(const struct judge *judge, const struct request *request)
 	return 0;
 }
 
-static uint64_t flags_of(const struct cluster *cluster)
+/** Nobody counts the clusters of an external data file. */
+static uint64_t flags_of(const struct live *live, const struct cluster *cluster)
 {
 	uint64_t references = cluster_references(cluster);
 	uint64_t active =
 		cluster->active + (cluster->table != NULL ? cluster->table->l2_active : 0);
 	uint64_t flags = 0;
 
+	if (live->header.has_data_file != 0 &&
+	    is_external(cluster->index << live->header.cluster_bits))
+		return 0;
 	if (cluster->refcount < references)
 		flags |= CLUSTER_UNCOVERED;
 	else if (cluster->refcount > references)
@@ -87,7 +91,7 @@ static void update_flags(struct judge *judge, struct cluster *cluster)
 {
 	struct live *live = &judge->live;
 	uint64_t old = cluster->flags;
-	uint64_t now = flags_of(cluster);
+	uint64_t now = flags_of(live, cluster);
 
 	if (now == old)
 		return;

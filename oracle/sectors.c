@@ -5,11 +5,14 @@
 
 #include <stdlib.h>
 
+#define EXTERNAL_PAGE (IMAGE_EXTERNAL / CONTENT_PAGE_BYTES)
+
 void sectors_init(struct sectors *sectors, struct journal *journal, const struct content *initial,
-		  bool hashing)
+		  const struct content *external, bool hashing)
 {
 	*sectors = (struct sectors){ .journal = journal,
 				     .initial = initial,
+				     .external = external,
 				     .hashing = hashing,
 				     .file_bytes = content_size(initial) };
 }
@@ -40,9 +43,19 @@ const uint8_t *sectors_bytes(const struct sectors *sectors, sector_ref ref)
 	return (const uint8_t *)(uintptr_t)ref; // NOLINT(performance-no-int-to-ptr): made above
 }
 
+/** The bytes of a page before the first event; NULL for a hole. */
+static const uint8_t *initial_page(const struct sectors *sectors, uint64_t page_index)
+{
+	if (page_index < EXTERNAL_PAGE)
+		return content_page(sectors->initial, page_index);
+	return sectors->external == NULL
+		       ? NULL
+		       : content_page(sectors->external, page_index - EXTERNAL_PAGE);
+}
+
 static struct sector_page *page_new(struct sectors *sectors, uint64_t page_index)
 {
-	const uint8_t *bytes = content_page(sectors->initial, page_index);
+	const uint8_t *bytes = initial_page(sectors, page_index);
 	struct sector_page *page = bump_alloc(&sectors->page_memory, sizeof(*page));
 
 	*page = (struct sector_page){ .index = page_index };
@@ -64,7 +77,7 @@ static struct sector_page *page_find(struct sectors *sectors, uint64_t page_inde
 {
 	struct sector_page *page = sparse_find(&sectors->pages, page_index);
 
-	if (page != NULL || content_page(sectors->initial, page_index) == NULL)
+	if (page != NULL || initial_page(sectors, page_index) == NULL)
 		return page;
 	return page_new(sectors, page_index);
 }
@@ -118,7 +131,7 @@ static void source_read(void *context, void *to, size_t bytes, uint64_t host_off
 
 struct image_source sectors_source(struct sectors *sectors)
 {
-	return (struct image_source){ source_read, sectors };
+	return (struct image_source){ source_read, sectors, sectors->external != NULL };
 }
 
 void sectors_set(struct sectors *sectors, uint64_t sector_index, sector_ref ref)
@@ -149,6 +162,19 @@ static int compare_numbers(const void *a, const void *b)
 	return (left > right) - (left < right);
 }
 
+/** The first page at or after `*page_index` that was no hole. False: none. */
+static bool next_initial_page(const struct sectors *sectors, uint64_t *page_index)
+{
+	uint64_t outside = *page_index > EXTERNAL_PAGE ? *page_index - EXTERNAL_PAGE : 0;
+
+	if (*page_index < EXTERNAL_PAGE && content_next_page(sectors->initial, page_index))
+		return true;
+	if (sectors->external == NULL || !content_next_page(sectors->external, &outside))
+		return false;
+	*page_index = EXTERNAL_PAGE + outside;
+	return true;
+}
+
 size_t sectors_list_pages(struct sectors *sectors, uint64_t first_page, uint64_t end_page,
 			  uint64_t **pages)
 {
@@ -156,8 +182,7 @@ size_t sectors_list_pages(struct sectors *sectors, uint64_t first_page, uint64_t
 	size_t count = 0;
 
 	*pages = NULL;
-	for (uint64_t at = first_page; content_next_page(sectors->initial, &at) && at < end_page;
-	     at++) {
+	for (uint64_t at = first_page; next_initial_page(sectors, &at) && at < end_page; at++) {
 		*pages = heap_grow(*pages, &capacity, count + 1, sizeof(**pages));
 		(*pages)[count++] = at;
 	}
@@ -165,7 +190,7 @@ size_t sectors_list_pages(struct sectors *sectors, uint64_t first_page, uint64_t
 		const struct sector_page *page = sectors->pages.slots[i].value;
 
 		if (page == NULL || page->index < first_page || page->index >= end_page ||
-		    content_page(sectors->initial, page->index) != NULL)
+		    initial_page(sectors, page->index) != NULL)
 			continue;
 		*pages = heap_grow(*pages, &capacity, count + 1, sizeof(**pages));
 		(*pages)[count++] = page->index;

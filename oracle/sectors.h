@@ -25,18 +25,20 @@ struct sector_page {
 struct sectors {
 	struct journal *journal;       /* borrowed */
 	const struct content *initial; /* borrowed */
-	const uint8_t *log_bytes;      /* borrowed; moves from run to run */
-	struct bump merged;            /* sectors of which an operation changed a part */
-	struct sparse pages;           /* of struct sector_page */
+	/* Borrowed; what stands from IMAGE_EXTERNAL on, which ends nowhere; NULL: nothing does. */
+	const struct content *external;
+	const uint8_t *log_bytes; /* borrowed; moves from run to run */
+	struct bump merged;       /* sectors of which an operation changed a part */
+	struct sparse pages;      /* of struct sector_page */
 	struct bump page_memory;
-	uint64_t file_bytes;   /* journaled */
+	uint64_t file_bytes;   /* journaled; of the image, not of its external data file */
 	uint64_t content_hash; /* journaled; 0 = initial */
 	bool hashing;
 };
 
-/** Begin with `initial` (borrowed). */
+/** Begin with `initial` and `external`, which may be NULL (both borrowed). */
 void sectors_init(struct sectors *sectors, struct journal *journal, const struct content *initial,
-		  bool hashing);
+		  const struct content *external, bool hashing);
 /** Free what `sectors` owns. */
 void sectors_release(struct sectors *sectors);
 

@@ -143,6 +143,8 @@ static void set_size(const struct window *window, struct window_op *op, const st
 	if (event->op == IO_WRITE)
 		end = event->host_offset + (uint64_t)event->result;
 	op->size_kind = SIZE_NONE;
+	if (op->is_outside)
+		return;
 	if (event->op == IO_RESIZE) {
 		op->size_kind = SIZE_SET;
 		op->size_bytes = event->host_offset;
@@ -168,6 +170,7 @@ void window_begin_op(struct window *window, const struct event *event, uint64_t 
 	*op = (struct window_op){ .number = number,
 				  .event = event_index,
 				  .first_touch = window->touch_count,
+				  .is_outside = is_external(event->host_offset),
 				  .shaken = window->shaken,
 				  .completed = event->id == 0 ? window->now : NEVER_DONE };
 	set_size(window, op, event);
@@ -215,6 +218,19 @@ static void add_mention(struct window *window, uint64_t cluster, uint64_t sector
 	mentions->list[mentions->count++] = (struct mention){ sector, slot };
 }
 
+/** Index a word as an entry of an L2 table of an image with an external data file. */
+static void mention_external(struct window *window, uint64_t word, uint64_t sector, uint32_t slot,
+			     uint64_t cluster_bits)
+{
+	const struct image_header shape = { .cluster_bits = cluster_bits,
+					    .version = 3,
+					    .has_data_file = 1 };
+	struct mapping mapping = mapping_decode(&shape, word);
+
+	if (is_external(mapping.host_offset))
+		add_mention(window, mapping.host_offset >> cluster_bits, sector, slot);
+}
+
 /** Index a word under the clusters that it names as an entry of any table. */
 static void mention_word(struct window *window, uint64_t word, uint64_t sector, uint32_t slot,
 			 uint64_t cluster_bits)
@@ -223,6 +239,8 @@ static void mention_word(struct window *window, uint64_t word, uint64_t sector, 
 	struct image_header shape = { .cluster_bits = cluster_bits, .version = 3 };
 	uint64_t host_offset = word & ENTRY_OFFSET;
 
+	if (window->sectors->external != NULL)
+		mention_external(window, word, sector, slot, cluster_bits);
 	if (host_offset >> cluster_bits != 0 && host_offset < limit)
 		add_mention(window, host_offset >> cluster_bits, sector, slot);
 	if ((word & ENTRY_COMPRESSED) != 0) {
@@ -270,7 +288,8 @@ void window_push(struct window *window, uint64_t sector_index, sector_ref ref,
 	struct cell *cell = cell_of(window, sector_index / window->grain);
 	uint64_t op = window->op_count - 1;
 
-	if (cluster_bits != 0)
+	/* What is in an external data file is no table. */
+	if (cluster_bits != 0 && !is_external(sector_index * SECTOR_BYTES))
 		mention_changes(window, sector_index, ref, cluster_bits);
 	if (cell->count == 0)
 		push_version(window, cell, VERSION_INITIAL);
@@ -390,13 +409,15 @@ static void settle(struct window *window)
 	retire_roots(window);
 }
 
-/** A flush that was submitted at `submitted` covers, or should have covered, what had completed. */
-static void cover(struct window *window, uint64_t submitted, bool failed)
+/** A flush that was submitted at `submitted` covers, or should have covered, what had completed of
+ * its file. */
+static void cover(struct window *window, uint64_t submitted, bool is_outside, bool failed)
 {
 	for (uint64_t i = window->settled; i < window->op_count; i++) {
 		struct window_op *op = window->ops[i];
 
-		if (op->durable != 0 || op->doomed != 0 || op->completed >= submitted)
+		if (op->durable != 0 || op->doomed != 0 || op->completed >= submitted ||
+		    op->is_outside != is_outside)
 			continue;
 		set(window, failed ? &op->doomed : &op->durable, 1);
 		if (!failed)
@@ -423,7 +444,7 @@ void window_completed(struct window *window, const struct event *event)
 	uint64_t submitted = io == NULL || io->submitted == 0 ? window->now : io->submitted - 1;
 
 	if (event->op == IO_FLUSH) {
-		cover(window, submitted, event->result < 0);
+		cover(window, submitted, is_external(event->host_offset), event->result < 0);
 		return;
 	}
 	if (io == NULL || io->op == 0 || io->op > window->op_count ||

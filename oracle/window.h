@@ -48,6 +48,7 @@ struct window_op {
 	uint64_t size_kind;   /* enum size_kind */
 	uint64_t size_bytes;  /* the file's size by it */
 	uint64_t first_touch; /* in window.touches; up to the next operation's */
+	uint64_t is_outside;  /* 1: on the external data file, which has flushes of its own */
 	uint64_t shaken;      /* window.shaken before it */
 	uint64_t completed;   /* time, or NEVER_DONE */
 	uint64_t durable;     /* 1: a flush covered it */

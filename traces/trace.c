@@ -42,6 +42,7 @@ void trace_release(struct trace *trace)
 	for (size_t i = 0; i < trace->file_count; i++) {
 		free(trace->files[i].path);
 		content_free(trace->files[i].initial);
+		content_free(trace->files[i].external);
 	}
 	free(trace->files);
 	for (size_t i = 0; i < trace->module_count; i++) {

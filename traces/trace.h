@@ -39,6 +39,9 @@ struct trace_file {
 	uint16_t backing;
 	/** Owned; contents before the first event. */
 	struct content *initial;
+	/** Owned; the same of the external data file of this image, when whoever judges has put the
+	 * two together (oracle/README.md); NULL otherwise, and always in a stored trace. */
+	struct content *external;
 };
 
 /** A configuration entry, e.g. "policy" = "cancel". */

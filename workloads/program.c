@@ -312,6 +312,7 @@ static enum status begin_run(struct program *program, struct why *why)
 	for (size_t i = 0; i < program->request_count; i++) {
 		program->requests[i].state = REQUEST_UNBORN;
 		program->requests[i].suspected = 0;
+		program->requests[i].told = 0;
 		program->requests[i].is_troubled = false;
 	}
 	memset(program->failures, 0, sizeof(program->failures));

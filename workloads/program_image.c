@@ -113,7 +113,7 @@ static enum status run_session(const struct workload *workload, size_t first, si
 		const struct workload_command *command = &workload->prepare[at];
 		if (ends_session(command))
 			break;
-		char *text = program_spelled(command);
+		char *text = program_spelled(command, false);
 		text[strcspn(text, "\n")] = 0;
 		texts[text_count++] = text;
 		words[count++] = "-c";

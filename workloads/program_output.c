@@ -6,10 +6,16 @@
  *      00000200:  00 00 00 ...  ................             what a read returned, ...
  *      read 32/32 bytes at offset 512                        ... and which
  *      discard 65536/65536 bytes at offset 0
+ *      65536,1,0:00:00.00,81517000.330,1243.851              any of these, told -C (`is_terse`)
  *      aio_write failed: Input/output error                  one of that kind: which?
  *
  * Flushes and resizes say nothing when they succeed: they have completed when the program would
- * read its next command. */
+ * read its next command.
+ *
+ * Requests that are called the same (`namesake`) are writes. When one of several has succeeded none
+ * has, to us, until all have: a promise that is noted too late is one that nobody is held to. Only
+ * what keeps the program from reading on is known to have succeeded when it does read on. When one
+ * of several fails, the run is refused. */
 #include "workloads/program_private.h"
 
 #include "traces/memory.h"
@@ -70,39 +76,86 @@ static bool has_op(const struct program_request *request, enum request_op spoken
 	return op == spoken || (spoken == REQUEST_WRITE && op == REQUEST_WRITE_ZEROES);
 }
 
-/** The outstanding request of which the output speaks; SIZE_MAX: none. */
-static size_t find_spoken(const struct program *program, enum request_op op, uint64_t guest_offset,
-			  uint64_t length)
+/** What the output says of a request that has succeeded. */
+struct spoken {
+	bool is_terse; /* then only the length is known */
+	enum request_op op;
+	uint64_t done, length, guest_offset;
+};
+
+static bool is_spoken_of(const struct program_request *request, const struct spoken *spoken)
 {
-	for (size_t i = 0; i < program->request_count; i++) {
-		const struct program_request *request = &program->requests[i];
-		const struct workload_command *command = request->command;
-		if (request->state == REQUEST_OUTSTANDING && has_op(request, op) &&
-		    command->guest_offset == guest_offset && command->length == length)
+	const struct workload_command *command = request->command;
+
+	return request->state == REQUEST_OUTSTANDING && request->is_terse == spoken->is_terse &&
+	       command->length == spoken->length &&
+	       (spoken->is_terse ||
+		(has_op(request, spoken->op) && command->guest_offset == spoken->guest_offset));
+}
+
+/** The first outstanding request of which the output speaks; SIZE_MAX: none. */
+static size_t find_spoken(const struct program *program, const struct spoken *spoken)
+{
+	for (size_t i = 0; i < program->request_count; i++)
+		if (is_spoken_of(&program->requests[i], spoken))
 			return i;
-	}
 	return SIZE_MAX;
 }
 
-static enum status complete_spoken(struct program *program, enum request_op op,
-				   const uint64_t numbers[3], struct why *why)
+/** How many requests that are called like `request` are outstanding. */
+static size_t count_namesakes(const struct program *program, const struct program_request *request)
 {
-	uint64_t done = numbers[0], length = numbers[1];
-	size_t index = find_spoken(program, op, numbers[2], length);
+	size_t count = 0;
+
+	for (size_t i = 0; i < program->request_count; i++)
+		count += program->requests[i].namesake == request->namesake &&
+			 program->requests[i].state == REQUEST_OUTSTANDING;
+	return count;
+}
+
+/** When as many have succeeded as are outstanding, it was they. */
+static void complete_namesakes(struct program *program, size_t first)
+{
+	struct program_request *head = &program->requests[first];
+
+	if (!head->told || head->told < count_namesakes(program, head))
+		return;
+	head->told = 0;
+	for (size_t i = first; i < program->request_count; i++)
+		if (program->requests[i].namesake == first &&
+		    program->requests[i].state == REQUEST_OUTSTANDING)
+			program_completed(program, i, 0, NULL, 0);
+}
+
+static enum status complete_spoken(struct program *program, const struct spoken *spoken,
+				   struct why *why)
+{
+	size_t index = find_spoken(program, spoken);
 	struct program_dump *dump = &program->dump;
 
-	if (index == SIZE_MAX || done != length)
+	if (index == SIZE_MAX && spoken->is_terse)
+		return why_set(why, STATUS_UNSUPPORTED,
+			       "the program says that it is done with %" PRIu64
+			       " bytes, which it was not asked for",
+			       spoken->length);
+	if (index == SIZE_MAX || spoken->done != spoken->length)
 		return why_set(why, STATUS_UNSUPPORTED,
 			       "the program says that it %s %" PRIu64 " of %" PRIu64
 			       " bytes at offset %" PRIu64 ", which it was not asked for",
-			       request_op_name(op), done, length, numbers[2]);
-	bool is_read = op == REQUEST_READ;
-	if (is_read && dump->byte_count != length)
+			       request_op_name(spoken->op), spoken->done, spoken->length,
+			       spoken->guest_offset);
+	const struct program_request *request = &program->requests[index];
+	bool is_read = request->command->op == REQUEST_READ;
+	if (is_read && dump->byte_count != spoken->length)
 		return why_set(why, STATUS_UNSUPPORTED,
 			       "the program printed %zu bytes of a read of %" PRIu64,
-			       dump->byte_count, length);
-	program_completed(program, index, 0, is_read ? dump->bytes : NULL,
-			  is_read ? dump->byte_count : 0);
+			       dump->byte_count, spoken->length);
+	if (is_read) {
+		program_completed(program, index, 0, dump->bytes, dump->byte_count);
+	} else {
+		program->requests[request->namesake].told++;
+		complete_namesakes(program, request->namesake);
+	}
 	dump->byte_count = 0;
 	return STATUS_OK;
 }
@@ -150,6 +203,14 @@ static enum status fail_spoken(struct program *program, size_t kind, enum reques
 	for (size_t i = 0; i < program->request_count; i++) {
 		if (!is_suspect(program, i, op, speakers))
 			continue;
+		size_t first = program->requests[i].namesake;
+		for (size_t k = first; k < i; k++)
+			if (program->requests[k].namesake == first &&
+			    is_suspect(program, k, op, speakers))
+				return why_set(why, STATUS_UNSUPPORTED,
+					       "a %s failed (%.80s), and it may be one of several "
+					       "of one offset and length",
+					       request_op_name(op), text);
 		program->requests[i].suspected |= 1u << kind;
 		suspects++;
 	}
@@ -162,8 +223,9 @@ static enum status fail_spoken(struct program *program, size_t kind, enum reques
 	return STATUS_OK;
 }
 
-/** Read one line. */
-static enum status take_line(struct program *program, const char *line, struct why *why)
+/** Take a line that tells of a success. False: it is none. */
+static bool take_success(struct program *program, const char *line, enum status *status,
+			 struct why *why)
 {
 	static const struct {
 		const char *word;
@@ -171,6 +233,32 @@ static enum status take_line(struct program *program, const char *line, struct w
 	} successes[] = { { "wrote", REQUEST_WRITE },
 			  { "read", REQUEST_READ },
 			  { "discard", REQUEST_DISCARD } };
+	struct spoken spoken = { .is_terse = true };
+	char word[16];
+
+	if (sscanf(line, "%" SCNu64 ",1,%15[0-9:.],", &spoken.length, word) == 2) {
+		spoken.done = spoken.length;
+		*status = complete_spoken(program, &spoken, why);
+		return true;
+	}
+	spoken.is_terse = false;
+	if (sscanf(line, "%15s %" SCNu64 "/%" SCNu64 " bytes at offset %" SCNu64, word,
+		   &spoken.done, &spoken.length, &spoken.guest_offset) != 4)
+		return false;
+	for (size_t i = 0; i < sizeof(successes) / sizeof(successes[0]); i++) {
+		if (strcmp(word, successes[i].word) != 0)
+			continue;
+		spoken.op = successes[i].op;
+		*status = complete_spoken(program, &spoken, why);
+		return true;
+	}
+	return false;
+}
+
+/** Take a line that tells of a failure. False: it is none. */
+static bool take_failure(struct program *program, const char *line, enum status *status,
+			 struct why *why)
+{
 	static const struct {
 		const char *words;
 		enum request_op op;
@@ -185,24 +273,28 @@ static enum status take_line(struct program *program, const char *line, struct w
 			 { "aio_read failed: ", REQUEST_READ, SPEAKER_ASYNC } };
 	_Static_assert(sizeof(failures) / sizeof(failures[0]) == PROGRAM_FAILURES,
 		       "a place for each kind");
-	uint64_t numbers[3];
-	char word[16];
+
+	for (size_t i = 0; i < sizeof(failures) / sizeof(failures[0]); i++) {
+		size_t bytes = strlen(failures[i].words);
+		if (strncmp(line, failures[i].words, bytes) != 0)
+			continue;
+		*status = fail_spoken(program, i, failures[i].op, failures[i].speakers,
+				      line + bytes, why);
+		return true;
+	}
+	return false;
+}
+
+/** Read one line. */
+static enum status take_line(struct program *program, const char *line, struct why *why)
+{
+	enum status status = STATUS_OK;
 
 	while (strncmp(line, PROMPT, strlen(PROMPT)) == 0)
 		line += strlen(PROMPT);
-	if (!*line || take_row(&program->dump, line))
-		return STATUS_OK;
-	if (sscanf(line, "%15s %" SCNu64 "/%" SCNu64 " bytes at offset %" SCNu64, word, &numbers[0],
-		   &numbers[1], &numbers[2]) == 4)
-		for (size_t i = 0; i < sizeof(successes) / sizeof(successes[0]); i++)
-			if (strcmp(word, successes[i].word) == 0)
-				return complete_spoken(program, successes[i].op, numbers, why);
-	for (size_t i = 0; i < sizeof(failures) / sizeof(failures[0]); i++) {
-		size_t bytes = strlen(failures[i].words);
-		if (strncmp(line, failures[i].words, bytes) == 0)
-			return fail_spoken(program, i, failures[i].op, failures[i].speakers,
-					   line + bytes, why);
-	}
+	if (!*line || take_row(&program->dump, line) || take_success(program, line, &status, why) ||
+	    take_failure(program, line, &status, why))
+		return status;
 	if (!strstr(line, " ops; "))
 		program_keep_line(program, line);
 	return STATUS_OK;
@@ -233,6 +325,13 @@ static enum status complete_silent(struct program *program, struct why *why)
 	program->waited_for = SIZE_MAX;
 	if (request->state != REQUEST_OUTSTANDING)
 		return STATUS_OK;
+	struct program_request *first = &program->requests[request->namesake];
+	if (first->told) {
+		first->told--;
+		program_completed(program, index, 0, NULL, 0);
+		complete_namesakes(program, request->namesake);
+		return STATUS_OK;
+	}
 	if (op != REQUEST_FLUSH && op != REQUEST_TRUNCATE)
 		return why_set(why, STATUS_UNSUPPORTED,
 			       "the program said nothing of line %" PRIu32 ": '%.*s'%s%s",

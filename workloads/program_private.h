@@ -23,6 +23,12 @@ struct program_request {
 	uint32_t id; /* in events; 0: it is no request */
 	bool waits;  /* the next one may be taken when it is done */
 	enum request_state state;
+	/* How the output calls it when it has succeeded: by kind, offset and length, or by its
+	 * length alone. */
+	bool is_terse;
+	size_t namesake; /* the first of those that may be under way at a time and are called the
+			    same; itself when there is no other */
+	size_t told;     /* of a first one: so many of them have succeeded, we do not know which */
 	unsigned suspected; /* set of kinds of failures that may be its own */
 	bool is_troubled;   /* something failed while it kept the program from reading on */
 };
@@ -128,8 +134,9 @@ struct program {
  * for, or that its output could not tell from another. */
 MUST_USE enum status program_spell(struct program *program, struct why *why);
 
-/** A command as the program reads it, with a newline. Gives; free(). */
-char *program_spelled(const struct workload_command *command);
+/** A command as the program reads it, with a newline; `is_terse`: so that the output calls it by
+ * its length alone. Gives; free(). */
+char *program_spelled(const struct workload_command *command, bool is_terse);
 
 /** Create and prepare the image with qemu-img and qemu-io, in `folder`: what the built-in engine
  * does not write. Adds the initial files to `files`. STATUS_IO: a tool is missing or failed. */

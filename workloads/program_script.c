@@ -5,8 +5,11 @@
  * because output is all that tells of completion, and reads print what they read (-v) in place of
  * being compared (-P), because the oracle looks at the bytes themselves.
  *
- * The output names a request by what it did, where, and how much. Two that agree in that and may be
- * under way at a time would be one to us: such a workload is refused. */
+ * The output names a request by what it did, where, and how much; or, if it was told -C, by how
+ * much alone. Of two that agree in the first and may be under way at a time, the second is told -C,
+ * so they have two names. If that name is taken, too, they share theirs (program_output.c says what
+ * becomes of it), but for reads: what they returned would be nobody's. Such a workload is refused.
+ */
 #include "workloads/program_private.h"
 
 #include "traces/memory.h"
@@ -120,34 +123,35 @@ static void spell_range(FILE *to, const struct workload_command *command)
 		fprintf(to, " %" PRIu64, command->length);
 }
 
-static void spell(FILE *to, const struct workload_command *command)
+/** The word of a command, with what it needs in front of its range. False: it has no range. */
+static bool spell_word(FILE *to, const struct workload_command *command)
 {
 	const char *prefix = command->is_async ? "aio_" : "";
 	/* The asynchronous ones take any number of pieces. */
 	const char *many = command->piece_count && !command->is_async ? "v" : "";
 
 	switch (command->op) {
-	case REQUEST_READ: fprintf(to, "%sread%s -v", prefix, many); break;
+	case REQUEST_READ: fprintf(to, "%sread%s -v", prefix, many); return true;
 	case REQUEST_WRITE:
 		fprintf(to, "%swrite%s%s -P %u", prefix, many, command->compressed ? " -c" : "",
 			(unsigned)command->pattern);
-		break;
+		return true;
 	case REQUEST_WRITE_ZEROES:
 		fprintf(to, "%swrite -z%s", prefix, command->unmap ? " -u" : "");
-		break;
-	case REQUEST_DISCARD: fputs("discard", to); break;
-	case REQUEST_FLUSH: fputs(command->waits_for_all ? "aio_flush" : "flush", to); return;
-	case REQUEST_TRUNCATE: fprintf(to, "truncate %" PRIu64, command->guest_offset); return;
+		return true;
+	case REQUEST_DISCARD: fputs("discard", to); return true;
+	case REQUEST_FLUSH: fputs(command->waits_for_all ? "aio_flush" : "flush", to); break;
+	case REQUEST_TRUNCATE: fprintf(to, "truncate %" PRIu64, command->guest_offset); break;
 	case REQUEST_SNAPSHOT:
 	case REQUEST_SNAPSHOT_APPLY:
 	case REQUEST_SNAPSHOT_DELETE:
 	case REQUEST_OPEN:
-	case REQUEST_CLOSE: return;
+	case REQUEST_CLOSE: break;
 	}
-	spell_range(to, command);
+	return false;
 }
 
-char *program_spelled(const struct workload_command *command)
+char *program_spelled(const struct workload_command *command, bool is_terse)
 {
 	char *text = NULL;
 	size_t bytes = 0;
@@ -155,7 +159,10 @@ char *program_spelled(const struct workload_command *command)
 
 	if (!stream)
 		abort();
-	spell(stream, command);
+	if (spell_word(stream, command)) {
+		fputs(is_terse ? " -C" : "", stream);
+		spell_range(stream, command);
+	}
 	fputc('\n', stream);
 	if (fclose(stream) != 0)
 		abort();
@@ -174,16 +181,20 @@ static bool sound_alike(const struct workload_command *a, const struct workload_
 	       a->length == b->length;
 }
 
-/** The command before number `index` that may be under way with it and sounds like it; NULL: none.
- */
-static const struct workload_command *find_twin(const struct program *program, size_t index)
+/** The command before number `index` that may be under way with it and would be called the same, if
+ * this one is `is_terse`; SIZE_MAX: none. */
+static size_t find_namesake(const struct program *program, size_t index, bool is_terse)
 {
 	const struct workload_command *commands = program->workload->commands;
 
-	for (size_t i = index; i-- > 0 && !commands[i].waits_for_all;)
-		if (commands[i].is_async && sound_alike(&commands[i], &commands[index]))
-			return &commands[i];
-	return NULL;
+	for (size_t i = index; i-- > 0 && !commands[i].waits_for_all;) {
+		const struct program_request *request = &program->requests[i];
+		if (!request->waits && request->is_terse == is_terse &&
+		    (is_terse ? commands[i].length == commands[index].length
+			      : sound_alike(&commands[i], &commands[index])))
+			return i;
+	}
+	return SIZE_MAX;
 }
 
 enum status program_console_spell(struct program *program, size_t index, struct why *why)
@@ -191,18 +202,24 @@ enum status program_console_spell(struct program *program, size_t index, struct 
 	const struct workload *workload = program->workload;
 	const struct workload_command *command = &workload->commands[index];
 	struct program_request *request = &program->requests[index];
+	size_t namesake = find_namesake(program, index, false);
 
-	request->text = program_spelled(command);
 	/* Older qemu-io have no word for a discard that does not wait. */
 	request->waits |= command->op == REQUEST_DISCARD;
-	const struct workload_command *twin = find_twin(program, index);
-	if (!twin)
+	request->namesake = index;
+	request->is_terse = namesake != SIZE_MAX && find_namesake(program, index, true) == SIZE_MAX;
+	request->text = program_spelled(command, request->is_terse);
+	if (namesake == SIZE_MAX || request->is_terse)
+		return STATUS_OK;
+	request->namesake = program->requests[namesake].namesake;
+	if (command->op != REQUEST_READ)
 		return STATUS_OK;
 	return why_set(why, STATUS_BAD_INPUT,
 		       "%s:%" PRIu32 ": it may be under way together with line %" PRIu32
-		       ", and has the same offset and length: the program's output would not tell "
-		       "which of them completed; put an aio_flush between them or change a length",
-		       workload->name, command->line, twin->line);
+		       " and another, and has the same offset and length: the program's output "
+		       "would not tell which of them returned what; put an aio_flush between them "
+		       "or change a length",
+		       workload->name, command->line, workload->commands[namesake].line);
 }
 
 static enum status check_snapshot(const struct program *program,

@@ -220,7 +220,8 @@ static void judge_repair(struct recovering *recovering, const struct event_log *
 	judge_reopened(recovering->judge, joined, recovering->kept, from, &judged);
 	for (size_t i = 0; i < judged.verdict_count; i++) {
 		const struct verdict *verdict = &judged.verdicts[i];
-		if (verdict->event >= from)
+		bool is_left_out = recovering->options->in_order && verdict->model == CRASH_REORDER;
+		if (verdict->event >= from && !is_left_out)
 			report(recovering, verdict->severity, verdict, "%s%s: %.*s",
 			       verdict->model == CRASH_REORDER ? "the repair reordered, " : "",
 			       rule_name(verdict->rule), message_bytes(verdict), verdict->message);
@@ -386,7 +387,8 @@ static void crash_everywhere(struct recovering *recovering, const struct crashed
 		crash_at(&repairing, i, 0, 0);
 		if (trace_apply(repairing.image, log, event) != STATUS_OK)
 			abort();
-		lose_at(&repairing, i, repairing.image);
+		if (!recovering->options->in_order)
+			lose_at(&repairing, i, repairing.image);
 		repairing.operations++;
 	}
 	content_free(repairing.image);

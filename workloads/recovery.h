@@ -20,6 +20,7 @@ struct recovery_options {
 	uint32_t sector_bytes;             /* 0: 512 */
 	/* How many crashes there may be, the first one included: 1 .. RECOVERY_DEPTH_MAX. */
 	uint32_t depth;
+	bool in_order;  /* a disk that does not reorder what repairs write; for comparing */
 	double seconds; /* bound on time; 0: none */
 	/* Looked at between two repairs: stop when it is not 0. May be NULL. */
 	const volatile sig_atomic_t *stop;

@@ -258,15 +258,19 @@ static const struct known_bug bugs[] = {
 	{ "repair-no-flush",
 	  "repair clears the dirty bit without a flush before: the bit may overtake the refcounts",
 	  "repair-converges", "lazy-dirty-first", "an obligation on repair: O12", false,
-	  BUG_MODEL_RECOVERY, NULL },
+	  BUG_MODEL_RECOVERY_REORDER, NULL },
 };
 
 const char *bug_model_name(enum bug_model model)
 {
 	static const char *const names[] = {
-		[BUG_MODEL_NONE] = "none",   [BUG_MODEL_PREFIX] = "prefix",
-		[BUG_MODEL_TORN] = "torn",   [BUG_MODEL_REORDER] = "reorder",
-		[BUG_MODEL_FAULT] = "fault", [BUG_MODEL_RECOVERY] = "recovery",
+		[BUG_MODEL_NONE] = "none",
+		[BUG_MODEL_PREFIX] = "prefix",
+		[BUG_MODEL_TORN] = "torn",
+		[BUG_MODEL_REORDER] = "reorder",
+		[BUG_MODEL_FAULT] = "fault",
+		[BUG_MODEL_RECOVERY] = "recovery",
+		[BUG_MODEL_RECOVERY_REORDER] = "recovery, reordered",
 	};
 	return names[model];
 }

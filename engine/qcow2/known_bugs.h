@@ -14,7 +14,8 @@ enum bug_model {
 	BUG_MODEL_TORN,    /* a crash inside a write */
 	BUG_MODEL_REORDER, /* a crash of a disk that reorders between two flushes */
 	BUG_MODEL_FAULT,   /* needs an injected error */
-	BUG_MODEL_RECOVERY, /* only in the repair of a dirty image */
+	BUG_MODEL_RECOVERY,         /* only in the repair of a dirty image */
+	BUG_MODEL_RECOVERY_REORDER, /* the same, and the disk must reorder what that writes */
 };
 
 struct known_bug {

@@ -174,6 +174,21 @@ class Campaign(CommandLine):
         self.assertEqual(found["reasons"], [])
         self.assertEqual([row for row in found["findings"] if row["severity"] == "hazard"], [])
 
+    @unittest.skipUnless(shutil.which("qemu-io"), "qemu-io is not installed")
+    def test_what_is_refused_is_no_success(self):
+        # qemu-io does not say which of three writes of one place has failed.
+        words = ["--program", QEMU_IO, "--requests", "3", "--kinds", "write", "--states", "normal",
+                 "--caches", "writeback", "--lazy", "off", "--strategy", "dpor", "--faults", "1",
+                 "--fault-kinds", "eio", "--fault-points", "posix/io/rw/pwrite*", "--out", "o"]
+        found = self.campaign(*words, code=3)
+        counts = found["workloads"]
+        self.assertEqual((counts["exhausted"], counts["refused"], counts["not_swept"]), (4, 1, 0))
+        self.assertEqual(found["findings"], [])
+        out, _ = self.run_program("campaign", *words, code=3)
+        self.assertTrue(out.endswith(
+            "workloads that could not be judged: 1\n  1: a write failed (Input/output error), and it "
+            "may be one of several of one offset and length\n"), out)
+
 
 if __name__ == "__main__":
     main()

@@ -24,6 +24,7 @@ void shipped_open(struct shipped *shipped, const char *name, const struct world_
 		chosen.fault_kinds = shipped->workload.fault_kinds;
 	}
 	shipped->options = chosen;
+	shipped->repairs_in_order = false;
 	status = world_new(&shipped->world, &shipped->workload, &chosen, &why);
 	ck_assert_msg(status == STATUS_OK, "%s: %s", name, why.text);
 }
@@ -62,6 +63,7 @@ void shipped_explore_and_recover(struct shipped *shipped, const struct explore_o
 		.world = &shipped->options,
 		.models = options->models,
 		.depth = RECOVERY_DEPTH_MAX,
+		.in_order = shipped->repairs_in_order,
 	};
 	listing.count_distinct = listing.list_dirty = true;
 	listing.sets = sets ? sets : &own;
@@ -111,6 +113,7 @@ void shipped_search_bug(const struct bug_search *search, struct explore_result *
 	struct shipped shipped;
 	known_bug_enable(search->bug->name);
 	shipped_open(&shipped, search->bug->workload, &options);
+	shipped.repairs_in_order = search->repairs_in_order;
 	if (strcmp(search->bug->rule, rule_name(RULE_REPAIR_CONVERGES)) == 0)
 		shipped_explore_and_recover(&shipped, &bounds, result, &counts, NULL);
 	else

@@ -13,6 +13,7 @@ struct shipped {
 	struct workload workload;
 	struct world_options options; /* of the world */
 	struct world *world;
+	bool repairs_in_order; /* a disk that does not reorder what repairs write */
 };
 
 /** Load the shipped workload `name` and build its world: `options`, with the workload's own faults
@@ -61,7 +62,8 @@ struct bug_search {
 	unsigned models;
 	bool with_faults; /* the workload's own; otherwise none */
 	enum sched_points points;
-	uint64_t runs_max; /* 0: all */
+	uint64_t runs_max;     /* 0: all */
+	bool repairs_in_order; /* see struct shipped */
 };
 
 /** Search so. Release `result` with explore_result_release(). */

@@ -35,6 +35,9 @@ integration_test(recovery LINKS suite_support workloads engine oracle injector t
 # Deciding what reordering leaves, next to listing it: a sample, and enough for patient people.
 integration_test(reorder_listed LINKS suite_support oracle_world workloads engine oracle injector traces)
 long_test(reorder_listed 4000)
+integration_test(bitmaps_listed LINKS oracle_world cli workloads engine oracle injector traces)
+add_dependencies(test_bitmaps_listed cowtip-injector)
+long_test(bitmaps_listed 1500)
 
 # Crash states next to qemu-img check, the same.
 add_library(agreement STATIC integration/agreement.c integration/silence.c)
@@ -113,6 +116,7 @@ function(stock_test name label)
 endfunction()
 
 stock_test(dm_log integration ARGUMENTS test_dm_log.py ${PROJECT_SOURCE_DIR}/traces/corpus)
+stock_test(external_data integration ARGUMENTS external_data.py)
 stock_test(false_alarms integration ARGUMENTS false_alarms.py --runs 24)
 stock_test(false_alarms_long long ARGUMENTS false_alarms.py --runs 200 --seed 2)
 stock_test(dm_log_long long

@@ -117,6 +117,12 @@ static struct model_test model_test_of(const struct known_bug *bug)
 	case BUG_MODEL_RECOVERY:
 		test.weaker.models = test.weakest.models = shipped_models();
 		test.weakest.with_faults = true;
+		test.weakest.repairs_in_order = true;
+		break;
+	case BUG_MODEL_RECOVERY_REORDER:
+		test.weaker.models = shipped_models();
+		test.weaker.repairs_in_order = true;
+		test.weakest.models = CRASH_PREFIX;
 		break;
 	}
 	return test;

@@ -140,6 +140,182 @@ START_TEST(of_two_requests_the_one_that_failed_is_found)
 }
 END_TEST
 
+struct read_failures {
+	uint64_t reads, writes; /* that failed */
+	uint64_t beside;        /* reads that did while the write succeeded */
+};
+
+static void count_read_failures(void *context, struct foreign *test, const struct schedule *taken)
+{
+	struct read_failures *failures = context;
+	const struct event_log *log = program_log(test->program);
+	uint64_t reads = 0, writes = 0;
+	(void)taken;
+	for (size_t i = 0; i < log->count; i++) {
+		const struct event *event = &log->events[i];
+		if (event->kind != EVENT_REQUEST_COMPLETED)
+			continue;
+		reads += event->op == REQUEST_READ && event->result == -EIO;
+		writes += event->op == REQUEST_WRITE && event->result == -EIO;
+	}
+	ck_assert_uint_le(reads + writes, 1);
+	failures->reads += reads;
+	failures->writes += writes;
+	failures->beside += reads && !writes;
+}
+
+/* It says "readv failed" of an aio_read. */
+START_TEST(a_read_that_failed_beside_a_write_is_found)
+{
+	static const char text[] = "#@ image size=64k cluster_size=4k\n"
+				   "#@ prepare write -P 7 0 8k\n"
+				   "aio_read 0 512\naio_write -P 2 0 512\naio_read 4k 512\n"
+				   "aio_flush\n";
+	struct program_options options = {
+		.command = PROGRAM,
+		.faults = { .points = "posix/io/rw/*", .kinds = FAULT_EIO, .faults_max = 1 }
+	};
+	struct foreign test;
+	struct read_failures failures = { 0 };
+	foreign_open(&test, &options, text);
+	search(&test, 400, count_read_failures, &failures);
+	ck_assert_uint_gt(failures.reads, 0);
+	ck_assert_uint_gt(failures.writes, 0);
+	ck_assert_uint_eq(failures.beside, failures.reads);
+	foreign_close(&test);
+}
+END_TEST
+
+enum { TWIN_PATTERNS = 5, FIRST_TWIN_ID = 2 };
+
+/* Requests number n writes pattern n - 1 over the whole of what they share. */
+struct twins {
+	bool swapped; /* some run acknowledged one before an earlier one had written */
+	uint64_t acknowledged;
+};
+
+static void look_at_twins(void *context, struct foreign *test, const struct schedule *taken)
+{
+	struct twins *twins = context;
+	const struct event_log *log = program_log(test->program);
+	bool has_written[TWIN_PATTERNS] = { false };
+	for (size_t i = 0; i < log->count; i++) {
+		const struct event *event = &log->events[i];
+		const uint8_t *data = event_data(log, event);
+		if (event->kind == EVENT_IO_EFFECT && event->op == IO_WRITE && data[0] &&
+		    data[0] < TWIN_PATTERNS)
+			has_written[data[0]] = true;
+		if (event->kind != EVENT_REQUEST_COMPLETED || event->op != REQUEST_WRITE)
+			continue;
+		ck_assert_int_eq(event->result, 0);
+		ck_assert(has_written[event->id - FIRST_TWIN_ID + 1]);
+		twins->swapped |= event->id > FIRST_TWIN_ID && !has_written[1];
+		twins->acknowledged++;
+	}
+	foreign_replay(test, taken, 0);
+}
+
+static struct twins twins_of(const char *text, uint64_t runs, uint64_t writes)
+{
+	struct foreign test;
+	struct twins twins = { 0 };
+	foreign_open(&test, &qemu_io, text);
+	uint64_t done = search(&test, runs, look_at_twins, &twins);
+	ck_assert_uint_eq(twins.acknowledged, done * writes);
+	foreign_close(&test);
+	return twins;
+}
+
+#define TWINS "#@ image size=64k cluster_size=4k\n#@ prepare write -P 0x77 0 8k\n"
+
+/* What is acknowledged has been written, whichever of them that is. */
+START_TEST(writes_of_one_place_are_told_apart)
+{
+	struct twins two =
+		twins_of(TWINS "aio_write -P 1 0 512\naio_write -P 2 0 512\naio_flush\n", 100, 2);
+	ck_assert(two.swapped);
+	two = twins_of(TWINS "aio_write -P 1 0 512\nwrite -P 2 0 512\naio_flush\n", 100, 2);
+	ck_assert(two.swapped);
+}
+END_TEST
+
+/* There are two names. Of several with one none is acknowledged before all have written, but for
+ * one that the program waited for. */
+START_TEST(writes_that_have_one_name_wait_for_each_other)
+{
+	twins_of(TWINS "aio_write -P 1 0 512\naio_write -P 2 0 512\naio_write -P 3 0 512\n"
+		       "aio_flush\n",
+		 150, 3);
+	struct twins with = twins_of(TWINS "aio_write -P 1 0 512\naio_write -P 2 0 512\n"
+					   "write -P 3 0 512\naio_flush\n",
+				     150, 3);
+	ck_assert(with.swapped);
+}
+END_TEST
+
+START_TEST(one_of_several_that_have_one_name_must_not_fail)
+{
+	const struct program_options options = {
+		.command = PROGRAM,
+		.faults = { .points = "posix/io/rw/pwrite*", .kinds = FAULT_EIO, .faults_max = 1 }
+	};
+	struct strategy *strategy = strategy_dfs_new(false);
+	struct choice choice;
+	struct foreign test;
+	struct why why = { "" };
+	enum status status = STATUS_OK;
+	choice_init(&choice, strategy, NULL);
+	foreign_open(&test, &options,
+		     TWINS "aio_write -P 1 0 512\naio_write -P 2 0 512\naio_write -P 3 0 512\n");
+	for (int run = 0; run < 400 && status == STATUS_OK && choice_begin(&choice); run++) {
+		choice_end(&choice, program_run(test.program, &choice), 0);
+		status = program_status(test.program, &why);
+	}
+	ck_assert_int_eq(status, STATUS_UNSUPPORTED);
+	ck_assert_str_eq(why.text, "a write failed (Input/output error), and it may be one of "
+				   "several of one offset and length");
+	choice_release(&choice);
+	strategy_free(strategy);
+	foreign_close(&test);
+}
+END_TEST
+
+static void look_at_reads(void *context, struct foreign *test, const struct schedule *taken)
+{
+	bool *has_overtaken = context;
+	const struct event_log *log = program_log(test->program);
+	uint64_t completed = 0;
+	uint8_t first = 0;
+	(void)taken;
+	for (size_t i = 0; i < log->count; i++) {
+		const struct event *event = &log->events[i];
+		const uint8_t *data = event_data(log, event);
+		bool is_end = event->kind == EVENT_REQUEST_COMPLETED;
+		/* The second read begins when the write has ended: it cannot be the older one. */
+		if (is_end && event->op == REQUEST_READ && event->id == FIRST_TWIN_ID + 2)
+			ck_assert_uint_eq(data[0], 1);
+		if (is_end && event->op == REQUEST_READ && event->id == FIRST_TWIN_ID) {
+			first = data[0];
+			*has_overtaken |= completed > 1 && first == 0x77;
+		}
+		completed += is_end && event->op != REQUEST_OPEN;
+	}
+	ck_assert(first == 1 || first == 0x77);
+}
+
+START_TEST(reads_of_one_place_are_told_apart)
+{
+	struct foreign test;
+	bool has_overtaken = false;
+	foreign_open(&test,
+		     &(struct program_options){ .command = PROGRAM, .split_completion = true },
+		     TWINS "aio_read 0 512\nwrite -P 1 0 512\naio_read 0 512\naio_flush\n");
+	search(&test, 400, look_at_reads, &has_overtaken);
+	ck_assert(has_overtaken);
+	foreign_close(&test);
+}
+END_TEST
+
 /* Orders that were seen: of two writes, and of a write's return and another's effect. */
 struct orders {
 	bool main_first, thread_first, between;
@@ -269,8 +445,8 @@ START_TEST(what_cannot_be_swept_is_refused_with_a_reason)
 	expect_refusal("qemu-io -f raw {image}.missing", plain, "missing");
 	expect_refusal(PROGRAM,
 		       "#@ image size=64k cluster_size=4k\n"
-		       "aio_write -P 1 0 512\naio_write -P 2 0 512\n",
-		       "test:3: it may be under way together with line 2");
+		       "aio_read 0 512\naio_read 0 512\naio_read 0 512\n",
+		       "test:4: it may be under way together with line 2 and another");
 	expect_refusal("sh -c 'exec sleep 1000' {image}", plain, "does not come to rest");
 }
 END_TEST
@@ -290,6 +466,11 @@ int main(int argc, char **argv)
 	tcase_add_test(tests, exhaustive_search_runs_every_order_of_writes_in_place);
 	tcase_add_test(tests, errors_are_chosen_and_told_and_come_again_in_a_replay);
 	tcase_add_test(tests, of_two_requests_the_one_that_failed_is_found);
+	tcase_add_test(tests, a_read_that_failed_beside_a_write_is_found);
+	tcase_add_test(tests, writes_of_one_place_are_told_apart);
+	tcase_add_test(tests, writes_that_have_one_name_wait_for_each_other);
+	tcase_add_test(tests, one_of_several_that_have_one_name_must_not_fail);
+	tcase_add_test(tests, reads_of_one_place_are_told_apart);
 	tcase_add_test(tests, calls_of_the_main_thread_wait_when_all_do);
 	tcase_add_test(tests, effects_and_returns_are_chosen_apart_when_split);
 	tcase_add_test(tests, the_log_has_what_reads_returned);

@@ -21,7 +21,6 @@
 #include "tests/integration/patience.h"
 #include "tests/integration/shipped.h"
 #include "tests/unit/reorder_compare.h"
-#include "tests/unit/reorder_lister.h"
 
 #include "engine/qcow2/known_bugs.h"
 #include "injector/fault_point.h"
@@ -36,7 +35,6 @@
 enum {
 	WINDOW_MAX = 12,          /* operations that may be lost */
 	STATES_MAX = 1 << 12,     /* to list at a moment */
-	STATES_WANTED = 1 << 10,  /* from here on a flush is kept */
 	HEADER_CLUSTER_BITS = 23, /* last byte of the number */
 	RUNS_A_ROUND = 4,         /* of each workload, and of each known bug */
 };
@@ -49,51 +47,6 @@ static struct patience patience;
 static size_t runs, exact_runs, clean_runs, violated_runs, reordered_only, wide_runs, cut_runs,
 	flushes_taken;
 static size_t states, moments;
-
-static uint64_t next_random(uint64_t *random)
-{
-	*random ^= *random << 13;
-	*random ^= *random >> 7;
-	*random ^= *random << 17;
-	return *random >> 11;
-}
-
-static bool completes_flush(const struct event *event)
-{
-	return event->kind == EVENT_IO_COMPLETED && event->op == IO_FLUSH && event->file == 0 &&
-	       event->result >= 0;
-}
-
-/* Is there so much to be lost that a flush had better complete? */
-static bool is_wide(struct lister *lister)
-{
-	return lister_volatile(lister) >= WINDOW_MAX - 1 ||
-	       lister_states(lister, STATES_WANTED) == SIZE_MAX;
-}
-
-/* The run's log up to a snapshot, without some completions of flushes: `share` of 4. Owned by the
- * caller from now on. */
-static void take_flushes(struct listed_run *run, const struct event_log *from, uint64_t *random,
-			 uint64_t share)
-{
-	struct lister *lister = malloc(sizeof(*lister));
-	ck_assert_ptr_nonnull(lister);
-	event_log_init(&run->log);
-	lister_init(lister, run->files[0].initial, &run->log, run->options.sector_bytes);
-	for (size_t i = 0; i < from->count; i++) {
-		const struct event *event = &from->events[i];
-		if (event->kind == EVENT_REQUEST_COMPLETED && event->op == REQUEST_SNAPSHOT)
-			break;
-		if (completes_flush(event) && next_random(random) % 4 < share && !is_wide(lister)) {
-			flushes_taken++;
-			continue;
-		}
-		event_log_append(&run->log, event, event_data(from, event), event->data_bytes);
-		lister_step(lister, run->log.count - 1);
-	}
-	lister_release(lister);
-	free(lister);
-}
 
 static uint64_t cluster_bytes(const struct content *image)
 {
@@ -119,14 +72,15 @@ static void compare(const struct shipped *shipped, const char *name, uint64_t ra
 	struct keys decided = { .count = 0 }, listed = { .count = 0 }, with_torn = { .count = 0 };
 	struct listed_run run = {
 		.options = { .verdicts_max = 256,
-			     .sector_bytes = next_random(&random) % 4 ? 512 : 4096 },
+			     .sector_bytes = reorder_random(&random) % 4 ? 512 : 4096 },
 		.states_max = STATES_MAX,
 		.volatile_max = WINDOW_MAX,
 	};
 	run.files = world_files(shipped->world, &run.file_count);
 	run.cluster_bytes = cluster_bytes(run.files[0].initial);
 	bool exact = run.options.sector_bytes <= run.cluster_bytes;
-	take_flushes(&run, world_log(shipped->world), &random, next_random(&random) % 5);
+	flushes_taken += reorder_take_flushes(&run, world_log(shipped->world), &random,
+					      reorder_random(&random) % 5);
 	struct event_log whole = run.log;
 	reorder_list(&listed, &run);
 	reordered_only += reorder_decide(&decided, &run, CRASH_REORDER) > 0;

@@ -13,8 +13,12 @@ static uint64_t wanted_of(const struct campaign_counts *counts)
 	return counts->planned - counts->impossible;
 }
 
-static void print_reasons(const struct campaign_counts *counts)
+/* Of what nobody can say whether it is clean: how much, and why. */
+static void print_unjudged(const struct campaign_counts *counts)
 {
+	uint64_t unjudged = counts->ends[CAMPAIGN_REFUSED] + counts->ends[CAMPAIGN_WRONG];
+	if (unjudged)
+		printf("workloads that could not be judged: %" PRIu64 "\n", unjudged);
 	for (size_t i = 0; i < counts->reason_count; i++)
 		printf("  %" PRIu64 ": %s\n", counts->reasons[i].workloads,
 		       counts->reasons[i].text);
@@ -38,10 +42,10 @@ static void print_counts(const struct campaign *campaign, size_t distinct)
 	       counts->ends[CAMPAIGN_EXHAUSTED], counts->ends[CAMPAIGN_BOUNDED],
 	       counts->ends[CAMPAIGN_REFUSED], counts->ends[CAMPAIGN_WRONG], counts->impossible,
 	       wanted_of(counts) - campaign_done(campaign));
-	print_reasons(counts);
 	printf("%" PRIu64 " runs, %" PRIu64 " crash states; %" PRIu64
 	       " workloads with findings, %zu findings that nothing smaller explains\n",
 	       counts->runs, counts->states, counts->with_findings, distinct);
+	print_unjudged(counts);
 }
 
 static void print_json(const struct campaign *campaign)
@@ -89,10 +93,13 @@ static enum exit_code exit_of(const struct campaign *campaign)
 		return EXIT_VIOLATED;
 	if (counts->ends[CAMPAIGN_WRONG])
 		return EXIT_DIVERGED;
-	if (counts->ends[CAMPAIGN_BOUNDED] || campaign_done(campaign) < wanted_of(counts))
-		return EXIT_BUDGET;
-	/* Nothing was looked at, so nothing can be called clean. */
-	return swept || !wanted_of(counts) ? EXIT_CLEAN : EXIT_BAD;
+	bool is_reached = campaign_done(campaign) >= wanted_of(counts);
+	/* Nothing was looked at. */
+	if (!swept && wanted_of(counts) && is_reached)
+		return EXIT_BAD;
+	/* What was refused may be anything: nobody shall read 0 as "all of it is clean". */
+	bool is_whole = !counts->ends[CAMPAIGN_BOUNDED] && !counts->ends[CAMPAIGN_REFUSED];
+	return is_reached && is_whole ? EXIT_CLEAN : EXIT_BUDGET;
 }
 
 enum exit_code cmd_campaign(const struct options *options)

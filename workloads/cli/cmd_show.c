@@ -5,6 +5,7 @@
 #include "workloads/cli/again.h"
 #include "workloads/cli/commands.h"
 #include "workloads/cli/crash_image.h"
+#include "workloads/cli/data_file.h"
 #include "workloads/cli/input.h"
 #include "workloads/cli/output.h"
 #include "workloads/cli/picture.h"
@@ -158,6 +159,30 @@ static enum status store_backing(const struct trace *trace, const char *output, 
 	return status;
 }
 
+/* The external data file goes where the image looks for it: beside it. Never over another one. */
+static enum status store_data_file(const struct trace *trace, const struct crash_place *place,
+				   const char *output, struct why *why)
+{
+	char name[DATA_FILE_NAME_BYTES], path[4096 + DATA_FILE_NAME_BYTES];
+	const char *slash = strrchr(output, '/');
+	struct content *content = NULL;
+	if (!trace->files[0].external || !data_file_name(name, trace->files[0].initial))
+		return STATUS_OK;
+	const char *last = strrchr(name, '/');
+	snprintf(path, sizeof(path), "%.*s%s", slash ? (int)(slash - output + 1) : 0, output,
+		 last ? last + 1 : name);
+	if (access(path, F_OK) == 0)
+		return why_set(why, STATUS_USAGE,
+			       "'%s' is there already: the image's external data file would be "
+			       "written there; --output in another folder",
+			       path);
+	enum status status = crash_data_file(&content, trace, place, why);
+	if (status == STATUS_OK)
+		status = content_store(content, path, why);
+	content_free(content);
+	return status;
+}
+
 static enum status write_image(const struct trace *trace, const struct options *options,
 			       struct why *why)
 {
@@ -169,6 +194,8 @@ static enum status write_image(const struct trace *trace, const struct options *
 	enum status status = crash_place_parse(&place, options->image_at, why);
 	if (status == STATUS_OK)
 		status = crash_image(&content, trace, &place, why);
+	if (status == STATUS_OK)
+		status = store_data_file(trace, &place, output, why);
 	if (status == STATUS_OK)
 		status = content_store(content, output, why);
 	if (status == STATUS_OK)

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "workloads/cli/crash_image.h"
 
+#include "oracle/image_header.h"
 #include "oracle/judge.h"
 #include "oracle/persist.h"
+#include "workloads/cli/data_file.h"
 #include "workloads/cli/story.h"
 #include "workloads/language_words.h"
 
@@ -88,14 +90,10 @@ static enum status apply_operations(struct content *content, const struct trace 
 	return status;
 }
 
-enum status crash_image(struct content **content, const struct trace *trace,
+/* Of file 0 of a trace in which no external data file is joined. */
+static enum status make(struct content **content, const struct trace *trace,
 			const struct crash_place *place, struct why *why)
 {
-	*content = NULL;
-	if (!trace->file_count)
-		return why_set(why, STATUS_BAD_INPUT, "the trace has no files");
-	if (place->persist && place->sectors)
-		return why_set(why, STATUS_USAGE, "--persist wants whole operations in --image-at");
 	if (place->persist)
 		return persist_image(content, trace->files[0].initial, &trace->log,
 				     place->operation, place->persist, why);
@@ -108,6 +106,54 @@ enum status crash_image(struct content **content, const struct trace *trace,
 	else
 		content_free(image);
 	return status;
+}
+
+/* Is the operation behind those of `place`, part of which persisted, one on the data file? */
+static bool is_torn_outside(const struct trace *trace, const struct crash_place *place)
+{
+	const struct trace_finding torn = { .operation = place->operation,
+					    .sector = (uint32_t)place->sectors,
+					    .model = (char[]){ "torn" } };
+	size_t index = crash_event(&trace->log, &torn);
+	return index < trace->log.count && is_external(trace->log.events[index].host_offset);
+}
+
+/* The same of one of an image and its external data file. */
+static enum status make_part(struct content **content, const struct trace *trace,
+			     const struct crash_place *place, bool external, struct why *why)
+{
+	struct trace part;
+	struct trace_file file;
+	struct crash_place there = *place;
+	char *persist = external ? data_file_persist(place->persist) : NULL;
+	if (external)
+		there.persist = persist;
+	if (place->sectors && is_torn_outside(trace, place) != external)
+		there.sectors = 0;
+	data_file_part(&part, &file, trace, external);
+	enum status status = make(content, &part, &there, why);
+	event_log_release(&part.log);
+	free(persist);
+	return status;
+}
+
+enum status crash_image(struct content **content, const struct trace *trace,
+			const struct crash_place *place, struct why *why)
+{
+	*content = NULL;
+	if (!trace->file_count)
+		return why_set(why, STATUS_BAD_INPUT, "the trace has no files");
+	if (place->persist && place->sectors)
+		return why_set(why, STATUS_USAGE, "--persist wants whole operations in --image-at");
+	if (trace->files[0].external)
+		return make_part(content, trace, place, false, why);
+	return make(content, trace, place, why);
+}
+
+enum status crash_data_file(struct content **content, const struct trace *trace,
+			    const struct crash_place *place, struct why *why)
+{
+	return make_part(content, trace, place, true, why);
 }
 
 enum status crash_image_of(struct content **content, const struct trace *trace,

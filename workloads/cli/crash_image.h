@@ -27,6 +27,10 @@ size_t crash_event(const struct event_log *log, const struct trace_finding *find
 MUST_USE enum status crash_image(struct content **content, const struct trace *trace,
 				 const struct crash_place *place, struct why *why);
 
+/** Its external data file, which is joined (data_file.h), at the same place; as crash_image(). */
+MUST_USE enum status crash_data_file(struct content **content, const struct trace *trace,
+				     const struct crash_place *place, struct why *why);
+
 /** File 0 as the crash of `finding` leaves it; at the end of the run when it needs no crash, or is
  * NULL. As crash_image(). */
 MUST_USE enum status crash_image_of(struct content **content, const struct trace *trace,

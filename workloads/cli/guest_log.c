@@ -18,6 +18,7 @@
 #include "workloads/cli/guest_log.h"
 
 #include "oracle/layer.h"
+#include "workloads/cli/data_file.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -47,11 +48,32 @@ bool guest_expectation_parse(const char *name, enum guest_expectation *expectati
 
 static void views_release(struct two_views *views)
 {
-	if (views->new_files)
+	if (views->new_files) {
 		content_free(views->new_files[0].initial);
+		content_free(views->new_files[0].external);
+	}
 	free(views->new_files);
 	inflater_free(views->old_inflater);
 	inflater_free(views->new_inflater);
+}
+
+/* What became of file 0, and of its external data file if it has one. False: out of memory. */
+static bool take_new(struct trace_file *new, const struct trace *trace)
+{
+	bool has_data_file = new->external != NULL;
+	new->initial = new->external = NULL;
+	if (!has_data_file) {
+		new->initial = trace_final_content(trace, 0);
+		return new->initial != NULL;
+	}
+	for (int external = 0; external < 2; external++) {
+		struct trace part;
+		struct trace_file file;
+		data_file_part(&part, &file, trace, external);
+		*(external ? &new->external : &new->initial) = trace_final_content(&part, 0);
+		event_log_release(&part.log);
+	}
+	return new->initial &&new->external;
 }
 
 /* Look at file 0 as it was, and as it became. */
@@ -64,8 +86,7 @@ static enum status views_init(struct two_views *views, const struct trace *trace
 	if (!views->new_files)
 		return why_set(why, STATUS_NO_MEMORY, "out of memory");
 	memcpy(views->new_files, trace->files, count * sizeof(*views->new_files));
-	views->new_files[0].initial = trace_final_content(trace, 0);
-	if (!views->new_files[0].initial)
+	if (!take_new(&views->new_files[0], trace))
 		return why_set(why, STATUS_NO_MEMORY, "out of memory");
 	enum status status =
 		layers_init(&views->old, views->old_inflater, trace->files, count, why);

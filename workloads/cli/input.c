@@ -4,6 +4,7 @@
 #include "injector/backing_chain.h"
 #include "traces/dm_log_writes.h"
 #include "traces/trace_check.h"
+#include "workloads/cli/data_file.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -121,8 +122,12 @@ enum status input_read(struct trace *trace, const struct options *options, const
 		status = read_image(trace, path, options, why);
 	else
 		status = trace_read(trace, path, why);
-	if (status != STATUS_TRUNCATED)
-		return status;
-	fprintf(stderr, "cowtip: %s: %s what is there\n", why->text, doing);
-	return STATUS_OK;
+	if (status == STATUS_TRUNCATED) {
+		fprintf(stderr, "cowtip: %s: %s what is there\n", why->text, doing);
+		status = STATUS_OK;
+	}
+	/* A log has one file only. */
+	if (status == STATUS_OK && strcmp(options->command, "convert") != 0)
+		data_file_join(trace);
+	return status;
 }

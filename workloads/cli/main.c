@@ -20,6 +20,7 @@
  *   cmd_run.c           one execution                 -> again.c   a schedule executed once more
  *   cmd_replay.c        a trace executed again        -> replay.c  as recorded, or searched anew
  *   cmd_check.c         a trace or log judged         -> input.c   files of any kind as traces
+ *                                                        data_file.c  an image and its data file
  *   cmd_show.c          a trace explained             -> story.c   what happened, in qcow2 words
  *                                                                  (roles.c: what a cluster is;
  *                                                                  story_focus.c: what matters)
