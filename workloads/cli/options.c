@@ -54,6 +54,7 @@ enum option_id {
 	OPTION_OUTPUT,
 	OPTION_DIALECT,
 	OPTION_TO,
+	OPTION_INJECT,
 	OPTION_PROGRAM,
 	OPTION_NBD,
 	OPTION_IMAGE_DIR,
@@ -150,7 +151,10 @@ static const struct option_spec option_specs[] = {
 	{ "image", "FILE", OPTION_IMAGE, COMMAND_RECORD, "watch this image; repeatable" },
 	{ "image", "FILE", OPTION_IMAGE, LOGS, "dm-log-writes log: the image as it was before" },
 	{ "dialect", "NAME", OPTION_DIALECT, LOGS, "whose log: kernel, qemu or auto (auto)" },
-	{ "to", "FORMAT", OPTION_TO, COMMAND_CONVERT, "trace or dm-log-writes (OUT's name tells)" },
+	{ "to", "FORMAT", OPTION_TO, COMMAND_CONVERT,
+	  "trace, dm-log-writes or workload (OUT's name tells)" },
+	{ "inject", "FILE", OPTION_INJECT, COMMAND_CONVERT,
+	  "to a workload: blkdebug.conf or LazyFS entries" },
 	{ "guest", "WORD", OPTION_GUEST, COMMAND_CHECK,
 	  "a tool's recording: its data unchanged or old-or-new" },
 	{ "events", NULL, OPTION_EVENTS, COMMAND_SHOW, "print every event" },
@@ -321,6 +325,9 @@ static enum status take(struct options *options, enum option_id id, const char *
 	case OPTION_IMAGE:
 		return take_repeated(options->images, &options->image_count, OPTIONS_IMAGES_MAX,
 				     text, why);
+	case OPTION_INJECT:
+		return take_repeated(options->injected, &options->injected_count,
+				     OPTIONS_INJECTED_MAX, text, why);
 	default: break;
 	}
 	return why_set(why, STATUS_USAGE, "option %d is not handled", (int)id);

@@ -14,6 +14,7 @@ enum {
 	OPTIONS_POSITIONAL_MAX = 2,
 	OPTIONS_BUGS_MAX = 64,
 	OPTIONS_IMAGES_MAX = 16,
+	OPTIONS_INJECTED_MAX = 16,
 	OPTIONS_JOBS_MAX = 256,
 };
 
@@ -77,6 +78,8 @@ struct options {
 	size_t bug_count;
 	const char *images[OPTIONS_IMAGES_MAX];
 	size_t image_count;
+	const char *injected[OPTIONS_INJECTED_MAX]; /* --inject: files of others' faults */
+	size_t injected_count;
 	struct budget budget;
 	bool has_faults;
 	uint32_t faults;

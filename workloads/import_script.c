@@ -1,0 +1,731 @@
+// SPDX-License-Identifier: MIT
+/* What people paste into a bug report, as a workload.
+ *
+ *      qemu-img create -f qcow2 -o cluster_size=4k x.qcow2 1M     ->  #@ image size=1M
+ * cluster_size=4k qemu-io -c 'write 0 64k' x.qcow2                           ->  #@ prepare write 0
+ * 64k qemu-io -c 'break write_aio A' -c 'aio_write 0 64k' ...    ->  aio_write 0 64k
+ *
+ * Sessions of qemu-io are collected first, because only the last one that changes the image is the
+ * workload. Breakpoints force one order of what is under way; a sweep runs all orders, that one
+ * among them, so they are left out. So is whatever else has no counterpart, each with a line that
+ * says so; and what a workload must say and the report does not is assumed, and that is said. */
+#include "oracle/image_header.h"
+#include "traces/content.h"
+#include "traces/memory.h"
+#include "workloads/import.h"
+#include "workloads/import_shell.h"
+#include "workloads/language_private.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SESSION_PROMPT "qemu-io> "
+
+enum { IMAGES_MAX = 32, SESSIONS_MAX = 256, CLUSTER_BYTES_ASSUMED = 64 << 10 };
+
+/* `qemu-img create`. */
+struct created {
+	char *name;
+	char *size;    /* NULL: not said */
+	char *options; /* "cluster_size=4k lazy_refcounts=on", for `#@ image` */
+	char *backing; /* NULL: none */
+	char *backing_format;
+	bool is_qcow2;
+	uint32_t line;
+};
+
+struct session_line {
+	uint32_t line;
+	char *text;
+};
+
+/* `qemu-io`. */
+struct session {
+	char *image; /* NULL: it names none */
+	char *config;
+	const char *cache; /* a literal; NULL: it does not say */
+	bool ignores_discards, changes_nothing;
+	uint32_t line;
+	struct session_line *lines;
+	size_t count, capacity;
+};
+
+struct script {
+	struct import *import; /* borrowed */
+	const char *name;      /* borrowed */
+	struct parser parser;
+	struct created images[IMAGES_MAX];
+	size_t image_count;
+	struct session sessions[SESSIONS_MAX];
+	size_t session_count;
+};
+
+/* ---- words ---- */
+
+static bool is_program(const char *word, const char *program, const char *variable)
+{
+	const char *slash = strrchr(word, '/');
+	return strcmp(slash ? slash + 1 : word, program) == 0 || strcmp(word, variable) == 0;
+}
+
+static void set(char **text, const char *value)
+{
+	free(*text);
+	*text = memory_text(value, strlen(value));
+}
+
+/* The argument of option `name` (one letter, or a long name): in the same word or the next one.
+ * NULL: this is another option. */
+static const char *argument_of(const struct shell_command *command, size_t *index,
+			       const char *letter, const char *name)
+{
+	const char *word = command->words[*index];
+	const char *next = *index + 1 < command->count ? command->words[*index + 1] : NULL;
+	if (word[0] != '-')
+		return NULL;
+	bool is_long = word[1] == '-';
+	const char *wanted = is_long ? name : letter;
+	const char *at = word + 1 + is_long;
+	size_t bytes = strlen(wanted);
+	if (!bytes || strncmp(at, wanted, bytes) != 0)
+		return NULL;
+	if (is_long && at[bytes] == '=')
+		return at + bytes + 1;
+	if (at[bytes])
+		return is_long ? NULL : at + bytes;
+	*index += next != NULL;
+	return next ? next : "";
+}
+
+/* ---- qemu-img create ---- */
+
+/* "cluster_size=4k,backing_file=b" (changed: split in place). */
+static void take_create_options(struct created *image, char *list)
+{
+	char *rest = list;
+	for (char *option = strsep(&rest, ","); option; option = strsep(&rest, ",")) {
+		char *longer = NULL;
+		if (strncmp(option, "backing_file=", 13) == 0) {
+			set(&image->backing, option + 13);
+		} else if (strncmp(option, "backing_fmt=", 12) == 0) {
+			set(&image->backing_format, option + 12);
+		} else if (strncmp(option, "size=", 5) == 0) {
+			set(&image->size, option + 5);
+		} else if (*option) {
+			if (asprintf(&longer, "%s %s", image->options ? image->options : "",
+				     option) < 0)
+				abort();
+			free(image->options);
+			image->options = longer;
+		}
+	}
+}
+
+static void created_release(struct created *image)
+{
+	free(image->name);
+	free(image->size);
+	free(image->options);
+	free(image->backing);
+	free(image->backing_format);
+}
+
+static void take_create_words(struct created *image, const struct shell_command *command,
+			      size_t index)
+{
+	for (; index < command->count; index++) {
+		const char *argument, *word = command->words[index];
+		if ((argument = argument_of(command, &index, "f", "format"))) {
+			image->is_qcow2 = strcmp(argument, "qcow2") == 0;
+		} else if ((argument = argument_of(command, &index, "o", "options"))) {
+			char *list = memory_text(argument, strlen(argument));
+			take_create_options(image, list);
+			free(list);
+		} else if ((argument = argument_of(command, &index, "b", "backing"))) {
+			set(&image->backing, argument);
+		} else if ((argument = argument_of(command, &index, "F", "backing-format"))) {
+			set(&image->backing_format, argument);
+		} else if (word[0] == '-') {
+			continue; /* -q, -u */
+		} else if (!image->name) {
+			set(&image->name, word);
+		} else {
+			set(&image->size, word);
+		}
+	}
+}
+
+static enum status take_create(struct script *script, const struct shell_command *command,
+			       size_t index)
+{
+	struct created image = { .line = command->line };
+	script->parser.line = command->line;
+	take_create_words(&image, command, index);
+	if (!image.name || script->image_count == IMAGES_MAX) {
+		created_release(&image);
+		return parser_fail(&script->parser, "qemu-img create: %s",
+				   script->image_count == IMAGES_MAX ? "too many images"
+								     : "no image");
+	}
+	script->images[script->image_count++] = image;
+	return STATUS_OK;
+}
+
+/* The last image of that name; NULL: none was created here. */
+static const struct created *find_created(const struct script *script, const char *name)
+{
+	for (size_t i = script->image_count; name && i-- > 0;)
+		if (strcmp(script->images[i].name, name) == 0)
+			return &script->images[i];
+	return NULL;
+}
+
+/* ---- qemu-io ---- */
+
+static void add_line(struct session *session, uint32_t line, const char *text, size_t bytes)
+{
+	session->lines = memory_grow(session->lines, &session->capacity, session->count + 1,
+				     sizeof(*session->lines));
+	session->lines[session->count++] = (struct session_line){ line, memory_text(text, bytes) };
+}
+
+/* Each line of [text, text + bytes). */
+static void add_lines(struct session *session, uint32_t line, const char *text, size_t bytes)
+{
+	const char *end = text + bytes;
+	for (; text < end; line++) {
+		const char *newline = memchr(text, '\n', (size_t)(end - text));
+		const char *stop = newline ? newline : end;
+		size_t length = (size_t)(stop - text);
+		add_line(session, line, text, length - (length && stop[-1] == '\r'));
+		text = stop + 1;
+	}
+}
+
+/* "blkdebug:CONF:IMAGE", "driver=qcow2,file.driver=blkdebug,file.config=CONF,....filename=IMAGE",
+ * or a file's name. */
+static void take_image_name(struct session *session, const char *word, bool is_options)
+{
+	const char *colon = strncmp(word, "blkdebug:", 9) == 0 ? strchr(word + 9, ':') : NULL;
+	if (colon) {
+		free(session->config);
+		session->config =
+			colon > word + 9 ? memory_text(word + 9, (size_t)(colon - word - 9)) : NULL;
+		set(&session->image, colon + 1);
+		return;
+	}
+	if (!is_options) {
+		set(&session->image, word);
+		return;
+	}
+	for (const char *at = word; at; at = strchr(at, ',')) {
+		at += *at == ',';
+		size_t bytes = strcspn(at, ",=");
+		const char *value = at + bytes + (at[bytes] == '=');
+		char *copy = memory_text(value, strcspn(value, ","));
+		if (bytes >= 8 && strncmp(at + bytes - 8, "filename", 8) == 0)
+			set(&session->image, copy);
+		else if (bytes >= 6 && strncmp(at + bytes - 6, "config", 6) == 0)
+			set(&session->config, copy);
+		free(copy);
+	}
+}
+
+static void take_cache(struct script *script, struct session *session, const char *mode)
+{
+	bool through = strcmp(mode, "writethrough") == 0 || strcmp(mode, "directsync") == 0;
+	session->cache = through ? "writethrough" : "writeback";
+	if (strcmp(mode, "unsafe") == 0)
+		import_note(script->import, script->name, session->line,
+			    "-t unsafe: writeback: flushes are flushes here");
+}
+
+static void take_session_words(struct script *script, struct session *session,
+			       const struct shell_command *command, size_t index)
+{
+	bool is_options = false;
+	for (; index < command->count; index++) {
+		const char *argument, *word = command->words[index];
+		if ((argument = argument_of(command, &index, "c", "cmd"))) {
+			add_lines(session, command->line, argument, strlen(argument));
+		} else if ((argument = argument_of(command, &index, "t", "cache"))) {
+			take_cache(script, session, argument);
+		} else if ((argument = argument_of(command, &index, "d", "discard"))) {
+			session->ignores_discards =
+				strcmp(argument, "ignore") == 0 || strcmp(argument, "off") == 0;
+		} else if (argument_of(command, &index, "f", "format") ||
+			   argument_of(command, &index, "i", "aio") ||
+			   argument_of(command, &index, "T", "trace") ||
+			   argument_of(command, &index, "", "object")) {
+			continue;
+		} else if (strcmp(word, "-s") == 0 || strcmp(word, "--snapshot") == 0) {
+			session->changes_nothing = true;
+		} else if (strcmp(word, "-n") == 0 || strcmp(word, "--nocache") == 0) {
+			session->cache = "writeback";
+		} else if (strcmp(word, "--image-opts") == 0) {
+			is_options = true;
+		} else if (word[0] != '-') {
+			take_image_name(session, word, is_options);
+		}
+	}
+}
+
+static enum status take_session(struct script *script, const struct shell_command *command,
+				size_t index)
+{
+	script->parser.line = command->line;
+	if (script->session_count == SESSIONS_MAX)
+		return parser_fail(&script->parser, "more than %d times qemu-io", SESSIONS_MAX);
+	struct session *session = &script->sessions[script->session_count++];
+	*session = (struct session){ .line = command->line };
+	take_session_words(script, session, command, index);
+	if (command->input)
+		add_lines(session, command->input_line, command->input, command->input_bytes);
+	return STATUS_OK;
+}
+
+/* "A=b sudo qemu-io": how many words stand before the program's name. */
+static size_t words_before(const struct shell_command *command)
+{
+	size_t index = 0;
+	while (index < command->count &&
+	       (strcmp(command->words[index], "sudo") == 0 || strchr(command->words[index], '=')))
+		index++;
+	return index;
+}
+
+static enum status take_shell_command(struct script *script, const struct shell_command *command)
+{
+	char printable[PRINTABLE_BYTES];
+	size_t index = words_before(command);
+	if (index >= command->count)
+		return STATUS_OK;
+	const char *word = command->words[index];
+	bool creates =
+		index + 1 < command->count && strcmp(command->words[index + 1], "create") == 0;
+	if (is_program(word, "qemu-io", "$QEMU_IO"))
+		return take_session(script, command, index + 1);
+	if (is_program(word, "qemu-img", "$QEMU_IMG") && creates)
+		return take_create(script, command, index + 2);
+	import_note(script->import, script->name, command->line,
+		    "'%s%s%s': left out, only qemu-io and 'qemu-img create' are understood",
+		    word_printable(printable, word), index + 1 < command->count ? " " : "",
+		    index + 1 < command->count ? "..." : "");
+	return STATUS_OK;
+}
+
+static enum status take_shell(struct script *script, const char *text, size_t byte_count)
+{
+	struct shell_text shell;
+	struct shell_command command;
+	bool is_end = false;
+	enum status status = STATUS_OK;
+	shell_init(&shell, script->name, text, byte_count);
+	while (status == STATUS_OK && !is_end) {
+		status = shell_next(&shell, &command, &is_end, script->parser.why);
+		if (status == STATUS_OK && !is_end && command.count)
+			status = take_shell_command(script, &command);
+	}
+	shell_release(&shell);
+	return status;
+}
+
+/* ---- which kind of text it is ---- */
+
+/* The lines of [text, text + bytes) that begin with `prompt` (NULL: any), without it and without
+ * comments, as one session. */
+static void take_commands(struct script *script, const char *text, size_t byte_count,
+			  const char *prompt)
+{
+	struct session *session = &script->sessions[script->session_count++];
+	*session = (struct session){ .line = 1, .cache = "writeback" };
+	add_lines(session, 1, text, byte_count);
+	size_t kept = 0;
+	for (size_t i = 0; i < session->count; i++) {
+		struct session_line *line = &session->lines[i];
+		size_t bytes = prompt ? strlen(prompt) : 0;
+		if (prompt && strncmp(line->text, prompt, bytes) != 0) {
+			free(line->text);
+			continue;
+		}
+		memmove(line->text, line->text + bytes, strlen(line->text + bytes) + 1);
+		session->lines[kept++] = *line;
+	}
+	session->count = kept;
+}
+
+/* Does a line that is no comment hold `word`, or (`at_start`) begin with it? */
+static bool has_word(const char *text, size_t byte_count, const char *word, bool at_start)
+{
+	const char *end = text + byte_count;
+	for (const char *line = text; line < end;) {
+		const char *newline = memchr(line, '\n', (size_t)(end - line));
+		const char *stop = newline ? newline : end;
+		const char *found = memmem(line, (size_t)(stop - line), word, strlen(word));
+		if (found && (at_start ? found == line : *line != '#'))
+			return true;
+		line = stop + 1;
+	}
+	return false;
+}
+
+static enum status take_text(struct script *script, const char *text, size_t byte_count)
+{
+	static const char *const programs[] = { "qemu-io", "qemu-img", "$QEMU_IO" };
+	if (memchr(text, 0, byte_count))
+		return parser_fail(&script->parser, "a zero byte: this is no text");
+	if (has_word(text, byte_count, SESSION_PROMPT, true)) {
+		take_commands(script, text, byte_count, SESSION_PROMPT);
+		return STATUS_OK;
+	}
+	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++)
+		if (has_word(text, byte_count, programs[i], false))
+			return take_shell(script, text, byte_count);
+	take_commands(script, text, byte_count, NULL);
+	return STATUS_OK;
+}
+
+/* ---- commands ---- */
+
+/* Commands of qemu-io that have no counterpart, and why that is no loss, or which. */
+static const struct {
+	const char *name;
+	const char *why;
+	bool ends; /* nothing behind it is executed */
+} left_out[] = {
+	{ "break", "left out, a sweep runs every order, that which it forces among them", false },
+	{ "wait_break", "left out, as the breakpoint is", false },
+	{ "resume", "left out, as the breakpoint is", false },
+	{ "remove_break", "left out, as the breakpoint is", false },
+	{ "sigraise", "left out with what follows, a sweep crashes at every place", true },
+	{ "abort", "left out with what follows, a sweep crashes at every place", true },
+	{ "close", "left out, a run ends by closing the image", false },
+	{ "open", "left out, a run has one image and one session", false },
+	{ "reopen", "left out, a run has one image and one session", false },
+	{ "map", "left out, it only prints", false },
+	{ "alloc", "left out, it only prints", false },
+	{ "length", "left out, it only prints", false },
+	{ "info", "left out, it only prints", false },
+	{ "help", "left out, it only prints", false },
+};
+
+enum { LEFT_OUT_COUNT = sizeof(left_out) / sizeof(left_out[0]) };
+
+static size_t find_left_out(const char *word)
+{
+	size_t i = 0;
+	while (i < LEFT_OUT_COUNT && strcmp(word, left_out[i].name) != 0)
+		i++;
+	return i;
+}
+
+static bool is_discard(const char *word)
+{
+	return strcmp(word, "discard") == 0 || strcmp(word, "d") == 0 ||
+	       strcmp(word, "aio_discard") == 0;
+}
+
+static bool begins_any(const char *word, const char *const *names, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(word, names[i]) == 0)
+			return true;
+	return false;
+}
+
+/* Do the commands change the image, as far as their names tell? */
+static bool session_changes(const struct session *session)
+{
+	static const char *const looks[] = { "read",  "r",     "readv",  "aio_read", "aio_readv",
+					     "flush", "f",     "quit",   "q",        "aio_flush",
+					     "map",   "alloc", "length", "l",        "info",
+					     "i",     "help",  "close",  "sleep" };
+	for (size_t i = 0; i < session->count && !session->changes_nothing; i++) {
+		const char *text = session->lines[i].text;
+		text += strspn(text, " ");
+		char *word = memory_text(text, strcspn(text, " "));
+		bool looks_only = !*word || *word == '#' ||
+				  begins_any(word, looks, sizeof(looks) / sizeof(looks[0]));
+		free(word);
+		if (!looks_only)
+			return true;
+	}
+	return false;
+}
+
+/* One command of the session. `*ended`: nothing behind it is executed. */
+static enum status take_line(struct script *script, const struct session *session,
+			     const struct session_line *line, bool is_workload, bool *ended)
+{
+	struct parser *parser = &script->parser;
+	struct words words;
+	char *copy = memory_text(line->text, strlen(line->text));
+	enum status status = STATUS_OK;
+	parser->line = line->line;
+	if (!words_split(&words, copy)) {
+		status = parser_fail(parser, "more than %d words", WORDS_MAX);
+	} else if (words.count && words.word[0][0] != '#') {
+		char *word = words.word[0];
+		size_t row = find_left_out(word);
+		bool is_async = strncmp(word, "aio_", 4) == 0;
+		if (row < LEFT_OUT_COUNT) {
+			*ended = left_out[row].ends;
+			import_note(script->import, script->name, line->line, "'%.80s': %s",
+				    line->text, left_out[row].why);
+		} else if (session->ignores_discards && is_discard(word)) {
+			import_note(script->import, script->name, line->line,
+				    "'%.80s': left out, under -d ignore it does nothing",
+				    line->text);
+		} else if (is_workload) {
+			status = parse_command(parser, &parser->script, &words);
+		} else if (strcmp(word, "aio_flush") != 0) {
+			/* Before the recording one comes after the other. */
+			words.word[0] = word + (is_async ? 4 : 0);
+			status = parse_command(parser, &parser->prepare, &words);
+		}
+	}
+	free(copy);
+	return status;
+}
+
+static enum status take_session_lines(struct script *script, const struct session *session,
+				      bool is_workload)
+{
+	enum status status = STATUS_OK;
+	bool ended = false;
+	for (size_t i = 0; i < session->count && status == STATUS_OK && !ended; i++)
+		status = take_line(script, session, &session->lines[i], is_workload, &ended);
+	struct parser *parser = &script->parser;
+	if (status == STATUS_OK && !is_workload && workload_compresses(parser->workload))
+		status = parser_add(parser, &parser->prepare,
+				    &(struct workload_command){ .op = REQUEST_CLOSE });
+	return status;
+}
+
+/* ---- the image ---- */
+
+static enum status image_directive(struct script *script, uint32_t line, const char *text)
+{
+	struct words words;
+	char *copy = memory_text(text, strlen(text));
+	script->parser.line = line;
+	enum status status = words_split(&words, copy)
+				     ? parse_directive(&script->parser, &words)
+				     : parser_fail(&script->parser, "too many options");
+	free(copy);
+	return status;
+}
+
+/* What stands for the backing file. Gives. */
+static char *backing_words(struct script *script, const struct created *image)
+{
+	const struct created *base = find_created(script, image->backing);
+	FILE *file = base || !image->backing ? NULL : fopen(image->backing, "re");
+	char *words = NULL;
+	int length = 0;
+	if (!image->backing) {
+		length = asprintf(&words, "%s", "");
+	} else if (file) {
+		fclose(file);
+		length = asprintf(&words, " backing=%s backing_fmt=%s", image->backing,
+				  image->backing_format ? image->backing_format : "raw");
+	} else {
+		import_note(script->import, script->name, image->line,
+			    "backing file '%.80s': a pattern stands for it, every sector of which "
+			    "is different",
+			    image->backing);
+		bool says_size = base && base->size && image->size;
+		length = says_size
+				 ? asprintf(&words, " backing=pattern backing_size=%s", base->size)
+				 : asprintf(&words, " backing=pattern");
+	}
+	if (length < 0)
+		abort();
+	return words;
+}
+
+static enum status image_from_created(struct script *script, const struct created *image)
+{
+	const struct created *base = find_created(script, image->backing);
+	const char *size = image->size ? image->size : base ? base->size : NULL;
+	script->parser.line = image->line;
+	if (!size)
+		return parser_fail(&script->parser,
+				   "qemu-img create: the size of '%.80s' is not said", image->name);
+	char *backing = backing_words(script, image);
+	char *text = NULL;
+	if (asprintf(&text, "image size=%s%s%s", size, image->options ? image->options : "",
+		     backing) < 0)
+		abort();
+	enum status status = image_directive(script, image->line, text);
+	free(text);
+	free(backing);
+	return status;
+}
+
+static void read_content(void *context, void *to, size_t bytes, uint64_t host_offset)
+{
+	content_read(context, to, bytes, host_offset);
+}
+
+/* The image that the report names is here: size and clusters are its. False: it is not. */
+static bool image_from_file(struct script *script, const char *name, uint32_t line, char **text)
+{
+	struct content *content = NULL;
+	struct image_header header = { 0 };
+	struct why why;
+	if (!name || content_load(&content, name, &why) != STATUS_OK)
+		return false;
+	const struct image_source source = { read_content, content };
+	image_header_parse(&header, &source);
+	content_free(content);
+	if (!header.readable)
+		return false;
+	if (asprintf(text, "image size=%" PRIu64 " cluster_size=%" PRIu64 "%s", header.size_bytes,
+		     UINT64_C(1) << header.cluster_bits,
+		     header.version == 2 ? " compat=0.10" : "") < 0)
+		abort();
+	import_note(script->import, script->name, line,
+		    "'%.80s' says how large the image is; what it holds is not carried over", name);
+	return true;
+}
+
+static uint64_t end_of(const struct workload_command *commands, size_t count, uint64_t end)
+{
+	for (size_t i = 0; i < count; i++) {
+		bool grows = commands[i].op == REQUEST_TRUNCATE;
+		uint64_t here = grows ? 0 : commands[i].guest_offset + commands[i].length;
+		if (end < here)
+			end = here;
+	}
+	return end;
+}
+
+static enum status assume_image(struct script *script, const struct session *session)
+{
+	const struct workload *workload = script->parser.workload;
+	char *text = NULL;
+	if (!image_from_file(script, session->image, session->line, &text)) {
+		uint64_t end = end_of(workload->prepare, workload->prepare_count, 1);
+		end = end_of(workload->commands, workload->command_count, end);
+		end = (end + CLUSTER_BYTES_ASSUMED - 1) / CLUSTER_BYTES_ASSUMED *
+		      CLUSTER_BYTES_ASSUMED;
+		if (asprintf(&text, "image size=%" PRIu64, end) < 0)
+			abort();
+		import_note(script->import, script->name, session->line,
+			    "no 'qemu-img create': an empty image of %" PRIu64
+			    " bytes, clusters of 64k, is assumed",
+			    end);
+	}
+	enum status status = image_directive(script, session->line, text);
+	free(text);
+	return status;
+}
+
+/* ---- all together ---- */
+
+/* The last session that changes an image which is, as far as one can see, qcow2. */
+static const struct session *find_workload(const struct script *script)
+{
+	const struct session *last = NULL;
+	for (size_t i = 0; i < script->session_count; i++) {
+		const struct session *session = &script->sessions[i];
+		const struct created *image = find_created(script, session->image);
+		if ((!image || image->is_qcow2) && (!last || session_changes(session)))
+			last = session;
+	}
+	return last;
+}
+
+static bool same_image(const struct session *a, const struct session *b)
+{
+	return (!a->image && !b->image) ||
+	       (a->image && b->image && strcmp(a->image, b->image) == 0);
+}
+
+/* A session that is not the workload. */
+static enum status take_other(struct script *script, const struct session *session,
+			      const struct session *workload)
+{
+	const char *why = session > workload               ? "what looks at the image afterwards"
+			  : session->changes_nothing       ? "-s: what changes nothing"
+			  : !same_image(session, workload) ? "what is done to another image"
+							   : NULL;
+	if (!why)
+		return take_session_lines(script, session, false);
+	import_note(script->import, script->name, session->line, "qemu-io: left out, %s", why);
+	return STATUS_OK;
+}
+
+static enum status take_sessions(struct script *script)
+{
+	const struct session *workload = find_workload(script);
+	enum status status = STATUS_OK;
+	if (!workload)
+		return parser_fail(&script->parser, "there is no qemu-io with commands in it");
+	for (size_t i = 0; i < script->session_count && status == STATUS_OK; i++) {
+		const struct session *session = &script->sessions[i];
+		status = session == workload ? take_session_lines(script, session, true)
+					     : take_other(script, session, workload);
+	}
+	if (status != STATUS_OK)
+		return status;
+	if (!script->parser.workload->command_count) {
+		script->parser.line = workload->line;
+		return parser_fail(&script->parser, "no command is left to run");
+	}
+	char printable[PRINTABLE_BYTES];
+	if (asprintf(&script->parser.workload->summary, "Imported from %s",
+		     word_printable(printable, script->name)) < 0)
+		abort();
+	/* Without -t qemu-io writes through. */
+	script->parser.workload->cache =
+		text_copy(workload->cache ? workload->cache : "writethrough");
+	if (workload->config)
+		script->import->config = text_copy(workload->config);
+	const struct created *image = find_created(script, workload->image);
+	status = image ? image_from_created(script, image) : assume_image(script, workload);
+	return status == STATUS_OK ? parser_finish(&script->parser) : status;
+}
+
+static void script_release(struct script *script)
+{
+	for (size_t i = 0; i < script->image_count; i++)
+		created_release(&script->images[i]);
+	for (size_t i = 0; i < script->session_count; i++) {
+		struct session *session = &script->sessions[i];
+		for (size_t k = 0; k < session->count; k++)
+			free(session->lines[k].text);
+		free(session->lines);
+		free(session->image);
+		free(session->config);
+	}
+	free(script);
+}
+
+enum status import_script(struct import *import, const char *name, const char *text,
+			  size_t byte_count, struct why *why)
+{
+	*import = (struct import){ 0 };
+	text = byte_count ? text : "";
+	if (has_word(text, byte_count, "#@", true))
+		return workload_parse(&import->workload, name, text, byte_count, why);
+	struct script *script = calloc(1, sizeof(*script));
+	if (!script)
+		abort();
+	script->import = import;
+	script->name = name;
+	parser_init(&script->parser, &import->workload, name, why);
+	enum status status = STATUS_OK;
+	if (byte_count > WORKLOAD_TEXT_BYTES_MAX)
+		status = parser_fail(&script->parser, "longer than %d bytes",
+				     WORKLOAD_TEXT_BYTES_MAX);
+	if (status == STATUS_OK)
+		status = take_text(script, text, byte_count);
+	if (status == STATUS_OK)
+		status = take_sessions(script);
+	script_release(script);
+	return status;
+}
