@@ -23,6 +23,7 @@ struct total {
 	struct magnitude decided;
 	uint64_t left_out;
 	size_t violations, failed, incomplete, complaints, differing;
+	size_t traces_left_out;
 	uint32_t faults_max;
 	const char *why_incomplete; /* of the first that is */
 	double elapsed_seconds;
@@ -40,6 +41,8 @@ static struct total add_up(const struct sweep_outcome *outcomes, size_t count)
 		total.left_out += summary->left_out;
 		total.decided = magnitude_add(total.decided, summary->decided);
 		total.violations += outcomes[i].violation_count;
+		for (size_t k = 0; k < outcomes[i].violation_count; k++)
+			total.traces_left_out += !outcomes[i].violations[k].trace_path;
 		total.elapsed_seconds += summary->elapsed_seconds;
 		total.complaints += summary->complaint[0] != 0;
 		total.differing += summary->swap_differing != 0;
@@ -176,6 +179,31 @@ static void print_sentence(const struct total *total)
 		       total->violations == 1 ? "" : "s");
 	else
 		printf("nothing wrong was found.\n");
+}
+
+/* Is it the first of its rule in its workload? */
+static bool is_first_of_rule(const struct sweep_outcome *outcome, size_t index)
+{
+	for (size_t i = 0; i < index; i++)
+		if (outcome->violations[i].verdict.rule == outcome->violations[index].verdict.rule)
+			return false;
+	return true;
+}
+
+/* Remove the traces that --traces has no room for: those go first that show again what another of
+ * the workload shows. */
+static void bound_traces(struct sweep_outcome *outcomes, size_t count, struct trace_bound bound)
+{
+	for (int turn = 0; turn < 2; turn++)
+		for (size_t i = 0; i < count; i++)
+			for (size_t k = 0; k < outcomes[i].violation_count; k++) {
+				char **path = &outcomes[i].violations[k].trace_path;
+				bool is_turn = is_first_of_rule(&outcomes[i], k) == (turn == 0);
+				if (!*path || !is_turn || trace_bound_keeps(&bound, *path))
+					continue;
+				free(*path);
+				*path = NULL;
+			}
 }
 
 /* The command that shows the violation again. */
@@ -342,6 +370,7 @@ static void print_json(const struct total *total, bool is_suite)
 		json_suite(&json, total);
 	else
 		json_outcome(&json, &total->outcomes[0]);
+	json_number(&json, "traces_left_out", total->traces_left_out);
 	json_end_object(&json);
 }
 
@@ -441,6 +470,7 @@ enum exit_code cmd_sweep(const struct options *options)
 	if (!outcomes)
 		abort();
 	jobs_run(&jobs, outcomes);
+	bound_traces(outcomes, count, options->traces);
 	struct total total = add_up(outcomes, count);
 	bool all_failed = total.failed == count;
 	print_errors(&total);
@@ -451,6 +481,10 @@ enum exit_code cmd_sweep(const struct options *options)
 			print_table(&total);
 		print_violations(&total, options);
 		if (!options->quiet) {
+			if (total.traces_left_out)
+				printf("\n%zu of %zu violations have no trace file: %s\n",
+				       total.traces_left_out, total.violations,
+				       "--traces, or more than 64 of a workload");
 			report_print_left_out(total.left_out);
 			report_print_decided(total.decided);
 			print_skipped(&total);

@@ -55,6 +55,7 @@ enum option_id {
 	OPTION_DIALECT,
 	OPTION_TO,
 	OPTION_INJECT,
+	OPTION_TRACES,
 	OPTION_PROGRAM,
 	OPTION_NBD,
 	OPTION_IMAGE_DIR,
@@ -177,9 +178,13 @@ static const struct option_spec option_specs[] = {
 	{ "out", "DIR", OPTION_OUT, COMMAND_GENERATE, "where workloads go (created)" },
 	{ "out", "DIR", OPTION_OUT, COMMAND_CAMPAIGN,
 	  "journal and traces; goes on if there is one" },
-	{ "junit", "FILE", OPTION_JUNIT, COMMAND_SWEEP | COMMAND_CHECK | COMMAND_REPLAY,
+	{ "traces", "N|SIZE", OPTION_TRACES, COMMAND_SWEEP | COMMAND_CAMPAIGN,
+	  "keep so many traces, or bytes of them; repeatable" },
+	{ "junit", "FILE", OPTION_JUNIT,
+	  COMMAND_SWEEP | COMMAND_CHECK | COMMAND_REPLAY | COMMAND_CAMPAIGN,
 	  "write a JUnit report" },
-	{ "tap", NULL, OPTION_TAP, COMMAND_SWEEP | COMMAND_CHECK | COMMAND_REPLAY,
+	{ "tap", NULL, OPTION_TAP,
+	  COMMAND_SWEEP | COMMAND_CHECK | COMMAND_REPLAY | COMMAND_CAMPAIGN,
 	  "results as TAP on stdout" },
 	{ "json", NULL, OPTION_JSON, EVERY & ~(unsigned)COMMAND_RECORD, "one object on stdout" },
 	{ "quiet", NULL, OPTION_QUIET, EVERY, "only findings and errors" },
@@ -301,6 +306,7 @@ static enum status take(struct options *options, enum option_id id, const char *
 	}
 	switch ((unsigned)id) {
 	case OPTION_BUDGET: return budget_parse(&options->budget, text, why);
+	case OPTION_TRACES: return trace_bound_parse(&options->traces, text, why);
 	case OPTION_SECTOR: return take_sector(options, text, why);
 	case OPTION_RUNS: return take_number("runs", text, UINT64_MAX, &options->runs, why);
 	case OPTION_SLICE: return take_number("slice", text, UINT32_MAX, &options->slice, why);

@@ -4,6 +4,7 @@
 #define WORKLOADS_CLI_OPTIONS_H
 
 #include "traces/status.h"
+#include "workloads/cli/trace_bound.h"
 #include "workloads/explore.h"
 
 #include <stdbool.h>
@@ -97,6 +98,7 @@ struct options {
 	bool lax;
 	bool has_recovery;
 	uint32_t recovery;
+	struct trace_bound traces;                             /* --traces */
 	const char *resume;                                    /* a checkpoint */
 	uint64_t slice;                                        /* 0: not said */
 	const char *requests, *kinds, *states, *caches, *lazy; /* of generated workloads */
