@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: MIT
+"""Reports that become workloads: what people paste of qemu-io, and the faults of blkdebug.
+
+usage: test_import.py PROGRAM SANITIZED       1: states of a run are not known
+"""
+import json
+import shutil
+import sys
+import unittest
+
+from program import OVERLAP, CommandLine, main
+
+STRATEGIES = ["dpor", "dfs"] + (["stateful"] if sys.argv[2] != "1" else [])
+
+FLUSH_FAILS = """\
+# The first flush of the file fails, and no other
+[inject-error]
+event = "flush_to_disk"
+iotype = "flush"
+errno = "5"
+once = "on"
+
+[inject-error]
+event = "cor_write"
+"""
+
+# A write in place is under way when its cluster is discarded and given to another write.
+RACE = """\
+$ qemu-img create -q -f qcow2 r.qcow2 1M
+$ qemu-io -t writeback -d unmap -c 'write -P 0x11 0 64k' -c 'break write_aio A' \\
+>     -c 'aio_write -P 0x22 0 64k' -c 'wait_break A' -c 'discard 0 64k' \\
+>     -c 'write -P 0x33 128k 64k' -c 'resume A' -c aio_flush \\
+>     -c 'read -P 0x33 128k 64k' blkdebug::r.qcow2
+wrote 65536/65536 bytes at offset 0
+Pattern verification failed at offset 131072, 65536 bytes
+"""
+
+
+class Import(CommandLine):
+    def convert(self, text, *words, name="report.sh"):
+        """The workload's lines without comments, and what was said."""
+        self.write(name, text)
+        _, err = self.run_program("convert", name, "out.qio", *words)
+        with open(self.path("out.qio"), encoding="utf-8") as file:
+            out = file.read()
+        notes = [line.removeprefix("cowtip: ") for line in err.splitlines()]
+        self.assertEqual([line[2:] for line in out.splitlines() if line.startswith("# ")][-len(
+            notes):] if notes else [], notes)
+        return [line for line in out.splitlines() if not line.startswith("# ")], notes
+
+    def rules(self, *words, code):
+        return {item["rule"] for item in self.run_json("sweep", "out.qio", *words, code=code)[
+            "violations"]}
+
+    def test_a_blkdebug_fault_shows_a_known_bug_and_nothing_without_it(self):
+        self.write("fails.conf", FLUSH_FAILS)
+        lines, notes = self.convert(
+            "qemu-img create -f qcow2 -o cluster_size=2k x.qcow2 16k\n"
+            "qemu-io -t writeback -c 'write -P 0x11 0 512' -c flush -c 'write -P 0x22 1k 512' "
+            "-c flush blkdebug:fails.conf:x.qcow2\n")
+        self.assertEqual(lines, ["#@ image size=16k cluster_size=2k", "#@ cache writeback",
+                                 "#@ inject flush_to_disk errno=5 iotype=flush once",
+                                 "write -P 0x11 0 512", "flush", "write -P 0x22 1k 512", "flush"])
+        self.assertEqual(notes, ["fails.conf:8: [inject-error] at 'cor_write': left out, the engine "
+                                 "has no such step"])
+        self.assertEqual(self.rules("--bug", "flush-forgets", code=1), {"error-contained"})
+        self.assertEqual(self.rules(code=0), set())
+        trace = self.run_json("sweep", "out.qio", "--bug", "flush-forgets", code=1)["trace"]
+        self.run_program("replay", trace, code=1)
+        small = self.run_json("shrink", trace, code=1)
+        self.assertTrue(small["trace"])
+
+    def test_a_pasted_race_is_swept_on_the_engine_and_on_stock_qemu_io(self):
+        lines, notes = self.convert(RACE)
+        self.assertEqual(lines, ["#@ image size=1024k", "#@ cache writeback", "write -P 0x11 0 64k",
+                                 "aio_write -P 0x22 0 64k", "discard 0 64k",
+                                 "write -P 0x33 128k 64k", "aio_flush", "read -P 0x33 128k 64k"])
+        self.assertEqual([note.split("'")[1] for note in notes],
+                         ["break write_aio A", "wait_break A", "resume A"])
+        found = self.run_json("sweep", "out.qio")
+        self.assertTrue(found["complete"])
+        self.assertEqual(found["violations"], [])
+        if not shutil.which("qemu-io"):
+            self.skipTest("no qemu-io")
+        self.assertIn("read-linearizable", self.rules(
+            "--program", "qemu-io -t {cache} -d unmap -f qcow2 {image}", code=1))
+
+    def test_states_and_once_are_a_matter_of_order_and_every_order_is_found(self):
+        self.write("c.qio", OVERLAP.replace("pattern\n", "pattern\n#@ policy cancel\n", 1))
+        self.write("c.conf", '[inject-error]\nevent = "write_aio"\nstate = "2"\nonce = "on"\n'
+                   'errno = "28"\n[set-state]\nevent = "write_aio"\nstate = "1"\n'
+                   'new_state = "2"\n')
+        self.run_program("convert", "c.qio", "out.qio", "--inject", "c.conf")
+        seen = {}
+        for strategy in STRATEGIES:
+            swept = self.run_json("sweep", "out.qio", "--strategy", strategy)
+            self.assertTrue(swept["complete"], strategy)
+            seen[strategy] = {key: swept["certificate"][key] for key in (
+                "crash_images_distinct", "crash_image_checksum", "final_states",
+                "final_state_checksum")}
+        for strategy in STRATEGIES:
+            self.assertEqual(seen[strategy], seen["dpor"], strategy)
+        # Without the fault there are other ends.
+        plain = self.run_json("sweep", "c.qio")["certificate"]
+        self.assertNotEqual(plain["final_state_checksum"], seen["dpor"]["final_state_checksum"])
+        # Either of the two may be the one that fails.
+        failed = set()
+        for seed in range(40):
+            trace = self.run_json("run", "out.qio", "--seed", str(seed))["trace"]
+            events, _ = self.run_program("show", trace, "--events")
+            failed |= {line.split("request ")[1][0] for line in events.splitlines()
+                       if "No space left" in line and "request " in line}
+        self.assertGreaterEqual(len(failed), 2, failed)
+
+    def test_what_a_transcript_says_of_the_image_and_of_other_sessions(self):
+        lines, notes = self.convert("""\
+# a shell script
+export X=1
+qemu-img create -q -f raw base.raw 32k; qemu-io -f raw -c 'write -P 0x77 0 32k' base.raw
+sudo qemu-img create -f qcow2 -b base.raw -F raw -o cluster_size=4k,lazy_refcounts=on x.qcow2 64k
+qemu-io -c "aio_write -P 0x11 4k 4k" -c aio_flush x.qcow2 >/dev/null 2>&1
+qemu-io -d ignore x.qcow2 <<END
+discard 0 4k
+aio_write -q -P 0x22 0 1k
+map
+sigraise 9
+write 0 4k
+END
+qemu-io -r -c 'read -P 0x22 0 1k' x.qcow2
+""")
+        self.assertEqual(lines, [
+            "#@ image size=64k cluster_size=4k lazy_refcounts=on backing=pattern backing_size=32k",
+            "#@ prepare write -P 0x11 4k 4k", "#@ cache writethrough", "aio_write -q -P 0x22 0 1k"])
+        told = "\n".join(notes)
+        for word in (":2: 'export ...'", ":3: qemu-io: left out, what is done to another image",
+                     ":7: 'discard 0 4k': left out, under -d ignore it does nothing",
+                     ":9: 'map': left out, it only prints", ":10: 'sigraise 9': left out with",
+                     ":13: qemu-io: left out, what looks at the image afterwards",
+                     ":4: backing file 'base.raw': a pattern stands for it"):
+            self.assertIn("report.sh" + word, told)
+        self.run_program("sweep", "out.qio", "--budget", "50runs", code=(0, 3))
+
+    def test_commands_alone_and_sessions_with_a_prompt(self):
+        lines, notes = self.convert("write 0 4k\nflush\n", name="c.txt")
+        self.assertEqual(lines, ["#@ image size=64k", "#@ cache writeback", "write -P 0xcd 0 4k",
+                                 "flush"])
+        self.assertIn("no 'qemu-img create': an empty image of 65536 bytes", notes[0])
+        lines, _ = self.convert("$ qemu-io x\nqemu-io> write 0 4k\nwrote 4096/4096 bytes\n"
+                                "qemu-io> write -c 8k 4k\nqemu-io> quit\n", name="s.txt")
+        self.assertEqual(lines[2:], ["write -P 0xcd 0 4k", "write -c -P 0xcd 8k 4k"])
+        if shutil.which("qemu-img"):
+            self.run_program("run", "c.txt", code=2)
+            self.write("size.qio", "#@ image size=3M cluster_size=4k\nwrite 0 4k\n")
+            trace = self.run_json("run", "size.qio")["trace"]
+            self.run_program("show", trace, "--image-at", "0", "--output", "here.qcow2")
+            lines, notes = self.convert("qemu-io -c 'write 0 4k' here.qcow2\n")
+            self.assertEqual(lines[0], "#@ image size=3072k cluster_size=4k")
+            self.assertIn("'here.qcow2' says how large the image is", notes[0])
+
+    def test_json_has_the_notes(self):
+        self.write("c.txt", "write 0 4k\nmap\n")
+        out, err = self.run_program("convert", "c.txt", "o", "--to", "workload", "--json")
+        found = json.loads(out)
+        self.assertEqual((found["format"], found["requests"]), ("workload", 1))
+        self.assertEqual("".join(f"cowtip: {note}\n" for note in found["notes"]), err)
+
+    def test_what_makes_no_sense_is_one_line_with_its_number(self):
+        section = '[inject-error]\nevent = "l2_update"\n'
+        for script, config, message in [
+                ("qemu-io -c 'write 0 4k\n", None, "r:1: a quote that is not closed"),
+                ("qemu-io x <<END\nwrite 0 4k\n", None, "r:2: a here-document without an end"),
+                ("write 0 4k\nwriet 0 4k\n", None, "r:2: unknown command 'wriet'"),
+                ("write 0\n", None, "r:1: 'write' takes an offset and a length"),
+                ("write -f 0 4k\n", None, "r:1: option '-f' of 'write' is not supported yet"),
+                ("qemu-img create -f qcow2 x\nqemu-io -c 'write 0 4k' x\n", None,
+                 "r:1: qemu-img create: the size of 'x' is not said"),
+                ("qemu-img create -f qcow2 x 4k\nqemu-io -c 'write 4k 4k' x\n", None,
+                 "r:2: 4096 bytes at 4096 reach beyond the end of the image, 4096"),
+                ("qemu-img create -f qcow2 -o extended_l2=on x 4k\nqemu-io -c 'write 0 4k' x\n",
+                 None, "r:1: image option extended_l2='on' is not supported yet"),
+                ("qemu-io x\n", None, "r:1: no command is left to run"),
+                ("qemu-img create x 4k\n", None, "r:1: there is no qemu-io with commands in it"),
+                ("write 0 4k\0\n", None, "r:0: a zero byte: this is no text"),
+                (section, None, "convert: 'r' holds faults and no requests: name a script or "
+                                "workload, and this one with --inject"),
+                ("write 0 4k\n", "x", "'c': neither a blkdebug configuration nor LazyFS entries"),
+                ("write 0 4k\n", "[inject-error]\nerrno = \"5\"\n",
+                 "c:1: [inject-error] without an event"),
+                ("write 0 4k\n", "[set-state]\nevent = \"l2_load\"\n",
+                 "c:1: [set-state] without a new_state"),
+                ("write 0 4k\n", section.replace("l2_update", "l3_update"),
+                 "c:2: unknown event 'l3_update'"),
+                ("write 0 4k\n", section + "errno = \"ENOSPC\"\n",
+                 "c:3: errno='ENOSPC': a number up to 4095 is wanted"),
+                ("write 0 4k\n", section + "once = \"yes\"\n",
+                 "c:3: once='yes': on or off is wanted"),
+                ("write 0 4k\n", section + "sector\n",
+                 "c:3: 'sector': a section or key = \"value\" is wanted"),
+                ("write 0 4k\n", section + "colour = \"red\"\n", "c:3: unknown key 'colour'"),
+                ("write 0 4k\n", section + "[suspend]\n", "c:3: unknown section '[suspend]'"),
+                ("write 0 4k\n", section * 33, "c:65: more than 32 faults")]:
+            self.write("r", script)
+            words = ["convert", "r", "o.qio"]
+            if config is not None:
+                self.write("c", config)
+                words += ["--inject", "c"]
+            out, err = self.run_program(*words, code=2)
+            self.assertEqual((out, err.count("\n")), ("", 1), err)
+            self.assertTrue(err.startswith(f"cowtip: {message}"), (err, message))
+        _, err = self.run_program("convert", "no", "o.qio", code=2)
+        self.assertEqual(err, "cowtip: cannot open 'no': No such file or directory\n")
+
+    def test_faults_that_the_engine_cannot_have_are_named(self):
+        self.write("c.txt", "write 0 4k\n")
+        self.write("c.conf", '[inject-error]\nevent = "l2_update"\nerrno = "4"\n'
+                   '[inject-error]\nevent = "l2_update"\niotype = "discard"\n'
+                   '[inject-error]\nevent = "l2_update"\nsector = "7"\nimmediately = "on"\n')
+        lines, notes = self.convert("write 0 4k\n", "--inject", "c.conf", name="c.txt")
+        self.assertIn("#@ inject l2_update errno=5 sector=7", lines)
+        self.assertEqual([note.split(": ", 1)[1] for note in notes[1:]], [
+            "[inject-error] at 'l2_update': left out, the engine repeats a call that was "
+            "interrupted", "[inject-error] at 'l2_update': left out, the engine makes no such calls",
+            "sector 7 is a place in the file: the engine may have something else there than the "
+            "program of the report"])
+
+
+if __name__ == "__main__":
+    main()
