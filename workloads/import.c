@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NOTE_BYTES = 400 };
+enum { NOTE_BYTES = 400, NOTES_MAX = 500 };
 
 /* Does the line begin with `word`, spaces aside? */
 static bool line_begins(const char *line, const char *end, const char *word)
@@ -46,10 +46,14 @@ enum import_kind import_kind_of(const char *text, size_t byte_count)
 
 void import_note(struct import *import, const char *name, uint32_t line, const char *format, ...)
 {
-	char text[NOTE_BYTES];
+	char text[NOTE_BYTES] =
+		"left out with what follows, for there is too much of it to be told";
 	va_list arguments;
+	if (import->note_count > NOTES_MAX)
+		return;
 	va_start(arguments, format);
-	vsnprintf(text, sizeof(text), format, arguments);
+	if (import->note_count++ < NOTES_MAX)
+		vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
 	/* Words of the report: unprintable bytes do not get to a terminal. */
 	for (char *at = text; *at; at++)

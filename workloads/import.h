@@ -9,7 +9,7 @@
 enum import_kind {
 	IMPORT_SCRIPT,   /* qemu-io commands, or shell commands that begin it; a workload, too */
 	IMPORT_BLKDEBUG, /* [inject-error] and [set-state] sections */
-	IMPORT_LAZYFS,   /* [[injection]] entries; see lazyfs.h */
+	IMPORT_LAZYFS,   /* [[injection]] entries; see import_lazyfs.h */
 };
 
 /** What `text` looks like; what is none of the others is a script. */
@@ -20,6 +20,7 @@ struct import {
 	struct workload workload; /* owned; its text is NULL */
 	char *notes;              /* owned; what is not carried over or was assumed, a line each:
 				     "name:3: what: why"; "" for nothing */
+	size_t note_count;
 	char *config; /* owned; the blkdebug configuration that the script names; NULL: none */
 };
 

@@ -20,6 +20,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define SESSION_PROMPT "qemu-io> "
 
@@ -518,17 +520,23 @@ static enum status image_directive(struct script *script, uint32_t line, const c
 	return status;
 }
 
+/* A plain file that can be read; nothing that would have to be waited for. */
+static bool is_file(const char *path)
+{
+	struct stat status;
+	return stat(path, &status) == 0 && S_ISREG(status.st_mode) && access(path, R_OK) == 0;
+}
+
 /* What stands for the backing file. Gives. */
 static char *backing_words(struct script *script, const struct created *image)
 {
 	const struct created *base = find_created(script, image->backing);
-	FILE *file = base || !image->backing ? NULL : fopen(image->backing, "re");
+	bool is_here = !base && image->backing && is_file(image->backing);
 	char *words = NULL;
 	int length = 0;
 	if (!image->backing) {
 		length = asprintf(&words, "%s", "");
-	} else if (file) {
-		fclose(file);
+	} else if (is_here) {
 		length = asprintf(&words, " backing=%s backing_fmt=%s", image->backing,
 				  image->backing_format ? image->backing_format : "raw");
 	} else {
@@ -576,7 +584,7 @@ static bool image_from_file(struct script *script, const char *name, uint32_t li
 	struct content *content = NULL;
 	struct image_header header = { 0 };
 	struct why why;
-	if (!name || content_load(&content, name, &why) != STATUS_OK)
+	if (!name || !is_file(name) || content_load(&content, name, &why) != STATUS_OK)
 		return false;
 	const struct image_source source = { read_content, content };
 	image_header_parse(&header, &source);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Reports that become workloads: what people paste of qemu-io, and the faults of blkdebug.
+"""Reports that become workloads: what people paste of qemu-io, the faults of blkdebug, and the
+crashes of LazyFS.
 
 usage: test_import.py PROGRAM SANITIZED       1: states of a run are not known
 """
@@ -222,6 +223,148 @@ qemu-io -r -c 'read -P 0x22 0 1k' x.qcow2
             "interrupted", "[inject-error] at 'l2_update': left out, the engine makes no such calls",
             "sector 7 is a place in the file: the engine may have something else there than the "
             "program of the report"])
+
+
+TWO_WRITES = """\
+# The second write links a cluster in a table that is there
+#@ image size=16k cluster_size=4k backing=pattern lazy_refcounts=on
+write -P 0x11 0 4k
+flush
+write -P 0x22 4k 4k
+flush
+"""
+
+
+def entry(**keys):
+    """One [[injection]]."""
+    lines = [f"{key} = {json.dumps(value)}" for key, value in keys.items()]
+    return "\n".join(["[[injection]]", *lines, ""])
+
+
+class LazyFs(CommandLine):
+    def setUp(self):
+        super().setUp()
+        self.write("two.qio", TWO_WRITES)
+
+    def run_traced(self, *words):
+        return self.run_json("run", "two.qio", *words, "--out", "-".join(["t", *words]))["trace"]
+
+    def check(self, trace, *entries, code=0):
+        self.write("l.toml", "[faults]\nfifo_path = \"/tmp/f\" # where\n\n" + "\n".join(entries))
+        return self.run_json("check", trace, "--inject", "l.toml", code=code)
+
+    def image(self, trace, *words):
+        self.run_program("show", trace, "--image-at", *words, "--output", "image")
+        with open(self.path("image"), "rb") as file:
+            return file.read()
+
+    def test_a_torn_sequence_shows_a_missing_flush_and_nothing_without_the_bug(self):
+        """Every single write that persists, of every sequence."""
+        entries = [entry(type="torn-seq", op="write", file="/mnt/root/disk.qcow2", persist=[which],
+                         occurrence=group) for group in range(1, 7) for which in range(1, 7)]
+        good = self.run_traced()
+        found = self.check(good, *entries)
+        self.assertEqual(found["violations"], [])
+        self.assertGreaterEqual(found["crash_states"], 2)
+        self.assertEqual(found["crash_states"],
+                         sum(state["left_out"] is None for state in found["injected"]))
+        bad = self.run_traced("--bug", "no-data-barrier")
+        found = self.check(bad, *entries, code=1)
+        rules = {item["rule"] for item in found["violations"]}
+        self.assertIn("cow-complete", rules)
+        # The state has a name, under which its image can be had; reordered, not in order.
+        verdict = found["violations"][0]
+        self.assertEqual(verdict["crash"]["model"], "reorder")
+        named = [state for state in found["injected"]
+                 if state["persist"] and f"(persisted: {state['persist']})" in verdict["message"]]
+        self.assertTrue(named, verdict)
+        torn = self.image(bad, str(named[0]["image_at"]), "--persist", named[0]["persist"])
+        self.assertNotEqual(torn, self.image(bad, str(named[0]["image_at"])))
+        swept = self.run_json("sweep", "two.qio", "--bug", "no-data-barrier", "--crash", "reorder",
+                              code=1)
+        self.assertLessEqual(rules, {item["rule"] for item in swept["violations"]})
+
+    def test_parts_from_the_first_on_are_what_model_torn_leaves(self):
+        trace = self.run_traced()
+        for sectors in range(1, 9):
+            found = self.check(trace, entry(type="torn-op", file="disk.qcow2", occurrence=1,
+                                            parts=8, persist=list(range(1, sectors + 1))))
+            state, = found["injected"]
+            place = f"0+{sectors}" if sectors < 8 else "1"
+            self.assertEqual(self.image(trace, "1", "--persist", state["persist"]),
+                             self.image(trace, place))
+        # Not equal parts, the last ones: the others are as they were, and the file is as long.
+        found = self.check(trace, entry(type="torn-op", file="x", occurrence=1,
+                                        parts_bytes=[1024, 2560, 512], persist=[3, 2]))
+        state, = found["injected"]
+        self.assertEqual(state["note"], "'x' is taken for 'disk.qcow2'")
+        torn = self.image(trace, "1", "--persist", state["persist"])
+        whole = self.image(trace, "1")
+        at = next(i for i in range(0, len(whole), 512) if whole[i:i + 512] !=
+                  self.image(trace, "0")[i:i + 512].ljust(512, b"\0"))
+        self.assertEqual(torn[at:at + 1024], bytes(1024))
+        self.assertEqual(torn[at + 1024:], whole[at + 1024:])
+
+    def test_a_cleared_cache_leaves_what_was_flushed(self):
+        trace = self.run_traced()
+        for op, timing in (("fsync", "before"), ("fsync", "after"), ("write", "before"),
+                           ("write", "after")):
+            found = self.check(trace, entry(**{"type": "clear-cache", "from": "disk.qcow2",
+                                               "timing": timing, "op": op, "occurrence": 1,
+                                               "crash": True}))
+            state, = found["injected"]
+            left = self.image(trace, str(state["image_at"]), "--persist", state["persist"])
+            durable = (op, timing) == ("fsync", "after")
+            place = str(state["image_at"]) if durable else "0"
+            self.assertEqual(left, self.image(trace, place), (op, timing))
+
+    def test_what_does_not_happen_is_named(self):
+        trace = self.run_traced()
+        good = entry(type="torn-op", file="disk.qcow2", occurrence=1, parts=2, persist=[1])
+        for bad, told in [
+                (entry(type="torn-op", file="disk.qcow2", occurrence=900, parts=2, persist=[1]),
+                 "torn-op: left out, the run has only "),
+                (entry(type="torn-op", file="disk.qcow2", occurrence=1, parts_bytes=[7],
+                       persist=[1]), "its parts are not the 4096 bytes of that write"),
+                (entry(type="clear-cache", op="unlink", occurrence=1, timing="before", crash=True,
+                       file="disk.qcow2"), "a trace has no such calls"),
+                (entry(type="clear-cache", op="write", occurrence=1, timing="before", crash=False,
+                       file="disk.qcow2"), "the program goes on, that is no crash")]:
+            self.write("l.toml", good + bad)
+            out, err = self.run_program("check", trace, "--inject", "l.toml")
+            self.assertIn(f"cowtip: l.toml:{good.count(chr(10)) + 1}: ", err)
+            self.assertIn(told, err)
+            self.assertIn(", 1 crash states (of LazyFS): nothing wrong\n", out)
+            self.write("l.toml", bad)
+            _, err = self.run_program("check", trace, "--inject", "l.toml", code=2)
+            self.assertEqual(err.count("\n"), 1)
+            self.run_program("convert", "two.qio", "o.qio", "--inject", "l.toml")
+
+    def test_what_makes_no_sense_is_one_line_with_its_number(self):
+        trace = self.run_traced()
+        for text, message in [
+                ("[[injection]]\ntype = \"torn\"\n",
+                 "l.toml:2: torn: torn-op, torn-seq or clear-cache is wanted"),
+                ("[[injection]]\nfile = \"x\"\n", "l.toml:1: [[injection]] without a type"),
+                ("[[injection]]\ntype = \"torn-op\"\nfile = \"x\"\noccurrence = 1\n",
+                 "l.toml:1: [[injection]] without persist"),
+                ("[[injection]]\noccurrence = 0\n", "l.toml:2: 0: a number from 1 on is wanted"),
+                ("[[injection]]\npersist = [1,\n2]\n",
+                 "l.toml:2: [1,: a list of numbers on one line is wanted"),
+                ("[[injection]]\nfile = x\n", "l.toml:2: x: a text in quotes is wanted"),
+                ("[[injection]]\ncolour = 1\n", "l.toml:2: colour: unknown key of [[injection]]"),
+                ("[faults\n", "l.toml:1: [faults: a table ends with ']'"),
+                ("what\n", "l.toml:1: what: a table or key = value is wanted"),
+                ("[faults]\nfifo_path = \"x\"\n", "'l.toml' has no [[injection]]"),
+                (entry(type="torn-op", file="x", occurrence=1, parts=2, persist=[3]),
+                 "l.toml:1: torn-op: persist names a part that there is not"),
+                (entry(type="torn-seq", file="x", occurrence=1, op="read", persist=[3]),
+                 "l.toml:1: torn-seq wants op = \"write\""),
+                ("\0", "l.toml:1: a zero byte: this is no text")]:
+            self.write("l.toml", text)
+            out, err = self.run_program("check", trace, "--inject", "l.toml", code=2)
+            self.assertEqual((out, err.count("\n")), ("", 1), err)
+            self.assertTrue(err.startswith(f"cowtip: {message}"), (err, message))
 
 
 if __name__ == "__main__":

@@ -2,9 +2,11 @@
 #include "workloads/cli/import_report.h"
 
 #include "traces/memory.h"
+#include "traces/trace.h"
 #include "workloads/cli/json.h"
 #include "workloads/cli/output.h"
 #include "workloads/import.h"
+#include "workloads/import_lazyfs.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -27,12 +29,38 @@ static enum status take_script(struct import *import, const struct report *repor
 		       report->path);
 }
 
+/* A crash of LazyFS is one of a model's states; a sweep judges all of them. */
+static enum status take_crashes(struct import *import, const struct report *report, struct why *why)
+{
+	struct lazyfs_entry *entries = NULL;
+	size_t count = 0;
+	enum status status =
+		lazyfs_read(&entries, &count, report->path, report->text, report->bytes, why);
+	for (size_t i = 0; i < count; i++) {
+		const struct lazyfs_entry *entry = &entries[i];
+		bool is_crash = entry->type != LAZYFS_CLEAR_CACHE || entry->crashes;
+		if (!is_crash) {
+			import_note(import, report->path, entry->line,
+				    "%s: left out, the program goes on: that is no crash",
+				    lazyfs_type_name(entry->type));
+			continue;
+		}
+		import_note(import, report->path, entry->line,
+			    "%s: among the states of model reorder, which are judged at every "
+			    "place; alone: cowtip check TRACE --inject %.100s",
+			    lazyfs_type_name(entry->type), report->path);
+		trace_set_text(&import->workload.crash, "prefix,torn,reorder");
+	}
+	free(entries);
+	return status;
+}
+
 static enum status take_faults(struct import *import, const struct report *report, struct why *why)
 {
 	switch (import_kind_of(report->text, report->bytes)) {
 	case IMPORT_BLKDEBUG:
 		return import_blkdebug(import, report->path, report->text, report->bytes, why);
-	case IMPORT_LAZYFS:
+	case IMPORT_LAZYFS: return take_crashes(import, report, why);
 	case IMPORT_SCRIPT: break;
 	}
 	return why_set(why, STATUS_BAD_INPUT,

@@ -156,6 +156,8 @@ static const struct option_spec option_specs[] = {
 	  "trace, dm-log-writes or workload (OUT's name tells)" },
 	{ "inject", "FILE", OPTION_INJECT, COMMAND_CONVERT,
 	  "to a workload: blkdebug.conf or LazyFS entries" },
+	{ "inject", "FILE", OPTION_INJECT, RARE | COMMAND_CHECK,
+	  "LazyFS entries: judge the crashes that they name" },
 	{ "guest", "WORD", OPTION_GUEST, COMMAND_CHECK,
 	  "a tool's recording: its data unchanged or old-or-new" },
 	{ "events", NULL, OPTION_EVENTS, COMMAND_SHOW, "print every event" },
