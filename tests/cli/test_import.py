@@ -71,6 +71,19 @@ class Import(CommandLine):
         small = self.run_json("shrink", trace, code=1)
         self.assertTrue(small["trace"])
 
+    @unittest.skipUnless(shutil.which("qemu-io"), "no qemu-io")
+    def test_a_program_takes_the_file_itself(self):
+        self.write("w.conf", '[inject-error]\nevent = "write_aio"\nerrno = "5"\nonce = "on"\n')
+        self.write("w.qio", "#@ image size=64k\nwrite 0 4k\nwrite 4k 4k\n")
+        self.run_program("convert", "w.qio", "out.qio", "--inject", "w.conf")
+        for name, command in (("w.qio", f"blkdebug:{self.path('w.conf')}:{{image}}"),
+                              ("out.qio", "{image}")):
+            out, err = self.run_program("run", name, "--json", "--program",
+                                        f"qemu-io -t writeback -f qcow2 {command}")
+            story, _ = self.run_program("show", json.loads(out)["trace"])
+            self.assertEqual("(write) fails: Input/output error" in story, name == "w.qio")
+            self.assertEqual("'#@ inject' is for the built-in engine" in err, name == "out.qio")
+
     def test_a_pasted_race_is_swept_on_the_engine_and_on_stock_qemu_io(self):
         lines, notes = self.convert(RACE)
         self.assertEqual(lines, ["#@ image size=1024k", "#@ cache writeback", "write -P 0x11 0 64k",
