@@ -126,6 +126,19 @@ class Import(CommandLine):
                        if "No space left" in line and "request " in line}
         self.assertGreaterEqual(len(failed), 2, failed)
 
+    def test_which_of_two_writes_fails_is_found_by_every_strategy(self):
+        self.write("two.qio", "#@ image size=8k cluster_size=4k\n#@ prepare write 0 8k\n"
+                   "#@ inject write_aio errno=28 once\naio_write -P 0x11 0 512\n"
+                   "aio_write -P 0x22 4k 512\n")
+        every = self.run_json("sweep", "two.qio", "--strategy", "dfs", "--no-prune")
+        for strategy in STRATEGIES:
+            swept = self.run_json("sweep", "two.qio", "--strategy", strategy)
+            for key in ("final_states", "final_state_checksum", "crash_images_distinct",
+                        "crash_image_checksum"):
+                self.assertEqual(swept["certificate"][key], every["certificate"][key],
+                                 (strategy, key))
+        self.assertGreaterEqual(every["certificate"]["final_states"], 2)
+
     def test_what_a_transcript_says_of_the_image_and_of_other_sessions(self):
         lines, notes = self.convert("""\
 # a shell script
