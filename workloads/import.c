@@ -2,8 +2,8 @@
 #include "workloads/import.h"
 
 #include "traces/memory.h"
+#include "workloads/import_private.h"
 #include "workloads/language_print.h"
-#include "workloads/language_private.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -33,6 +33,9 @@ enum import_kind import_kind_of(const char *text, size_t byte_count)
 		{ "[cache]", IMPORT_LAZYFS },         { "[filesystem]", IMPORT_LAZYFS },
 	};
 	const char *end = text + byte_count;
+	/* A script may hold a configuration, in a here-document. */
+	if (script_names_programs(text, byte_count))
+		return IMPORT_SCRIPT;
 	for (const char *line = text; line < end;) {
 		const char *newline = memchr(line, '\n', (size_t)(end - line));
 		const char *stop = newline ? newline : end;

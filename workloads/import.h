@@ -21,7 +21,8 @@ struct import {
 	char *notes;              /* owned; what is not carried over or was assumed, a line each:
 				     "name:3: what: why"; "" for nothing */
 	size_t note_count;
-	char *config; /* owned; the blkdebug configuration that the script names; NULL: none */
+	char *config; /* owned; the blkdebug configuration that the script names and does not hold;
+			 NULL: none */
 };
 
 /** Read a script: the last qemu-io that changes an image is the workload, what came before it on
@@ -31,9 +32,17 @@ struct import {
 MUST_USE enum status import_script(struct import *import, const char *name, const char *text,
 				   size_t byte_count, struct why *why);
 
+/** Part of a file. */
+struct import_text {
+	const char *name; /* in messages */
+	const char *text; /* borrowed */
+	size_t byte_count;
+	uint32_t lines_before; /* in the file */
+};
+
 /** Add the rules of a blkdebug configuration to the workload of `import`. STATUS_BAD_INPUT. */
-MUST_USE enum status import_blkdebug(struct import *import, const char *name, const char *text,
-				     size_t byte_count, struct why *why);
+MUST_USE enum status import_blkdebug(struct import *import, const struct import_text *config,
+				     struct why *why);
 
 /** Add a line to the notes. */
 void import_note(struct import *import, const char *name, uint32_t line, const char *format, ...)

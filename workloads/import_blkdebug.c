@@ -125,14 +125,18 @@ static enum status take_line(struct reader *reader, char *line)
 	return take_key(reader, bare(line), bare(equals + 1));
 }
 
-enum status import_blkdebug(struct import *import, const char *name, const char *text,
-			    size_t byte_count, struct why *why)
+enum status import_blkdebug(struct import *import, const struct import_text *config,
+			    struct why *why)
 {
+	const char *text = config->text;
 	struct reader reader = {
 		.import = import,
-		.parser = { .workload = &import->workload, .name = name, .why = why },
+		.parser = { .workload = &import->workload,
+			    .name = config->name,
+			    .line = config->lines_before,
+			    .why = why },
 	};
-	const char *end = text + byte_count;
+	const char *end = text + config->byte_count;
 	enum status status = STATUS_OK;
 	while (text < end && status == STATUS_OK) {
 		const char *newline = memchr(text, '\n', (size_t)(end - text));

@@ -255,6 +255,15 @@ static enum status take_shell_command(struct script *script, const struct shell_
 		return take_session(script, command, index + 1);
 	if (is_program(word, "qemu-img", "$QEMU_IMG") && creates)
 		return take_create(script, command, index + 2);
+	bool is_config = command->input &&
+			 import_kind_of(command->input, command->input_bytes) == IMPORT_BLKDEBUG;
+	if (is_config) { /* cat >blkdebug.conf <<EOF */
+		script->config = (struct import_text){ .name = script->name,
+						       .text = command->input,
+						       .byte_count = command->input_bytes,
+						       .lines_before = command->input_line - 1 };
+		return STATUS_OK;
+	}
 	import_note(script->import, script->name, command->line,
 		    "'%s%s%s': left out, only qemu-io and 'qemu-img create' are understood",
 		    word_printable(printable, word), index + 1 < command->count ? " " : "",
@@ -316,18 +325,25 @@ bool script_has_word(const char *text, size_t byte_count, const char *word, bool
 	return false;
 }
 
-enum status script_read(struct script *script, const char *text, size_t byte_count)
+bool script_names_programs(const char *text, size_t byte_count)
 {
 	static const char *const programs[] = { "qemu-io", "qemu-img", "$QEMU_IO" };
+	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++)
+		if (script_has_word(text, byte_count, programs[i], false))
+			return true;
+	return false;
+}
+
+enum status script_read(struct script *script, const char *text, size_t byte_count)
+{
 	if (memchr(text, 0, byte_count))
 		return parser_fail(&script->parser, "a zero byte: this is no text");
 	if (script_has_word(text, byte_count, SESSION_PROMPT, true)) {
 		take_commands(script, text, byte_count, SESSION_PROMPT);
 		return STATUS_OK;
 	}
-	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++)
-		if (script_has_word(text, byte_count, programs[i], false))
-			return take_shell(script, text, byte_count);
+	if (script_names_programs(text, byte_count))
+		return take_shell(script, text, byte_count);
 	take_commands(script, text, byte_count, NULL);
 	return STATUS_OK;
 }

@@ -41,6 +41,7 @@ struct script {
 	struct import *import; /* borrowed */
 	const char *name;      /* borrowed */
 	struct parser parser;
+	struct import_text config; /* blkdebug's, in a here-document; borrows; text NULL: none */
 	struct created images[IMAGES_MAX];
 	size_t image_count;
 	struct session sessions[SESSIONS_MAX];
@@ -53,6 +54,9 @@ MUST_USE enum status script_read(struct script *script, const char *text, size_t
 
 /** The last image of that name that the text creates; NULL: none. */
 const struct created *script_find_created(const struct script *script, const char *name);
+
+/** Does it name qemu-io or qemu-img, as shell commands do? */
+bool script_names_programs(const char *text, size_t byte_count);
 
 /** Does a line that is no comment hold `word`, or (`at_start`) begin with it? */
 bool script_has_word(const char *text, size_t byte_count, const char *word, bool at_start);

@@ -325,8 +325,16 @@ static enum status take_sessions(struct script *script)
 	/* Without -t qemu-io writes through. */
 	script->parser.workload->cache =
 		text_copy(workload->cache ? workload->cache : "writethrough");
-	if (workload->config)
+	if (workload->config && script->config.text)
+		status = import_blkdebug(script->import, &script->config, script->parser.why);
+	else if (workload->config)
 		script->import->config = text_copy(workload->config);
+	if (status != STATUS_OK)
+		return status;
+	if (!workload->config && script->config.text)
+		import_note(
+			script->import, script->name, script->config.lines_before,
+			"blkdebug's configuration: left out, the image is not opened through it");
 	const struct created *image = script_find_created(script, workload->image);
 	status = image ? image_from_created(script, image) : assume_image(script, workload);
 	return status == STATUS_OK ? parser_finish(&script->parser) : status;

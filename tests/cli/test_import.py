@@ -66,10 +66,29 @@ class Import(CommandLine):
                                  "has no such step"])
         self.assertEqual(self.rules("--bug", "flush-forgets", code=1), {"error-contained"})
         self.assertEqual(self.rules(code=0), set())
+        self.assertIn("at most 0 injected errors a run\n                 and those of 1 rule "
+                      "('#@ inject')\n", self.run_program("sweep", "out.qio")[0])
         trace = self.run_json("sweep", "out.qio", "--bug", "flush-forgets", code=1)["trace"]
         self.run_program("replay", trace, code=1)
         small = self.run_json("shrink", trace, code=1)
         self.assertTrue(small["trace"])
+
+    def test_a_configuration_may_be_in_the_script(self):
+        script = ("cat >fails.conf <<EOF\n" + FLUSH_FAILS + "EOF\n"
+                  "$QEMU_IMG create -f qcow2 x.qcow2 64k\n"
+                  '$QEMU_IO -c "write 0 4k" -c flush blkdebug:fails.conf:x.qcow2\n')
+        lines, notes = self.convert(script)
+        self.assertIn("#@ inject flush_to_disk errno=5 iotype=flush once", lines)
+        self.assertEqual(notes, ["report.sh:9: [inject-error] at 'cor_write': left out, the engine "
+                                 "has no such step"])
+        # One that is not here is said; one that nothing names is not in the workload.
+        lines, notes = self.convert(script[script.index("$QEMU_IMG"):])
+        self.assertEqual(len([line for line in lines if "inject" in line]), 0)
+        self.assertIn("blkdebug's 'fails.conf' is not here: left out (--inject)", notes[0])
+        lines, notes = self.convert(script.replace("blkdebug:fails.conf:", ""))
+        self.assertEqual(len([line for line in lines if "inject" in line]), 0)
+        self.assertEqual(notes, ["report.sh:1: blkdebug's configuration: left out, the image is "
+                                 "not opened through it"])
 
     @unittest.skipUnless(shutil.which("qemu-io"), "no qemu-io")
     def test_a_program_takes_the_file_itself(self):

@@ -66,7 +66,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	enum status status = is_config ? import_script(&import, "s", SCRIPT, strlen(SCRIPT), &why)
 				       : import_script(&import, "r", text, bytes, &why);
 	if (is_config)
-		status = import_blkdebug(&import, "r", text, bytes, &why);
+		status = import_blkdebug(
+			&import,
+			&(struct import_text){ .name = "r", .text = text, .byte_count = bytes },
+			&why);
 	if (status == STATUS_OK)
 		check_workload(&import);
 	else

@@ -59,7 +59,11 @@ static enum status take_faults(struct import *import, const struct report *repor
 {
 	switch (import_kind_of(report->text, report->bytes)) {
 	case IMPORT_BLKDEBUG:
-		return import_blkdebug(import, report->path, report->text, report->bytes, why);
+		return import_blkdebug(import,
+				       &(struct import_text){ .name = report->path,
+							      .text = report->text,
+							      .byte_count = report->bytes },
+				       why);
 	case IMPORT_LAZYFS: return take_crashes(import, report, why);
 	case IMPORT_SCRIPT: break;
 	}
@@ -80,7 +84,7 @@ static enum status take_file(struct import *import, const char *path,
 	return status;
 }
 
-/* The configuration that the script names, beside it or from here. */
+/* The configuration that the script names, beside it. */
 static enum status take_config(struct import *import, const char *script, struct why *why)
 {
 	const char *slash = strrchr(script, '/');
