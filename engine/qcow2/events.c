@@ -6,33 +6,40 @@
 static const struct {
 	const char *name;
 	enum qcow2_event event;
+	const char *about;
 } steps[] = {
-	{ "l1_update", QCOW2_L1_UPDATE },
-	{ "l1_grow_alloc_table", QCOW2_L1_GROW_ALLOC_TABLE },
-	{ "l1_grow_write_table", QCOW2_L1_GROW_WRITE_TABLE },
-	{ "l1_grow_activate_table", QCOW2_L1_GROW_ACTIVATE_TABLE },
-	{ "l2_load", QCOW2_L2_LOAD },
-	{ "l2_update", QCOW2_L2_UPDATE },
-	{ "read_aio", QCOW2_READ },
-	{ "read_backing_aio", QCOW2_READ_BACKING },
-	{ "read_compressed", QCOW2_READ_COMPRESSED },
-	{ "write_aio", QCOW2_WRITE },
-	{ "cow_read", QCOW2_COW_READ },
-	{ "cow_write", QCOW2_COW_WRITE },
-	{ "reftable_load", QCOW2_REFTABLE_LOAD },
-	{ "refblock_load", QCOW2_REFBLOCK_LOAD },
-	{ "refblock_update_part", QCOW2_REFBLOCK_UPDATE },
-	{ "refblock_update", QCOW2_REFBLOCK_UPDATE },
-	{ "refblock_alloc", QCOW2_REFBLOCK_ALLOC },
-	{ "refblock_alloc_hookup", QCOW2_REFBLOCK_ALLOC_HOOKUP },
-	{ "refblock_alloc_write_blocks", QCOW2_REFBLOCK_ALLOC_WRITE_BLOCKS },
-	{ "refblock_alloc_write_table", QCOW2_REFBLOCK_ALLOC_WRITE_TABLE },
-	{ "refblock_alloc_switch_table", QCOW2_REFBLOCK_ALLOC_SWITCH_TABLE },
-	{ "cluster_alloc", QCOW2_CLUSTER_ALLOC },
-	{ "cluster_free", QCOW2_CLUSTER_FREE },
-	{ "flush_to_os", QCOW2_FLUSH_TO_OS },
-	{ "flush_to_disk", QCOW2_FLUSH_TO_DISK },
-	{ "pwritev", QCOW2_PWRITEV },
+	{ "l1_update", QCOW2_L1_UPDATE, "an L1 entry is written" },
+	{ "l1_grow_alloc_table", QCOW2_L1_GROW_ALLOC_TABLE,
+	  "room is looked for, for a longer L1 table" },
+	{ "l1_grow_write_table", QCOW2_L1_GROW_WRITE_TABLE, "the longer table is written" },
+	{ "l1_grow_activate_table", QCOW2_L1_GROW_ACTIVATE_TABLE,
+	  "the header gets to point to it" },
+	{ "l2_load", QCOW2_L2_LOAD, "an L2 table is read" },
+	{ "l2_update", QCOW2_L2_UPDATE, "an L2 table is written back" },
+	{ "read_aio", QCOW2_READ, "data is read, for the guest or to be copied" },
+	{ "read_backing_aio", QCOW2_READ_BACKING, "the same, from a raw backing file" },
+	{ "read_compressed", QCOW2_READ_COMPRESSED, "a compressed cluster is read" },
+	{ "write_aio", QCOW2_WRITE, "data of the guest is written" },
+	{ "cow_read", QCOW2_COW_READ, "what is copied is read" },
+	{ "cow_write", QCOW2_COW_WRITE, "what is copied is written" },
+	{ "reftable_load", QCOW2_REFTABLE_LOAD, "the refcount table is read" },
+	{ "refblock_load", QCOW2_REFBLOCK_LOAD, "a refcount block is read" },
+	{ "refblock_update_part", QCOW2_REFBLOCK_UPDATE, "a refcount block is written back" },
+	{ "refblock_update", QCOW2_REFBLOCK_UPDATE, "the same" },
+	{ "refblock_alloc", QCOW2_REFBLOCK_ALLOC, "a new refcount block is made" },
+	{ "refblock_alloc_hookup", QCOW2_REFBLOCK_ALLOC_HOOKUP,
+	  "the refcount table gets to point to it" },
+	{ "refblock_alloc_write_blocks", QCOW2_REFBLOCK_ALLOC_WRITE_BLOCKS,
+	  "blocks for a longer refcount table are written" },
+	{ "refblock_alloc_write_table", QCOW2_REFBLOCK_ALLOC_WRITE_TABLE,
+	  "the longer table is written" },
+	{ "refblock_alloc_switch_table", QCOW2_REFBLOCK_ALLOC_SWITCH_TABLE,
+	  "the header gets to point to it" },
+	{ "cluster_alloc", QCOW2_CLUSTER_ALLOC, "clusters are looked for" },
+	{ "cluster_free", QCOW2_CLUSTER_FREE, "clusters are given up" },
+	{ "flush_to_os", QCOW2_FLUSH_TO_OS, "a flush begins" },
+	{ "flush_to_disk", QCOW2_FLUSH_TO_DISK, "the file is flushed" },
+	{ "pwritev", QCOW2_PWRITEV, "anything is written, after the event that says what" },
 };
 
 /* The engine does not compress, copy tables on their own, write on reading, or shrink. */
@@ -86,4 +93,12 @@ const char *qcow2_event_name(enum qcow2_event event)
 	while (steps[i].event != event)
 		i++;
 	return steps[i].name;
+}
+
+const char *qcow2_event_at(size_t index, const char **about)
+{
+	if (index >= STEP_NAMES)
+		return NULL;
+	*about = steps[index].about;
+	return steps[index].name;
 }

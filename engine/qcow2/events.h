@@ -4,8 +4,9 @@
 #ifndef ENGINE_QCOW2_EVENTS_H
 #define ENGINE_QCOW2_EVENTS_H
 
-#include "engine/qcow2/image.h"
 #include "injector/fault_rules.h"
+
+#include <stddef.h>
 
 enum qcow2_event {
 	QCOW2_L1_UPDATE,
@@ -47,6 +48,9 @@ enum qcow2_event_known qcow2_event_find(const char *name, enum qcow2_event *even
 
 /** The first of its names. A literal. */
 const char *qcow2_event_name(enum qcow2_event event);
+
+/** Name number `index`, from 0, with what happens in the step; NULL behind the last. Literals. */
+const char *qcow2_event_at(size_t index, const char **about);
 
 /** The engine comes to `event` on `image`, right before the call that makes it. */
 #define QCOW2_EVENT(image, event)                                                                  \

@@ -67,7 +67,7 @@ static const struct command commands[] = {
 	{ "convert", COMMAND_CONVERT, cmd_convert, 2, 2, "IN OUT",
 	  "between traces and logs; a report to a workload" },
 	{ "list", COMMAND_LIST, cmd_list, 1, 1, "WHAT",
-	  "rules, bugs, strategies, workloads or faults" },
+	  "rules, bugs, strategies, workloads, faults, events" },
 	{ "bench", COMMAND_BENCH, cmd_bench, 0, 1, "[WORKLOAD]", "the figures, on this machine" },
 	{ "generate", COMMAND_GENERATE, cmd_generate, 0, 0, "",
 	  "bounded-exhaustive workloads, to files" },
