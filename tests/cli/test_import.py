@@ -145,6 +145,33 @@ class Import(CommandLine):
                        if "No space left" in line and "request " in line}
         self.assertGreaterEqual(len(failed), 2, failed)
 
+    def test_every_event_makes_a_call_fail_and_the_engine_bears_it(self):
+        shipped = {"refblock_alloc": "refcount-block-new",
+                   "refblock_alloc_hookup": "refcount-block-new",
+                   "refblock_alloc_write_blocks": "refcount-table-grows",
+                   "refblock_alloc_write_table": "refcount-table-grows",
+                   "refblock_alloc_switch_table": "refcount-table-grows",
+                   "l1_grow_alloc_table": "l1-grows", "l1_grow_write_table": "l1-grows",
+                   "l1_grow_activate_table": "l1-grows", "cluster_free": "snapshot-cow",
+                   "l2_load": "snapshot-cow"}
+        never = {"read_compressed"}     # the engine prepares no compressed clusters
+        failing = set()
+        events = [row["event"] for row in self.run_json("list", "events")["events"]]
+        for event in events:
+            trace = self.run_json("run", shipped.get(event, "late-child"), "--faults", "0")["trace"]
+            text = self.run_json("show", trace)["workload"]
+            lines = [line for line in text.splitlines() if not line.startswith("#@ faults")]
+            self.write("e.qio", "\n".join(line for line in lines if not
+                                          line.startswith("#@ expect")) +
+                       f"\n#@ inject {event} errno=5\n")
+            found = self.run_json("sweep", "e.qio", "--budget", "20runs", "--recovery", "0",
+                                  "--no-swap", code=(0, 3))
+            self.assertEqual(found["violations"], [], event)
+            trace = self.run_json("run", "e.qio")["trace"]
+            if "= -EIO" in self.run_program("show", trace, "--events", "--quiet")[0]:
+                failing.add(event)
+        self.assertEqual(failing, set(events) - never)
+
     def test_which_of_two_writes_fails_is_found_by_every_strategy(self):
         self.write("two.qio", "#@ image size=8k cluster_size=4k\n#@ prepare write 0 8k\n"
                    "#@ inject write_aio errno=28 once\naio_write -P 0x11 0 512\n"
