@@ -55,14 +55,15 @@ static void cut_comment(char *line)
 {
 	char quote = 0;
 	for (char *at = line; *at; at++) {
-		if (quote)
-			quote = *at == quote ? 0 : quote;
-		else if (*at == '"' || *at == '\'')
-			quote = *at;
-		else if (*at == '#')
+		bool is_quote = *at == '"' || *at == '\'';
+		if (!quote && *at == '#') {
 			*at = 0;
-		if (!*at)
 			return;
+		}
+		if (!quote && is_quote)
+			quote = *at;
+		else if (*at == quote)
+			quote = 0;
 	}
 }
 
