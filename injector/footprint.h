@@ -51,6 +51,7 @@ enum object_kind {
 	 * succeed read, flushes that fail write, because what a failed one should have covered is
 	 * not covered by the next. */
 	OBJECT_EPOCH,
+	OBJECT_FAULT_RULES, /* which rules of a report are active */
 	OBJECT_FIRST_OF_OTHERS,
 };
 

@@ -16,6 +16,7 @@ struct flight {
 	const struct io_request *request;
 	struct watched_open *open;
 	struct event event; /* the next event of the call, all but its kind */
+	int planned_error;  /* errno, of a rule of the run; 0: none */
 };
 
 static void append(struct flight *flight, enum event_kind kind, size_t data_bytes)
@@ -72,6 +73,8 @@ static struct fault ask_fault(struct flight *flight, const struct gate *gate)
 					 .length = request->length };
 	if (gate && gate->fault)
 		fault = gate->fault(gate->context);
+	if (fault.error == 0 && fault.bytes == 0)
+		fault.error = flight->planned_error;
 	if (fault.error == 0 && fault.bytes == 0)
 		fault = fault_point_ask(&call);
 	if (fault.error != 0 || fault.bytes != 0)
@@ -205,6 +208,7 @@ ssize_t io_call_run(struct watched_open *open, const struct io_request *request)
 		recorder_begin_call(&flight.event);
 		append(&flight, EVENT_IO_SUBMITTED, 0);
 		recorder_touch_submitted(open, request->op);
+		flight.planned_error = recorder_planned_fault(open, request);
 		recorder_clear_stack();
 	}
 	struct io_call call = { .op = request->op,

@@ -241,6 +241,13 @@ void recorder_touch_completed(const struct watched_open *open, enum io_op op, in
 	(void)result;
 }
 
+int recorder_planned_fault(const struct watched_open *open, const struct io_request *request)
+{
+	(void)open;
+	(void)request;
+	return 0;
+}
+
 void recorder_touch_size(const struct watched_open *open)
 {
 	(void)open;

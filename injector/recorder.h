@@ -44,6 +44,10 @@ void recorder_touch_failed_flush(void);
 void recorder_touch_submitted(const struct watched_open *open, enum io_op op);
 void recorder_touch_completed(const struct watched_open *open, enum io_op op, int64_t result);
 
+/** A call was submitted: the errno that a rule of the run (fault_rules.h) makes it fail with; 0:
+ * none does. */
+int recorder_planned_fault(const struct watched_open *open, const struct io_request *request);
+
 /** The step in progress looks at the size of `open`. */
 void recorder_touch_size(const struct watched_open *open);
 

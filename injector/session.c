@@ -45,6 +45,7 @@ void session_begin(const struct session_options *options)
 	session.io_count = 0;
 	footprint_clear(&session.footprint);
 	fault_point_begin(options->choice, &options->faults);
+	fault_rules_begin(options->rules, options->rule_count);
 }
 
 void session_end(void)
@@ -52,6 +53,7 @@ void session_end(void)
 	assert(session.active);
 	session.active = false;
 	fault_point_end();
+	fault_rules_end();
 }
 
 bool session_active(void)
@@ -121,13 +123,15 @@ bool session_can_snapshot(void)
 struct session_state {
 	uint32_t io_count;
 	uint32_t faults_left;
+	struct fault_rules_state rules;
 };
 
 void session_save(struct snapshot_buffer *buffer)
 {
 	assert(session.active && session_can_snapshot());
 	const struct session_state state = { .io_count = session.io_count,
-					     .faults_left = fault_point_left() };
+					     .faults_left = fault_point_left(),
+					     .rules = fault_rules_state() };
 	snapshot_buffer_put(buffer, &state, sizeof(state));
 	watch_save_memory(buffer);
 	for (uint16_t file = 0; file < session.file_count; file++) {
@@ -144,6 +148,7 @@ void session_load(struct snapshot_buffer *buffer)
 	snapshot_buffer_get(buffer, &state, sizeof(state));
 	session.io_count = state.io_count;
 	fault_point_set_left(state.faults_left);
+	fault_rules_set_state(&state.rules);
 	watch_load_memory(buffer);
 	for (uint16_t file = 0; file < session.file_count; file++) {
 		size_t mark = 0;
@@ -378,6 +383,15 @@ void recorder_touch_completed(const struct watched_open *open, enum io_op op, in
 		touch_epoch(open, 1, result < 0 ? ACCESS_WRITE : ACCESS_READ);
 	else
 		touch_epoch(open, 0, ACCESS_READ);
+}
+
+int recorder_planned_fault(const struct watched_open *open, const struct io_request *request)
+{
+	bool is_image = session.active && open->file == 0;
+
+	if (__builtin_expect(!fault_rules_armed, 1) || !is_image)
+		return 0;
+	return fault_rules_ask(request->op, request->host_offset, request->length);
 }
 
 void recorder_touch_size(const struct watched_open *open)

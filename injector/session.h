@@ -6,6 +6,7 @@
 
 #include "injector/choice.h"
 #include "injector/fault_point.h"
+#include "injector/fault_rules.h"
 #include "injector/page_hash.h"
 #include "injector/snapshot_buffer.h"
 #include "traces/content.h"
@@ -19,7 +20,9 @@ struct session_options {
 	struct choice *choice; /* borrowed; decides faults; may be NULL: none */
 	struct trace
 		*labels; /* borrowed; stack labels are added to it; NULL: do not record stacks */
-	struct fault_options faults; /* which faults a run may have */
+	struct fault_options faults;    /* which faults a run may have */
+	const struct fault_rule *rules; /* borrowed; faults that every run has; NULL: none */
+	size_t rule_count;
 	bool flushes_matter; /* what a flush covers is asked for: steps that decide it conflict */
 	bool clears_stacks;  /* session_clear_stack() does what it says */
 };
@@ -74,8 +77,8 @@ void session_track(bool is_tracked);
 bool session_can_snapshot(void);
 
 /** Append the session between two steps to `buffer`: open descriptors, contents of the in-memory
- * files (as a mark in their undo logs), the I/Os counted, the faults left. Not the footprint, which
- * is empty then, and not the log's events. Only while session_track() is on. */
+ * files (as a mark in their undo logs), the I/Os counted, the faults left, the rules met. Not the
+ * footprint, which is empty then, and not the log's events. Only while session_track() is on. */
 void session_save(struct snapshot_buffer *buffer);
 
 /** Make the session, which is active, what it was. Snapshots taken later are good no more: what

@@ -159,35 +159,49 @@ static void take_name(struct workload *workload, const char *name)
 	workload->name[bytes] = 0;
 }
 
-enum status workload_parse(struct workload *workload, const char *name, const char *text,
-			   size_t byte_count, struct why *why)
+void parser_init(struct parser *parser, struct workload *workload, const char *name,
+		 struct why *why)
 {
 	*workload = (struct workload){ .image = { .cluster_bytes = 64 << 10, .version = 3 } };
-	struct parser parser = {
+	*parser = (struct parser){
 		.workload = workload,
 		.name = name,
 		.prepare = { .commands = &workload->prepare, .count = &workload->prepare_count },
 		.script = { .commands = &workload->commands, .count = &workload->command_count },
 		.why = why,
 	};
-	enum status status = STATUS_OK;
-	text = byte_count ? text : "";
 	take_name(workload, name);
+}
+
+enum status parser_finish(struct parser *parser)
+{
+	struct workload *workload = parser->workload;
+	enum status status = check_ranges(parser);
+	if (status == STATUS_OK && !workload->summary)
+		workload->summary = text_copy("");
+	return status;
+}
+
+enum status workload_parse(struct workload *workload, const char *name, const char *text,
+			   size_t byte_count, struct why *why)
+{
+	struct parser parser;
+	enum status status = STATUS_OK;
+	parser_init(&parser, workload, name, why);
+	text = byte_count ? text : "";
 	if (byte_count > WORKLOAD_TEXT_BYTES_MAX)
 		status = parser_fail(&parser, "longer than %d bytes", WORKLOAD_TEXT_BYTES_MAX);
 	if (status == STATUS_OK)
 		status = parse_lines(&parser, text, byte_count);
 	if (status == STATUS_OK)
-		status = check_ranges(&parser);
+		status = parser_finish(&parser);
 	if (status != STATUS_OK) {
 		workload_release(workload);
 		return status;
 	}
-	workload->text = strndup(byte_count ? text : "", byte_count);
+	workload->text = strndup(text, byte_count);
 	if (!workload->text)
 		abort();
-	if (!workload->summary)
-		workload->summary = text_copy("");
 	return STATUS_OK;
 }
 
@@ -232,7 +246,7 @@ void workload_release(struct workload *workload)
 	*workload = (struct workload){ 0 };
 }
 
-/* Read all of `file`, at most one byte more than a text may have. */
+/* As workload_read_text(), of an open file. */
 static enum status read_text(FILE *file, const char *path, char **text, size_t *byte_count,
 			     struct why *why)
 {
@@ -246,6 +260,16 @@ static enum status read_text(FILE *file, const char *path, char **text, size_t *
 	}
 	*text = bytes;
 	return STATUS_OK;
+}
+
+enum status workload_read_text(const char *path, char **text, size_t *byte_count, struct why *why)
+{
+	FILE *file = fopen(path, "re");
+	if (!file)
+		return why_set(why, STATUS_IO, "cannot open '%s': %s", path, strerror(errno));
+	enum status status = read_text(file, path, text, byte_count, why);
+	fclose(file);
+	return status;
 }
 
 /* The shipped workload called `name`, with or without its leading number. */

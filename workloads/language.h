@@ -3,6 +3,7 @@
 #ifndef WORKLOADS_LANGUAGE_H
 #define WORKLOADS_LANGUAGE_H
 
+#include "injector/fault_rules.h"
 #include "traces/event.h"
 #include "traces/status.h"
 
@@ -80,9 +81,11 @@ struct workload {
 	char **bugs;  /* owned; known bugs switched on by `#@ bug` */
 	size_t bug_count;
 	bool has_faults;
-	uint32_t faults;                     /* `#@ faults K [POINT [KINDS]]` */
-	char *fault_points;                  /* owned; pattern; NULL: all */
-	unsigned fault_kinds;                /* set of fault_kind bits; 0: not said, all */
+	uint32_t faults;                          /* `#@ faults K [POINT [KINDS]]` */
+	char *fault_points;                       /* owned; pattern; NULL: all */
+	unsigned fault_kinds;                     /* set of fault_kind bits; 0: not said, all */
+	struct fault_rule rules[FAULT_RULES_MAX]; /* `#@ inject`, `#@ set-state` */
+	size_t rule_count;
 	bool expects_clean;                  /* `#@ expect clean` */
 	char *expects[WORKLOAD_EXPECTS_MAX]; /* owned; rule names of `#@ expect RULE` */
 	size_t expect_count;
@@ -96,6 +99,11 @@ MUST_USE enum status workload_parse(struct workload *workload, const char *name,
 /** Read and parse a file, or the shipped workload of that name (a file wins). */
 MUST_USE enum status workload_load(struct workload *workload, const char *name_or_path,
 				   struct why *why);
+
+/** Read the text file `path`, at most a byte more than a workload may have. Gives `*text`; free().
+ * STATUS_IO. */
+MUST_USE enum status workload_read_text(const char *path, char **text, size_t *byte_count,
+					struct why *why);
 
 /** Does it compress, so that its image takes the reference tools (program_prepare())? */
 bool workload_compresses(const struct workload *workload);

@@ -2,6 +2,7 @@
 #include "workloads/language_print.h"
 
 #include "injector/fault_menu.h"
+#include "workloads/language_private.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -34,6 +35,10 @@ static void print_image(FILE *to, const struct workload_image *image)
 			image->backing_format);
 	if (image->backing == WORKLOAD_BACKING_PATTERN && image->backing_bytes != image->size_bytes)
 		print_size(to, " backing_size=", image->backing_bytes);
+	for (size_t i = 0; i < image->backing_zeros_count; i++) {
+		print_size(to, i ? "," : " backing_zeros=", image->backing_zeros[i].from);
+		print_size(to, "-", image->backing_zeros[i].to);
+	}
 	if (image->allocate_from)
 		print_size(to, " allocate_from=", image->allocate_from);
 	if (image->allocations_max)
@@ -73,6 +78,8 @@ static void print_transfer(FILE *to, const struct workload_command *command, con
 		command->piece_count ? "v" : "");
 	if (command->quiet)
 		fputs(" -q", to);
+	if (command->compressed)
+		fputs(" -c", to);
 	if (is_zero)
 		fprintf(to, " -z%s", command->unmap ? " -u" : "");
 	if (has_pattern)
@@ -114,15 +121,21 @@ static void print_all(FILE *to, const struct workload *workload)
 	print_image(to, &workload->image);
 	for (size_t i = 0; i < workload->prepare_count; i++) {
 		fputs("#@ prepare ", to);
+		if (workload->prepare[i].op == REQUEST_CLOSE)
+			fputs("reopen", to);
 		print_command(to, &workload->prepare[i], "");
 		fputc('\n', to);
 	}
 	if (workload->policy)
 		fprintf(to, "#@ policy %s\n", workload->policy);
+	if (workload->cache)
+		fprintf(to, "#@ cache %s\n", workload->cache);
 	if (workload->crash)
 		fprintf(to, "#@ crash %s\n", workload->crash);
 	if (workload->has_faults)
 		print_faults(to, workload);
+	for (size_t i = 0; i < workload->rule_count; i++)
+		rule_print(to, &workload->rules[i]);
 	for (size_t i = 0; i < workload->bug_count; i++)
 		fprintf(to, "#@ bug %s\n", workload->bugs[i]);
 	if (workload->expects_clean)

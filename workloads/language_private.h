@@ -6,6 +6,8 @@
 #include "workloads/language.h"
 #include "workloads/language_words.h"
 
+#include <stdio.h>
+
 /** A list of commands under construction. */
 struct command_list {
 	struct workload_command **commands; /* borrowed: where the workload keeps them */
@@ -22,6 +24,13 @@ struct parser {
 	struct command_list prepare, script;
 	struct why *why; /* borrowed */
 };
+
+/** Begin to parse into `workload` (made empty; borrowed), called `name` in messages. */
+void parser_init(struct parser *parser, struct workload *workload, const char *name,
+		 struct why *why);
+
+/** All lines were taken: check what concerns all of them. STATUS_BAD_INPUT. */
+MUST_USE enum status parser_finish(struct parser *parser);
 
 /** Store "name:line: ..." in the parser's why; returns STATUS_BAD_INPUT. */
 enum status parser_fail(const struct parser *parser, const char *format, ...)
@@ -41,6 +50,36 @@ MUST_USE enum status parse_command(struct parser *parser, struct command_list *l
 
 /** Parse the words behind `#@`. */
 MUST_USE enum status parse_directive(struct parser *parser, const struct words *words);
+
+/** A rule with blkdebug's defaults. */
+void rule_init(struct fault_rule *rule);
+
+/** Set the event of `rule`. `*has_step` is false for an event that blkdebug knows and the engine
+ * has no step for. STATUS_BAD_INPUT: nobody knows it. */
+MUST_USE enum status rule_take_event(const struct parser *parser, struct fault_rule *rule,
+				     const char *name, bool *has_step);
+
+/** Set what `key` of blkdebug's [inject-error] says (`event` is not one of them). STATUS_BAD_INPUT.
+ */
+MUST_USE enum status rule_take_key(const struct parser *parser, struct fault_rule *rule,
+				   const char *key, const char *value);
+
+/** Make it a rule that changes the state. STATUS_BAD_INPUT. */
+MUST_USE enum status rule_take_new_state(const struct parser *parser, struct fault_rule *rule,
+					 const char *value);
+
+/** Why the rule can do nothing to the engine, a literal; NULL: it can. */
+const char *rule_without_effect(const struct fault_rule *rule);
+
+/** Add the rule to the workload. STATUS_BAD_INPUT: there are too many. */
+MUST_USE enum status rule_add(const struct parser *parser, const struct fault_rule *rule);
+
+/** Print the rule as a directive, with its newline. */
+void rule_print(FILE *to, const struct fault_rule *rule);
+
+/** `#@ inject`, `#@ set-state`. */
+MUST_USE enum status directive_inject(struct parser *parser, const struct words *words);
+MUST_USE enum status directive_set_state(struct parser *parser, const struct words *words);
 
 /** As strdup(); aborts when memory is short. */
 char *text_copy(const char *text);

@@ -548,6 +548,7 @@ enum status recovery_sweep(const struct workload *workload, const struct dirty_s
 	enum status status = STATUS_OK;
 	*result = (struct recovery_result){ 0 };
 	recovering.opening.command_count = 0;
+	recovering.opening.rule_count = 0; /* a report's faults are the run's, not the repair's */
 	trace_init(&recovering.files);
 	recovering.begun = seconds_now();
 	for (size_t at = 0; at < places->count && status == STATUS_OK; at += BATCH) {

@@ -184,6 +184,8 @@ enum run_end world_run(struct world *world, struct choice *choice)
 		.faults = { .points = world->fault_points,
 			    .kinds = world->options.fault_kinds,
 			    .faults_max = world->options.faults_max },
+		.rules = world->workload->rules,
+		.rule_count = world->workload->rule_count,
 		.flushes_matter = world->options.flushes_matter,
 		.clears_stacks = world->snapshots != NULL,
 	});

@@ -74,11 +74,17 @@ static void add_descriptor(void *context, int descriptor, const struct watched_o
 	add(context, words, sizeof(words));
 }
 
+/** Is it certain, without a look at the log, that no error was injected? */
+static bool had_no_fault(const struct world *world)
+{
+	return fault_point_left() == world->options.faults_max && !world->workload->rule_count;
+}
+
 /** Did an injected error hit the image? A judge forgives some leaks then; not when a call was only
  * interrupted or cut short. */
 static bool image_has_failed(const struct world *world)
 {
-	if (fault_point_left() == world->options.faults_max)
+	if (had_no_fault(world))
 		return false;
 	for (size_t i = 0; i < world->log.count; i++) {
 		const struct event *event = &world->log.events[i];
@@ -99,6 +105,10 @@ static void add_files(XXH3_state_t *hasher, const struct world *world)
 	const uint64_t faults[] = { world->options.faults_max ? fault_point_left() : 0,
 				    image_has_failed(world) };
 	add(hasher, faults, sizeof(faults));
+	if (world->workload->rule_count) {
+		const struct fault_rules_state rules = fault_rules_state();
+		add(hasher, &rules, sizeof(rules));
+	}
 }
 
 static bool overlap(const struct event *a, const struct event *b)
@@ -127,7 +137,7 @@ static uint64_t complete_before(const struct world *world, size_t index)
 /** Had a flush of the image failed before event `index` of the log? */
 static bool flush_has_failed(const struct world *world, size_t index)
 {
-	if (fault_point_left() == world->options.faults_max)
+	if (had_no_fault(world))
 		return false;
 	for (size_t i = 0; i < index; i++) {
 		const struct event *event = &world->log.events[i];

@@ -13,6 +13,7 @@
  * flush. The allocator passes over what is in the list, and extends the file rather than wait. */
 #include "engine/qcow2/alloc.h"
 
+#include "engine/qcow2/events.h"
 #include "engine/qcow2/refcount.h"
 #include "engine/scheduler/sched.h"
 #include "injector/fault_point.h"
@@ -149,6 +150,7 @@ int alloc_clusters(struct qcow2 *image, uint64_t clusters, uint64_t *host_offset
 {
 	uint64_t first;
 	assert(co_mutex_is_mine(&image->lock));
+	QCOW2_EVENT(image, QCOW2_CLUSTER_ALLOC);
 	int result = find_run(image, clusters, &first);
 	return result < 0 ? result : take_run(image, first, clusters, host_offset);
 }
@@ -157,6 +159,7 @@ int alloc_up_to(struct qcow2 *image, uint64_t *clusters, uint64_t *host_offset)
 {
 	uint64_t first;
 	assert(co_mutex_is_mine(&image->lock));
+	QCOW2_EVENT(image, QCOW2_CLUSTER_ALLOC);
 	int result = find_run(image, 1, &first);
 	if (result < 0)
 		return result;
@@ -181,6 +184,7 @@ int free_unlinked(struct qcow2 *image, uint64_t host_offset, uint64_t bytes)
 	assert(co_mutex_is_mine(&image->lock));
 	uint64_t first = host_offset / image->cluster_bytes;
 	uint64_t last = (host_offset + bytes - 1) / image->cluster_bytes;
+	QCOW2_EVENT(image, QCOW2_CLUSTER_FREE);
 	return refcount_add(image, first, last - first + 1, -1);
 }
 

@@ -18,6 +18,7 @@
  * table under way. */
 #include "engine/qcow2/cache.h"
 
+#include "engine/qcow2/events.h"
 #include "engine/qcow2/image.h"
 #include "injector/fault_point.h"
 
@@ -129,6 +130,8 @@ static int slot_write_back(struct cache *cache, struct cache_slot *slot)
 		unit = CACHE_WRITE_BYTES;
 	uint32_t from = slot->dirty_from / unit * unit;
 	uint32_t to = (slot->dirty_to + unit - 1) / unit * unit;
+	QCOW2_EVENT(cache->image,
+		    cache == &cache->image->l2_cache ? QCOW2_L2_UPDATE : QCOW2_REFBLOCK_UPDATE);
 	result = file_write(&cache->image->file, slot->table + from, to - from,
 			    slot->host_offset + from);
 	if (result < 0 && !KNOWN_BUG("clean-after-error"))
@@ -197,6 +200,7 @@ int cache_get(struct cache *cache, uint64_t host_offset, void **table)
 		int result = slot_make_room(cache, &slot);
 		if (result < 0)
 			return result;
+		QCOW2_EVENT(image, cache == &image->l2_cache ? QCOW2_L2_LOAD : QCOW2_REFBLOCK_LOAD);
 		result = file_read(&image->file, slot->table, image->cluster_bytes, host_offset);
 		touch(TOUCH_SLOTS, cache->instance, ACCESS_WRITE);
 		cache_share(cache, slot->table);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Compressed clusters: raw deflate, without zlib's header. They are read and replaced, never
  * written. */
+#include "engine/qcow2/events.h"
 #include "engine/qcow2/read.h"
 #include "engine/qcow2/vector.h"
 
@@ -46,6 +47,7 @@ int compressed_read(struct qcow2 *image, uint64_t entry, size_t from, const stru
 	uint8_t *packed = arena_take(image->arena, (size_t)span);
 	uint8_t *cluster = arena_take(image->arena, image->cluster_bytes);
 	if (packed && cluster) {
+		QCOW2_EVENT(image, QCOW2_READ_COMPRESSED);
 		result = file_read(&image->file, packed, (size_t)span, host_offset);
 		if (result == 0)
 			result = inflate_cluster(image, packed, (size_t)span, cluster);

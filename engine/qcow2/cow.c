@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "engine/qcow2/cow.h"
 
+#include "engine/qcow2/events.h"
 #include "engine/qcow2/read.h"
 #include "injector/fault_point.h"
 
@@ -20,9 +21,12 @@ static int copy_piece(struct qcow2 *image, const struct l2meta *meta, uint64_t g
 	if (KNOWN_BUG("int32-cow-offset"))
 		host_offset = (uint32_t)host_offset;
 	co_mutex_unlock(&image->lock);
+	QCOW2_EVENT(image, QCOW2_COW_READ);
 	int result = source_read(source, guest_offset, &buffer, 1);
-	if (result == 0)
+	if (result == 0) {
+		QCOW2_EVENT(image, QCOW2_COW_WRITE);
 		result = file_write(&image->file, buffer.iov_base, buffer.iov_len, host_offset);
+	}
 	co_mutex_lock(&image->lock);
 	arena_give(image->arena, buffer.iov_base);
 	return result;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "engine/qcow2/file.h"
 
+#include "engine/qcow2/events.h"
 #include "engine/qcow2/vector.h"
 
 #include <errno.h>
@@ -85,6 +86,7 @@ int file_write(struct file *file, const void *from, size_t bytes, uint64_t host_
 {
 	const uint8_t *next = from;
 	while (bytes > 0) {
+		FAULT_EVENT(QCOW2_PWRITEV);
 		ssize_t put = pwrite(file->descriptor, next, bytes, (off_t)host_offset);
 		if (put < 0 && errno == EINTR)
 			continue;
@@ -100,6 +102,7 @@ int file_write(struct file *file, const void *from, size_t bytes, uint64_t host_
 int file_writev(struct file *file, struct iovec *vector, int count, uint64_t host_offset)
 {
 	while (count > 0) {
+		FAULT_EVENT(QCOW2_PWRITEV);
 		ssize_t put = pwritev(file->descriptor, vector, count, (off_t)host_offset);
 		if (put < 0 && errno == EINTR)
 			continue;

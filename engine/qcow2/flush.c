@@ -6,6 +6,7 @@
  * refcounts the blocks may stay behind while the dirty bit is on disk: the bit goes there before
  * the first table that they do not cover (O8), and is cleared last of all (O9). */
 #include "engine/qcow2/alloc.h"
+#include "engine/qcow2/events.h"
 #include "engine/qcow2/l2meta.h"
 #include "injector/fault_point.h"
 #include "injector/session.h"
@@ -18,6 +19,7 @@ int image_device_flush(struct qcow2 *image)
 	touch(TOUCH_HEADER, image->depth, ACCESS_READ);
 	if (image->broken)
 		return image->broken;
+	QCOW2_EVENT(image, QCOW2_FLUSH_TO_DISK);
 	int result = file_flush(&image->file);
 	touch(TOUCH_HEADER, image->depth, ACCESS_READ);
 	if (result == 0)
@@ -87,6 +89,7 @@ int qcow2_flush(struct qcow2 *image)
 {
 	if (image->read_only)
 		return 0;
+	QCOW2_EVENT(image, QCOW2_FLUSH_TO_OS);
 	int background = l2meta_drain(image);
 	co_mutex_lock(&image->lock);
 	touch(TOUCH_CLUSTERS, image->depth, ACCESS_READ);

@@ -9,6 +9,7 @@
 #include "engine/qcow2/map.h"
 
 #include "engine/qcow2/alloc.h"
+#include "engine/qcow2/events.h"
 #include "injector/fault_point.h"
 
 #include <assert.h>
@@ -133,6 +134,7 @@ int map_write_l1_entry(struct qcow2 *image, uint32_t index, uint64_t entry)
 	uint64_t raw;
 	be64_put(&raw, entry);
 	touch_one(TOUCH_L1, image->depth, index, ACCESS_READ);
+	QCOW2_EVENT(image, QCOW2_L1_UPDATE);
 	int result = file_write(&image->file, &raw, sizeof(raw),
 				image->header.l1_host_offset + (uint64_t)index * ENTRY_BYTES);
 	touch_one(TOUCH_L1, image->depth, index, ACCESS_WRITE);

@@ -2,6 +2,7 @@
 /* Opening an image and its backing chain. Nothing in the file is trusted: sizes are bounded before
  * memory is taken, and what the driver does not support is refused by name. */
 #include "engine/qcow2/alloc.h"
+#include "engine/qcow2/events.h"
 #include "engine/qcow2/image.h"
 #include "engine/qcow2/repair.h"
 
@@ -58,6 +59,7 @@ static enum status load_tables(struct qcow2 *image, const char *path, struct why
 	if (status != STATUS_OK)
 		return status;
 	image->refcount_entries = table_bytes / sizeof(uint64_t);
+	QCOW2_EVENT(image, QCOW2_REFTABLE_LOAD);
 	status = read_table(image, &image->refcount_table, header->refcount_table_host_offset,
 			    image->refcount_entries, why);
 	for (uint64_t i = 0; i < image->refcount_entries && status == STATUS_OK; i++) {

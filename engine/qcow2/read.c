@@ -8,6 +8,7 @@
 #include "engine/qcow2/read.h"
 
 #include "engine/qcow2/alloc.h"
+#include "engine/qcow2/events.h"
 #include "engine/qcow2/l2meta.h"
 #include "engine/qcow2/vector.h"
 
@@ -94,6 +95,8 @@ int source_read(const struct source *source, uint64_t guest_offset, const struct
 	case SOURCE_ZERO: vector_zero(vector, count); return 0;
 	case SOURCE_HOST:
 		count = vector_slice(slice, vector, count, 0, vector_bytes(vector, count));
+		QCOW2_EVENT(source->image,
+			    source->file == &source->image->file ? QCOW2_READ : QCOW2_READ_BACKING);
 		return file_readv(source->file, slice, count, source->host_offset);
 	case SOURCE_COMPRESSED:
 		return compressed_read(source->image, source->entry,

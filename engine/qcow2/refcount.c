@@ -13,6 +13,7 @@
 #include "engine/qcow2/refcount.h"
 
 #include "engine/qcow2/alloc.h"
+#include "engine/qcow2/events.h"
 #include "injector/fault_point.h"
 
 #include <assert.h>
@@ -110,6 +111,7 @@ static int set_table_entry(struct qcow2 *image, uint64_t index, uint64_t block_h
 	uint64_t entry;
 	be64_put(&entry, block_host_offset);
 	touch(TOUCH_CLUSTERS, image->depth, ACCESS_READ);
+	QCOW2_EVENT(image, QCOW2_REFBLOCK_ALLOC_HOOKUP);
 	int result = file_write(&image->file, &entry, sizeof(entry),
 				image->header.refcount_table_host_offset + index * sizeof(entry));
 	touch(TOUCH_CLUSTERS, image->depth, ACCESS_WRITE);
@@ -122,6 +124,7 @@ static int create_block(struct qcow2 *image, uint64_t cluster)
 {
 	uint64_t host_offset = cluster * image->cluster_bytes;
 	void *block;
+	QCOW2_EVENT(image, QCOW2_REFBLOCK_ALLOC);
 	int result = cache_get_new(&image->refcount_cache, host_offset, &block);
 	if (result < 0)
 		return result;
@@ -193,6 +196,7 @@ static int write_new_blocks(struct qcow2 *image, const struct new_table *plan)
 		cache_share(&image->refcount_cache, block);
 		cache_put(&image->refcount_cache, block);
 	}
+	QCOW2_EVENT(image, QCOW2_REFBLOCK_ALLOC_WRITE_BLOCKS);
 	return cache_write_back(&image->refcount_cache);
 }
 
@@ -211,6 +215,7 @@ static int write_new_table(struct qcow2 *image, const struct new_table *plan)
 		return -ENOMEM;
 	for (uint64_t i = 0; i < plan->entries; i++)
 		be64_put(&raw[i], plan->memory[i]);
+	QCOW2_EVENT(image, QCOW2_REFBLOCK_ALLOC_WRITE_TABLE);
 	int result = file_write(&image->file, raw, plan->entries * sizeof(uint64_t),
 				table_host_offset(image, plan));
 	arena_give(image->arena, raw);
@@ -227,6 +232,7 @@ static int switch_table(struct qcow2 *image, struct new_table *plan)
 	uint8_t raw[12];
 	be64_put(raw, host_offset);
 	be32_put(raw + 8, (uint32_t)plan->clusters);
+	QCOW2_EVENT(image, QCOW2_REFBLOCK_ALLOC_SWITCH_TABLE);
 	int result = image_write_header(image, raw, sizeof(raw), FORMAT_AT_REFCOUNT_TABLE);
 	if (result < 0)
 		return result;

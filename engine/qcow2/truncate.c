@@ -6,6 +6,7 @@
  * When the L1 table is too short, a longer copy is made durable before the header points to it, and
  * the old one is freed after that (O6). */
 #include "engine/qcow2/alloc.h"
+#include "engine/qcow2/events.h"
 #include "engine/qcow2/l2meta.h"
 #include "engine/qcow2/map.h"
 #include "injector/fault_point.h"
@@ -38,6 +39,7 @@ static int write_l1(struct qcow2 *image, const uint64_t *l1, uint64_t entries, u
 	for (uint64_t i = 0; i < entries; i++)
 		be64_put(&raw[i], l1[i]);
 	int result = cache_flush(&image->refcount_cache);
+	QCOW2_EVENT(image, QCOW2_L1_GROW_WRITE_TABLE);
 	if (result == 0)
 		result = file_write(&image->file, raw, (size_t)bytes, host_offset);
 	if (result == 0 && !KNOWN_BUG("l1-table-no-flush"))
@@ -61,12 +63,14 @@ static int grow_l1(struct qcow2 *image, uint64_t entries)
 	uint64_t old_clusters = l1_clusters(image, image->header.l1_entries);
 	uint64_t old_host_offset = image->header.l1_host_offset;
 	uint64_t host_offset;
+	QCOW2_EVENT(image, QCOW2_L1_GROW_ALLOC_TABLE);
 	int result = alloc_clusters(image, l1_clusters(image, entries), &host_offset);
 	if (result == 0)
 		result = write_l1(image, l1, entries, host_offset);
 	uint8_t raw[12];
 	be32_put(raw, (uint32_t)entries);
 	be64_put(raw + 4, host_offset);
+	QCOW2_EVENT(image, QCOW2_L1_GROW_ACTIVATE_TABLE);
 	if (result == 0)
 		result = image_write_header(image, raw, sizeof(raw), FORMAT_AT_L1); /* O6 */
 	if (result < 0) {

@@ -6,6 +6,7 @@
  * allocation in flight, or wait for one and start over. Then the data is written without the lock.
  * The request is acknowledged when all rounds are. */
 #include "engine/qcow2/alloc.h"
+#include "engine/qcow2/events.h"
 #include "engine/qcow2/l2meta.h"
 #include "engine/qcow2/map.h"
 #include "engine/qcow2/vector.h"
@@ -120,6 +121,7 @@ static int perform(struct qcow2 *image, struct round *round, const struct iovec 
 {
 	struct iovec slice[VECTOR_PIECES_MAX];
 	count = vector_slice(slice, vector, count, done, (size_t)round->bytes);
+	QCOW2_EVENT(image, QCOW2_WRITE);
 	int result = file_writev(&image->file, slice, count, round->host_offset);
 	if (!round->meta) {
 		hold_end(image, &round->hold);

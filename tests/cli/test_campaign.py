@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 import unittest
+from xml.etree import ElementTree
 
 from program import PROGRAM, CommandLine, main
 
@@ -93,6 +94,54 @@ class Campaign(CommandLine):
         out, _ = self.run_program("campaign", *BROKEN, "--limit", "250", "--out", "o", code=1)
         self.assertIn("0 not swept yet", out)
         self.assertIn(row["requests"], out)
+
+    def test_junit_and_tap_have_a_case_for_the_whole_and_one_for_each_finding(self):
+        words = [*BROKEN, "--limit", "160", "--out", "o"]
+        found = self.campaign(*words)
+        out, _ = self.run_program("campaign", *words, "--tap", "--junit", "j.xml", code=1)
+        suite = ElementTree.parse(self.path("j.xml")).getroot()
+        cases = suite.findall("testcase")
+        rows = found["findings"]
+        self.assertEqual((suite.get("name"), suite.get("tests"), suite.get("failures")),
+                         ("cowtip.campaign", str(len(rows) + 1), str(len(rows))))
+        for case, row in zip(cases[1:], rows):
+            step = f", {row['step']}" if row["step"] else ""
+            self.assertEqual(case.get("name"), f"{row['requests']}: {row['rule']}{step}")
+            failure = case.find("failure")
+            self.assertEqual((failure.get("type"), failure.get("message")),
+                             (row["rule"], row["message"]))
+            self.assertIn(f"workload {row['first']}.qio", failure.text)
+        lines = out.splitlines()
+        self.assertEqual(lines[:2], ["TAP version 13", f"1..{len(rows) + 1}"])
+        self.assertEqual(sum(line.startswith("not ok") for line in lines), len(rows))
+        clean = ["--requests", "1", "--limit", "12", "--out", "c"]
+        out, _ = self.run_program("campaign", *clean, "--tap", code=0)
+        self.assertRegex(out, r"^TAP version 13\n1\.\.1\nok 1 - [^#]*\n$")
+        clean[-1] = "d"
+        out, _ = self.run_program("campaign", *clean, "--budget", "1runs", "--tap", code=3)
+        self.assertRegex(out, r"\nok 1 - .* # SKIP 1[01] of 12 workloads were not swept, 0 not")
+
+    def test_traces_are_kept_as_far_as_there_is_room(self):
+        words = [*BROKEN, "--limit", "160"]
+        whole = self.campaign(*words, "--out", "whole")
+        kept = [row["trace"] for row in whole["findings"] if row["trace"]]
+        self.assertGreater(len(kept), 2)
+        self.assertEqual(whole["traces_left_out"], 0)
+        for turn in ("new", "resumed"):
+            found = self.campaign(*words, "--out", "two", "--traces", "2")
+            self.assertEqual([row["trace"] for row in found["findings"] if row["trace"]], kept[:2])
+            self.assertEqual(found["traces_left_out"], len(kept) - 2, turn)
+            files = self.listing("two")
+            self.assertEqual(sorted(name for name in files if name.endswith(".zst")),
+                             sorted(kept[:2]))
+            self.assertEqual(sum(name.endswith(".qio") for name in files),
+                             len({row["first"] for row in found["findings"] if row["trace"]}))
+        out, _ = self.run_program("campaign", *words, "--out", "two", "--traces", "1b", code=1)
+        self.assertIn(f"  traces of {len(kept)} of them were left out (--traces)\n", out)
+        self.assertEqual(self.listing("two"), [])
+        _, err = self.run_program("campaign", *words, "--traces", "many", code=2)
+        self.assertEqual(err, "cowtip: --traces 'many': a number of files, or a size with a "
+                              "suffix, 16M\n")
 
     def test_killed_and_resumed_or_shared_it_says_the_same(self):
         words = [*BROKEN, "--limit", "160"]

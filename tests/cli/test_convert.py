@@ -119,8 +119,8 @@ class Convert(CommandLine):
                 (["check", self.trace, *image],
                  f"'{self.trace}' is no dm-log-writes log: --image and --dialect are for those"),
                 (["convert", self.trace, "x"],
-                 "convert: what is 'x' to be? .trace.zst, .log, .dmlog, or --to "
-                 "trace|dm-log-writes"),
+                 "convert: what is 'x' to be? .trace.zst, .log, .dmlog, .qio, or --to "
+                 "trace|dm-log-writes|workload"),
                 (["convert", self.trace, "x", "--to", "tape"], None),
                 (["convert", "x", "y.log"], "cannot open 'x': No such file or directory"),
                 (["convert", self.trace, "no/folder/y.log"], None),

@@ -115,6 +115,27 @@ class Sweep(CommandLine):
         self.assertIn("cannot create 'no/j.xml.tmp'", err)
         self.assertEqual(os.listdir(self.folder), ["overlap.qio"])
 
+    def test_traces_are_kept_as_far_as_there_is_room_one_of_each_rule_first(self):
+        words = ["sweep", "l1-grows", "--bug", "size-before-zeros", "--policy", "cancel"]
+        whole = self.run_json(*words, "--out", "w", code=1)
+        rules = [item["rule"] for item in whole["violations"]]
+        self.assertGreater(len(rules), len(set(rules)))
+        self.assertEqual(whole["traces_left_out"], 0)
+        few = self.run_json(*words, "--out", "f", "--traces", str(len(set(rules))), code=1)
+        kept = [item["rule"] for item in few["violations"] if item["trace"]]
+        self.assertEqual(sorted(kept), sorted(set(rules)))
+        self.assertEqual(few["traces_left_out"], len(rules) - len(kept))
+        self.assertEqual(len(os.listdir(self.path("f"))), len(kept))
+        size = os.path.getsize(self.path(whole["violations"][0]["trace"]))
+        self.run_program(*words, "--out", "b", "--traces", f"{size}b", code=1)
+        written = [os.path.getsize(self.path("b/" + name)) for name in os.listdir(self.path("b"))]
+        self.assertTrue(written)
+        self.assertLessEqual(sum(written), size)
+        out, _ = self.run_program(*words, "--out", "n", "--traces", "0", code=1)
+        self.assertEqual(os.listdir(self.path("n")), [])
+        self.assertIn(f"{len(rules)} of {len(rules)} violations have no trace file", out)
+        self.assertIn("repeat: cowtip run l1-grows --policy cancel", out)
+
     def test_tap_has_a_line_a_workload_and_what_is_wrong(self):
         self.write("broken.qio", BROKEN)
         out, _ = self.run_program("sweep", "broken.qio", "--tap", code=1)

@@ -54,7 +54,7 @@ class Usage(CommandLine):
                  "cannot open 'none.checkpoint': No such file or directory"),
                 (["sweep", "--resume", "good.qio"], "'good.qio' is no checkpoint of cowtip"),
                 (["list", "dreams"],
-                 "list: 'dreams' is none of rules, bugs, strategies, workloads, faults")]:
+                 "list: 'dreams' is none of rules, bugs, strategies, workloads, faults, events")]:
             out, err = self.run_program(*arguments, code=2)
             self.assertEqual(out, "", arguments)
             self.assertEqual(err.count("\n"), 1, err)
@@ -63,7 +63,8 @@ class Usage(CommandLine):
 
     def test_list_says_what_there_is(self):
         for subject, member in [("rules", "cow-complete"), ("bugs", "no-rwlock"),
-                                ("strategies", "dfs"), ("faults", "posix/io/rw/pwrite")]:
+                                ("strategies", "dfs"), ("faults", "posix/io/rw/pwrite"),
+                                ("events", "l2_update")]:
             out, _ = self.run_program("list", subject)
             self.assertIn("\n" + member, "\n" + out)
             rows = self.run_json("list", subject)[subject]

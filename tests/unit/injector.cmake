@@ -13,6 +13,7 @@ unit_test(disk_memory LINKS injector traces)
 unit_test(intercept LINKS injector traces)
 unit_test(session LINKS injector traces)
 unit_test(fault_menu LINKS injector traces)
+unit_test(fault_rules LINKS injector traces)
 unit_test(fault_point LINKS injector traces LIBS PkgConfig::fiu)
 unit_test(backtrace LINKS injector traces)
 

@@ -3,10 +3,12 @@
 
 #include "injector/fault_menu.h"
 #include "tests/run_suite.h"
+#include "workloads/language_print.h"
 #include "workloads/language_words.h"
 
 #include <check.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define IMAGE "#@ image size=64k cluster_size=4k\n"
@@ -187,6 +189,33 @@ START_TEST(directives_fill_the_workload)
 }
 END_TEST
 
+/* Printed and parsed it is the same: so what is lost in printing differs. */
+START_TEST(what_is_printed_is_parsed_to_the_same_again)
+{
+	static const char text[] =
+		"# About\n#@ image size=64k cluster_size=4k backing=pattern backing_size=32k "
+		"backing_zeros=4k-8k,16k-20k allocate_from=512k allocations_max=2\n"
+		"#@ prepare write -c -P 0x10 0 4k\n#@ prepare reopen\n#@ policy cancel\n"
+		"#@ cache writethrough\n#@ crash prefix,torn,reorder\n"
+		"#@ faults 1 posix/io/rw/* eio\n"
+		"#@ inject l2_update errno=28 state=2 iotype=write sector=7 once\n"
+		"#@ inject read_aio errno=5\n#@ set-state refblock_update_part 0 2\n"
+		"#@ bug no-restore\n#@ expect progress\n"
+		"aio_write -q -z -u 0 4k\nwritev -P 0x01 0 1k 512\nwrite -c -P 0x02 8k 4k\n";
+	parse(text);
+	ck_assert_uint_eq(workload.rule_count, 3);
+	ck_assert_int_eq(workload.rules[0].error, 28);
+	ck_assert_uint_eq(workload.rules[0].sector, 7);
+	ck_assert(workload.rules[0].once && !workload.rules[1].once);
+	ck_assert_uint_eq(workload.rules[1].sector, FAULT_RULE_ANY_SECTOR);
+	ck_assert_uint_eq(workload.rules[2].new_state, 2);
+	char *printed = workload_print(&workload);
+	workload_release(&workload);
+	ck_assert_str_eq(printed, text);
+	free(printed);
+}
+END_TEST
+
 START_TEST(what_only_programs_and_tools_do_is_understood)
 {
 	parse("#@ image size=64k cluster_size=4k backing=pattern backing_size=16k "
@@ -255,6 +284,20 @@ static const struct {
 	{ IMAGE "#@ faults 1 * eio,many",
 	  "dir/w.qio:2: unknown kind of fault in 'eio,many' (see 'cowtip list faults')" },
 	{ IMAGE "#@ faults many", "dir/w.qio:2: 'many' is no number of faults (0 .. 64)" },
+	{ IMAGE "#@ inject l3_update", "dir/w.qio:2: unknown event 'l3_update'" },
+	{ IMAGE "#@ inject cor_write",
+	  "dir/w.qio:2: event 'cor_write': the engine has no such step" },
+	{ IMAGE "#@ inject l2_update errno=0", "dir/w.qio:2: errno='0': no error" },
+	{ IMAGE "#@ inject l2_update errno=4",
+	  "dir/w.qio:2: '#@ inject': the engine repeats a call that was interrupted" },
+	{ IMAGE "#@ inject l2_update iotype=discard",
+	  "dir/w.qio:2: '#@ inject': the engine makes no such calls" },
+	{ IMAGE "#@ inject l2_update twice", "dir/w.qio:2: 'twice': key=value or once is wanted" },
+	{ IMAGE "#@ inject l2_update colour=1", "dir/w.qio:2: unknown key 'colour'" },
+	{ IMAGE "#@ set-state l2_update 1",
+	  "dir/w.qio:2: usage: #@ set-state EVENT STATE NEW-STATE" },
+	{ IMAGE "#@ set-state l2_update 1 0",
+	  "dir/w.qio:2: new_state='0': a state from 1 on is wanted" },
 	{ IMAGE "#@ bug no-such", "dir/w.qio:2: unknown bug 'no-such' (see 'cowtip list bugs')" },
 	{ IMAGE "#@ expect magic", "dir/w.qio:2: unknown rule 'magic' (see 'cowtip list rules')" },
 	{ IMAGE "#@ expect clean\n#@ expect progress",
@@ -338,6 +381,7 @@ int main(void)
 	tcase_add_test(tests, a_pattern_is_one_byte_in_any_base);
 	tcase_add_test(tests, every_command_is_understood);
 	tcase_add_test(tests, directives_fill_the_workload);
+	tcase_add_test(tests, what_is_printed_is_parsed_to_the_same_again);
 	tcase_add_test(tests, what_only_programs_and_tools_do_is_understood);
 	tcase_add_test(tests, a_mistake_is_told_with_its_line);
 	tcase_add_test(tests, a_truncate_makes_room_for_what_follows);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "workloads/cli/again.h"
 
+#include "oracle/persist.h"
 #include "workloads/cli/program_search.h"
 #include "workloads/recovery.h"
 
@@ -130,6 +131,56 @@ enum status again_judge(struct trace *trace, const struct settings *settings,
 					       .count_distinct = true,
 					       .once = true };
 	return judge_all(trace, &options, settings, judgement, why);
+}
+
+/* A verdict of judge_image() names no crash but its moment: say which sectors persisted, as far as
+ * there is room for the list. */
+static void name_state(struct verdict *verdict, const struct again_state *state)
+{
+	size_t used = strlen(verdict->message);
+	size_t wanted = strlen(PERSIST_LEAD) + strlen(state->persist) + 1;
+	if (verdict->model == CRASH_NONE || !*state->persist)
+		return;
+	verdict->model = CRASH_REORDER;
+	if (used + wanted < sizeof(verdict->message))
+		snprintf(verdict->message + used, sizeof(verdict->message) - used,
+			 PERSIST_LEAD "%s)", state->persist);
+}
+
+/* The image is file 0. */
+static enum status judge_state(const struct trace *trace, const struct settings *settings,
+			       const struct again_state *state, struct judgement *judgement,
+			       struct why *why)
+{
+	const struct judge_options options = { .models = CRASH_PREFIX,
+					       .sector_bytes = settings->sector_bytes };
+	struct judge *judge = NULL;
+	struct content *image = NULL;
+	struct judge_report report = { 0 };
+	size_t before = judgement->verdict_count;
+	enum status status = persist_image(&image, trace->files[0].initial, &trace->log,
+					   state->operations, state->persist, why);
+	if (status == STATUS_OK)
+		status = judge_new(&judge, trace->files, trace->file_count, &options, why);
+	if (status == STATUS_OK) {
+		judge_image(judge, &trace->log, state->event_count, image, &report);
+		add_report(judgement, settings, &report, NULL);
+		for (size_t i = before; i < judgement->verdict_count; i++)
+			name_state(&judgement->verdicts[i], state);
+	}
+	judge_free(judge);
+	content_free(image);
+	return status;
+}
+
+enum status again_judge_state(struct trace *trace, const struct settings *settings,
+			      const struct again_state *state, struct judgement *judgement,
+			      struct why *why)
+{
+	trace_swap_files(trace, 0, state->file);
+	enum status status = judge_state(trace, settings, state, judgement, why);
+	trace_swap_files(trace, 0, state->file);
+	return status;
 }
 
 void judgement_release(struct judgement *judgement)

@@ -41,6 +41,21 @@ MUST_USE enum status again_run_schedule(struct again *again, const struct worklo
  * change on the way and are put back. Gives what `judgement` owns: judgement_release(). */
 MUST_USE enum status again_judge(struct trace *trace, const struct settings *settings,
 				 struct judgement *judgement, struct why *why);
+
+/** A state of one image that a crash may have left. */
+struct again_state {
+	uint16_t file;       /* of the trace: the image */
+	size_t event_count;  /* before the crash */
+	uint64_t operations; /* on the image among them */
+	const char *persist; /* as oracle/persist.h has it; borrowed */
+};
+
+/** Judge this one state and add what is found to `judgement` (zero bytes at first). As
+ * again_judge(). */
+MUST_USE enum status again_judge_state(struct trace *trace, const struct settings *settings,
+				       const struct again_state *state, struct judgement *judgement,
+				       struct why *why);
+
 /** Free what `judgement` owns. */
 void judgement_release(struct judgement *judgement);
 

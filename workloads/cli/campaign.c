@@ -398,22 +398,44 @@ static void show_progress(struct crew *crew)
 	fflush(stderr);
 }
 
-/* Remove the traces of rows that others explain, and workloads of which no trace is left. */
+/* Is a trace kept that belongs to the workload of `row`? */
+static bool has_kept_trace(const struct campaign *campaign, const struct campaign_row *row)
+{
+	for (size_t i = 0; i < campaign->table.count; i++) {
+		const struct campaign_row *other = &campaign->table.rows[i];
+		if (!other->is_explained && other->finding.trace[0] &&
+		    strcmp(other->name, row->name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Remove the traces of rows that others explain, and those for which there is no room, the last
+ * ones in the table first; and workloads of which no trace is left. */
 static void remove_needless(struct campaign *campaign)
 {
+	struct trace_bound bound = campaign->options->traces;
+	for (size_t i = 0; i < campaign->table.count; i++) {
+		struct campaign_row *row = &campaign->table.rows[i];
+		char path[OUTPUT_PATH_BYTES];
+		if (row->is_explained || !row->finding.trace[0])
+			continue;
+		path_of(campaign, row->finding.trace, path);
+		if (trace_bound_keeps(&bound, path))
+			continue;
+		trace_set_text(&row->finding.trace, "");
+		campaign->traces_left_out++;
+	}
 	for (size_t i = 0; i < campaign->table.count; i++) {
 		struct campaign_row *row = &campaign->table.rows[i];
 		char name[NAME_MAX_BYTES], path[OUTPUT_PATH_BYTES];
-		if (!row->is_explained || !row->finding.trace[0])
+		if (row->is_explained && row->finding.trace[0])
+			drop_trace(campaign, row->finding.trace);
+		else if (row->finding.trace[0])
 			continue;
-		drop_trace(campaign, row->finding.trace);
 		workload_file(row->name, name);
 		path_of(campaign, name, path);
-		bool is_needed = false;
-		for (size_t k = 0; k < campaign->table.count; k++)
-			is_needed |= !campaign->table.rows[k].is_explained &&
-				     strcmp(campaign->table.rows[k].name, row->name) == 0;
-		if (!is_needed)
+		if (!has_kept_trace(campaign, row))
 			(void)unlink(path);
 	}
 }

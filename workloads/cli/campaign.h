@@ -33,7 +33,8 @@ struct campaign {
 	struct alphabet_shard shard;
 	struct campaign_counts counts;
 	struct campaign_table table;
-	double elapsed_seconds; /* of this call */
+	double elapsed_seconds;   /* of this call */
+	uint64_t traces_left_out; /* for --traces, of rows that are listed */
 
 	/* Private. */
 	struct generator *generator;

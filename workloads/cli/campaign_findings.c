@@ -249,8 +249,7 @@ void campaign_table_release(struct campaign_table *table)
 
 /* ---- what is said of them ---- */
 
-/* "write 0, discard 0"; gives. */
-static char *requests_text(const struct generate_skeleton *requests)
+char *campaign_requests_text(const struct generate_skeleton *requests)
 {
 	char *text = NULL;
 	size_t bytes = 0;
@@ -292,7 +291,7 @@ size_t campaign_table_print(const struct campaign_table *table)
 			printf("%-10s  %-17s  %-9s  %-26s  %-32s  %-10s  %9s  %s\n", "severity",
 			       "rule", "crash", "last step", "requests", "clusters", "workloads",
 			       "first");
-		char *requests = requests_text(&row->requests);
+		char *requests = campaign_requests_text(&row->requests);
 		states_text(row->states, states);
 		printf("%-10s  %-17s  %-9s  %-26s  %-32s  %-10s  %9" PRIu64 "  %s\n", row->severity,
 		       row->rule, row->crash, row->step, requests, states, row->workloads,
@@ -304,7 +303,7 @@ size_t campaign_table_print(const struct campaign_table *table)
 
 static void json_row(struct json *json, const struct campaign_row *row)
 {
-	char *requests = requests_text(&row->requests);
+	char *requests = campaign_requests_text(&row->requests);
 	json_begin_object(json, NULL);
 	json_text(json, "rule", row->rule);
 	json_text(json, "severity", row->severity);

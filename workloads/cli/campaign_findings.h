@@ -52,6 +52,9 @@ void campaign_table_enter(struct campaign_table *table, const struct generated *
 void campaign_table_sort(struct campaign_table *table);
 void campaign_table_release(struct campaign_table *table);
 
+/** "write 0, discard 0". Gives; free(). */
+char *campaign_requests_text(const struct generate_skeleton *requests);
+
 /** The rows that nothing explains; returns how many. */
 size_t campaign_table_print(const struct campaign_table *table);
 size_t campaign_table_json(const struct campaign_table *table, struct json *json);

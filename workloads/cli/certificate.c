@@ -75,6 +75,9 @@ static void print_engine(const struct sweep_summary *summary)
 	       summary->strategy, summary->points, summary->models, summary->faults,
 	       plural(summary->faults),
 	       summary->symmetry ? ", requests that are alike begin in one order" : "");
+	if (summary->rules)
+		printf("                 and those of %zu rule%s ('#@ inject')\n", summary->rules,
+		       plural(summary->rules));
 }
 
 enum { ASSUMPTIONS_MAX = 8 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* cowtip campaign: what was done, and what was found. */
 #include "workloads/cli/campaign.h"
+#include "workloads/cli/campaign_results.h"
 #include "workloads/cli/commands.h"
 
 #include <inttypes.h>
@@ -45,6 +46,9 @@ static void print_counts(const struct campaign *campaign, size_t distinct)
 	printf("%" PRIu64 " runs, %" PRIu64 " crash states; %" PRIu64
 	       " workloads with findings, %zu findings that nothing smaller explains\n",
 	       counts->runs, counts->states, counts->with_findings, distinct);
+	if (campaign->traces_left_out)
+		printf("  traces of %" PRIu64 " of them were left out (--traces)\n",
+		       campaign->traces_left_out);
 	print_unjudged(counts);
 }
 
@@ -79,6 +83,7 @@ static void print_json(const struct campaign *campaign)
 	json_number(&json, "runs", counts->runs);
 	json_number(&json, "crash_states", counts->states);
 	campaign_table_json(&campaign->table, &json);
+	json_number(&json, "traces_left_out", campaign->traces_left_out);
 	json_number(&json, "resumed", campaign->resumed);
 	json_seconds(&json, "elapsed_seconds", campaign->elapsed_seconds);
 	json_text(&json, "folder", options_folder(campaign->options));
@@ -117,13 +122,17 @@ enum exit_code cmd_campaign(const struct options *options)
 		code = exit_with(status, &why);
 	} else if (options->json) {
 		print_json(&campaign);
-	} else {
+	} else if (!options->tap) {
 		size_t distinct = campaign_table_print(&campaign.table);
 		if (!options->quiet)
 			print_counts(&campaign, distinct);
 	}
-	if (status == STATUS_OK)
+	if (status == STATUS_OK) {
 		code = exit_of(&campaign);
+		status = campaign_results_write(&campaign, &why);
+		if (status != STATUS_OK)
+			code = exit_with(status, &why);
+	}
 	campaign_release(&campaign);
 	return code;
 }

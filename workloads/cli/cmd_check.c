@@ -4,10 +4,40 @@
 #include "workloads/cli/again.h"
 #include "workloads/cli/commands.h"
 #include "workloads/cli/input.h"
+#include "workloads/cli/lazyfs_states.h"
 #include "workloads/cli/report.h"
 #include "workloads/seconds.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
+
+static void tell(const struct lazyfs_state *state)
+{
+	const char *what = state->problem ? state->problem : state->note;
+	if (what)
+		fprintf(stderr, "cowtip: %s:%" PRIu32 ": %s: %s%s\n", state->name,
+			state->entry.line, lazyfs_type_name(state->entry.type),
+			state->problem ? "left out, " : "", what);
+}
+
+/* --inject: the crashes that LazyFS entries name, and no others. */
+static enum status judge_states(struct lazyfs_states *states, struct trace *trace,
+				const struct settings *settings, const struct options *options,
+				struct judgement *judgement, struct why *why)
+{
+	enum status status =
+		lazyfs_states_read(states, trace, options->injected, options->injected_count, why);
+	for (size_t i = 0; i < states->count && status == STATUS_OK; i++) {
+		const struct lazyfs_state *state = &states->states[i];
+		const struct again_state here = { state->file, state->event_count,
+						  state->operations, state->persist };
+		tell(state);
+		if (!state->problem)
+			status = again_judge_state(trace, settings, &here, judgement, why);
+	}
+	return status;
+}
 
 enum exit_code cmd_check(const struct options *options)
 {
@@ -16,6 +46,7 @@ enum exit_code cmd_check(const struct options *options)
 	struct why why = { "" };
 	struct judgement judgement = { 0 };
 	struct survey survey = { 0 };
+	struct lazyfs_states states = { 0 };
 	struct report_findings findings = { .command = "check",
 					    .trace_path = options->positional[0],
 					    .trace = &trace,
@@ -26,8 +57,12 @@ enum exit_code cmd_check(const struct options *options)
 	enum status status = input_read(&trace, options, "judging", &why);
 	if (status == STATUS_OK)
 		status = settings_from_trace(&settings, &trace, options, &why);
-	if (status == STATUS_OK)
+	if (status == STATUS_OK && options->injected_count) {
+		status = judge_states(&states, &trace, &settings, options, &judgement, &why);
+		findings.states = &states;
+	} else if (status == STATUS_OK) {
 		status = again_judge(&trace, &settings, &judgement, &why);
+	}
 	if (status == STATUS_OK && strcmp(trace.subject, INPUT_IMAGE_SUBJECT) == 0) {
 		survey_read(&survey, &trace, judgement.verdicts, judgement.verdict_count);
 		survey.leaked = judgement.leaked;
@@ -41,6 +76,7 @@ enum exit_code cmd_check(const struct options *options)
 		code = exit_with(status, &why);
 	}
 	judgement_release(&judgement);
+	lazyfs_states_release(&states);
 	settings_release(&settings);
 	trace_release(&trace);
 	return code;

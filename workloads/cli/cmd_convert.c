@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* cowtip convert: a trace as a dm-log-writes log, a log as a trace. */
+/* cowtip convert: a trace as a dm-log-writes log, a log as a trace, a report as a workload. */
 #include "traces/dm_log_writes.h"
 #include "workloads/cli/commands.h"
+#include "workloads/cli/import_report.h"
 #include "workloads/cli/input.h"
 #include "workloads/cli/json.h"
 
@@ -10,6 +11,7 @@
 
 #define LOG_FORMAT "dm-log-writes"
 #define TRACE_FORMAT "trace"
+#define WORKLOAD_FORMAT "workload"
 
 static bool ends_in(const char *text, const char *end)
 {
@@ -20,14 +22,19 @@ static bool ends_in(const char *text, const char *end)
 /* What OUT is to be: a literal; NULL: nobody said. */
 static const char *format_of(const struct options *options)
 {
-	const char *path = options->positional[1];
-	if (options->to)
-		return strcmp(options->to, LOG_FORMAT) == 0     ? LOG_FORMAT
-		       : strcmp(options->to, TRACE_FORMAT) == 0 ? TRACE_FORMAT
-								: NULL;
-	if (ends_in(path, ".log") || ends_in(path, ".dmlog"))
-		return LOG_FORMAT;
-	return ends_in(path, ".trace.zst") ? TRACE_FORMAT : NULL;
+	static const struct {
+		const char *format, *ending;
+	} rows[] = {
+		{ LOG_FORMAT, ".log" },
+		{ LOG_FORMAT, ".dmlog" },
+		{ TRACE_FORMAT, ".trace.zst" },
+		{ WORKLOAD_FORMAT, ".qio" },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (options->to ? strcmp(options->to, rows[i].format) == 0
+				: ends_in(options->positional[1], rows[i].ending))
+			return rows[i].format;
+	return NULL;
 }
 
 static void print_losses(const struct dm_log_written *written)
@@ -90,22 +97,34 @@ static enum status write_out(struct trace *trace, const struct options *options,
 	return STATUS_OK;
 }
 
-enum exit_code cmd_convert(const struct options *options)
+static enum status convert_trace(const struct options *options, const char *format, struct why *why)
 {
 	struct trace trace;
+	if (options->injected_count)
+		return why_set(why, STATUS_USAGE,
+			       "convert: --inject is for workloads, '%s' is none",
+			       options->positional[1]);
+	trace_init(&trace);
+	enum status status = input_read(&trace, options, "converting", why);
+	if (status == STATUS_OK)
+		status = write_out(&trace, options, format, why);
+	trace_release(&trace);
+	return status;
+}
+
+enum exit_code cmd_convert(const struct options *options)
+{
 	struct why why = { "" };
 	const char *format = format_of(options);
-	trace_init(&trace);
-	enum status status = STATUS_OK;
+	enum status status;
 	if (!format)
 		status = why_set(&why, STATUS_USAGE,
-				 "convert: what is '%s' to be? .trace.zst, .log, .dmlog, or --to "
-				 "trace|dm-log-writes",
+				 "convert: what is '%s' to be? .trace.zst, .log, .dmlog, .qio, or "
+				 "--to trace|dm-log-writes|workload",
 				 options->positional[1]);
-	if (status == STATUS_OK)
-		status = input_read(&trace, options, "converting", &why);
-	if (status == STATUS_OK)
-		status = write_out(&trace, options, format, &why);
-	trace_release(&trace);
+	else if (strcmp(format, WORKLOAD_FORMAT) == 0)
+		status = import_report(options, &why);
+	else
+		status = convert_trace(options, format, &why);
 	return status == STATUS_OK ? EXIT_CLEAN : exit_with(status, &why);
 }

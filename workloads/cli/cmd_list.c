@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* cowtip list: what there is, one line each. */
+#include "engine/qcow2/events.h"
 #include "engine/qcow2/known_bugs.h"
 #include "injector/fault_menu.h"
 #include "oracle/verdict.h"
@@ -147,6 +148,17 @@ static void list_faults(struct listing *listing)
 	}
 }
 
+static void list_events(struct listing *listing)
+{
+	static const char *const keys[] = { "event", "explanation" };
+	const char *name, *about = NULL;
+	listing->keys = keys;
+	listing->column_count = 2;
+	listing->width = 28;
+	for (size_t i = 0; (name = qcow2_event_at(i, &about)); i++)
+		list_row(listing, &(struct row){ { name, about } });
+}
+
 enum exit_code cmd_list(const struct options *options)
 {
 	static const struct {
@@ -155,7 +167,7 @@ enum exit_code cmd_list(const struct options *options)
 	} lists[] = {
 		{ "rules", list_rules },           { "bugs", list_bugs },
 		{ "strategies", list_strategies }, { "workloads", list_workloads },
-		{ "faults", list_faults },
+		{ "faults", list_faults },         { "events", list_events },
 	};
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
 		struct listing listing = { .as_json = options->json,
@@ -177,7 +189,7 @@ enum exit_code cmd_list(const struct options *options)
 	}
 	struct why why;
 	why_set(&why, STATUS_USAGE,
-		"list: '%s' is none of rules, bugs, strategies, workloads, faults",
+		"list: '%s' is none of rules, bugs, strategies, workloads, faults, events",
 		options->positional[0]);
 	return exit_with(STATUS_USAGE, &why);
 }

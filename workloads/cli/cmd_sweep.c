@@ -24,6 +24,7 @@ struct total {
 	struct magnitude decided;
 	uint64_t left_out;
 	size_t violations, failed, incomplete, complaints, differing;
+	size_t traces_left_out;
 	uint32_t faults_max;
 	const char *why_incomplete; /* of the first that is */
 	const struct corpus *corpus;
@@ -42,6 +43,8 @@ static struct total add_up(const struct sweep_outcome *outcomes, size_t count)
 		total.left_out += summary->left_out;
 		total.decided = magnitude_add(total.decided, summary->decided);
 		total.violations += outcomes[i].violation_count;
+		for (size_t k = 0; k < outcomes[i].violation_count; k++)
+			total.traces_left_out += !outcomes[i].violations[k].trace_path;
 		total.elapsed_seconds += summary->elapsed_seconds;
 		total.complaints += summary->complaint[0] != 0;
 		total.differing += summary->swap_differing != 0;
@@ -182,6 +185,31 @@ static void print_sentence(const struct total *total)
 	else
 		printf("nothing wrong was found%s.\n",
 		       corpus_exit(total->corpus) == EXIT_VIOLATED ? " but in known traces" : "");
+}
+
+/* Is it the first of its rule in its workload? */
+static bool is_first_of_rule(const struct sweep_outcome *outcome, size_t index)
+{
+	for (size_t i = 0; i < index; i++)
+		if (outcome->violations[i].verdict.rule == outcome->violations[index].verdict.rule)
+			return false;
+	return true;
+}
+
+/* Remove the traces that --traces has no room for: those go first that show again what another of
+ * the workload shows. */
+static void bound_traces(struct sweep_outcome *outcomes, size_t count, struct trace_bound bound)
+{
+	for (int turn = 0; turn < 2; turn++)
+		for (size_t i = 0; i < count; i++)
+			for (size_t k = 0; k < outcomes[i].violation_count; k++) {
+				char **path = &outcomes[i].violations[k].trace_path;
+				bool is_turn = is_first_of_rule(&outcomes[i], k) == (turn == 0);
+				if (!*path || !is_turn || trace_bound_keeps(&bound, *path))
+					continue;
+				free(*path);
+				*path = NULL;
+			}
 }
 
 /* The command that shows the violation again. */
@@ -348,6 +376,7 @@ static void print_json(const struct total *total, bool is_suite)
 		json_suite(&json, total);
 	else
 		json_outcome(&json, &total->outcomes[0]);
+	json_number(&json, "traces_left_out", total->traces_left_out);
 	corpus_json(&json, total->corpus);
 	json_end_object(&json);
 }
@@ -430,6 +459,9 @@ static void print_text(const struct total *total, const struct options *options)
 	print_violations(total, options);
 	if (options->quiet)
 		return;
+	if (total->traces_left_out)
+		printf("\n%zu of %zu violations have no trace file: %s\n", total->traces_left_out,
+		       total->violations, "--traces, or more than 64 of a workload");
 	report_print_left_out(total->left_out);
 	report_print_decided(total->decided);
 	print_skipped(total);
@@ -452,6 +484,7 @@ static enum exit_code sweep_jobs(const struct jobs *jobs, struct corpus *corpus,
 	enum status status = STATUS_OK;
 	if (corpus->folder)
 		status = corpus_add(corpus, outcomes, jobs->count, options, &why);
+	bound_traces(outcomes, jobs->count, options->traces);
 	struct total total = add_up(outcomes, jobs->count);
 	total.corpus = corpus;
 	print_errors(&total);

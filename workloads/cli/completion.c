@@ -31,7 +31,7 @@ static const struct {
 } arguments[] = {
 	{ "sweep", NULL, "workloads" },
 	{ "run", NULL, "workloads" },
-	{ "list", "rules bugs strategies workloads faults", NULL },
+	{ "list", "rules bugs strategies workloads faults events", NULL },
 	{ "bench", NULL, "workloads" },
 	{ "completion", "bash zsh", NULL },
 };

@@ -32,7 +32,8 @@
  *                                                        shrink_schedule.c  its run
  *                                                        bundle.c  all of it in one file
  *   cmd_record.c        a foreign program observed
- *   cmd_convert.c       traces to dm-log-writes logs and back
+ *   cmd_convert.c       traces to dm-log-writes logs and back -> import_report.c  reports as
+ *                                                                  workloads
  *   cmd_list.c          rules, bugs, workloads, ...
  *   cmd_generate.c      generated workloads          -> alphabet.c  what they are made of
  *   cmd_campaign.c      all of them swept             -> campaign*.c  workers, journal, findings
@@ -69,9 +70,9 @@ static const struct command commands[] = {
 	{ "shrink", COMMAND_SHRINK, cmd_shrink, 1, 1, "TRACE",
 	  "the smallest run that breaks the same rule" },
 	{ "convert", COMMAND_CONVERT, cmd_convert, 2, 2, "IN OUT",
-	  "between traces and dm-log-writes logs" },
+	  "between traces and logs; a report to a workload" },
 	{ "list", COMMAND_LIST, cmd_list, 1, 1, "WHAT",
-	  "rules, bugs, strategies, workloads or faults" },
+	  "rules, bugs, strategies, workloads, faults, events" },
 	{ "bench", COMMAND_BENCH, cmd_bench, 0, 1, "[WORKLOAD]", "the figures, on this machine" },
 	{ "generate", COMMAND_GENERATE, cmd_generate, 0, 0, "",
 	  "bounded-exhaustive workloads, to files" },

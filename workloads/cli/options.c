@@ -55,6 +55,8 @@ enum option_id {
 	OPTION_OUTPUT,
 	OPTION_DIALECT,
 	OPTION_TO,
+	OPTION_INJECT,
+	OPTION_TRACES,
 	OPTION_PROGRAM,
 	OPTION_NBD,
 	OPTION_IMAGE_DIR,
@@ -153,7 +155,12 @@ static const struct option_spec option_specs[] = {
 	{ "image", "FILE", OPTION_IMAGE, COMMAND_RECORD, "watch this image; repeatable" },
 	{ "image", "FILE", OPTION_IMAGE, LOGS, "dm-log-writes log: the image as it was before" },
 	{ "dialect", "NAME", OPTION_DIALECT, LOGS, "whose log: kernel, qemu or auto (auto)" },
-	{ "to", "FORMAT", OPTION_TO, COMMAND_CONVERT, "trace or dm-log-writes (OUT's name tells)" },
+	{ "to", "FORMAT", OPTION_TO, COMMAND_CONVERT,
+	  "trace, dm-log-writes or workload (OUT's name tells)" },
+	{ "inject", "FILE", OPTION_INJECT, COMMAND_CONVERT,
+	  "to a workload: blkdebug.conf or LazyFS entries" },
+	{ "inject", "FILE", OPTION_INJECT, RARE | COMMAND_CHECK,
+	  "LazyFS entries: judge the crashes that they name" },
 	{ "guest", "WORD", OPTION_GUEST, COMMAND_CHECK,
 	  "a tool's recording: its data unchanged or old-or-new" },
 	{ "events", NULL, OPTION_EVENTS, COMMAND_SHOW, "print every event" },
@@ -176,9 +183,13 @@ static const struct option_spec option_specs[] = {
 	{ "out", "DIR", OPTION_OUT, COMMAND_GENERATE, "where workloads go (created)" },
 	{ "out", "DIR", OPTION_OUT, COMMAND_CAMPAIGN,
 	  "journal and traces; goes on if there is one" },
-	{ "junit", "FILE", OPTION_JUNIT, COMMAND_SWEEP | COMMAND_CHECK | COMMAND_REPLAY,
+	{ "traces", "N|SIZE", OPTION_TRACES, COMMAND_SWEEP | COMMAND_CAMPAIGN,
+	  "keep so many traces, or bytes of them; repeatable" },
+	{ "junit", "FILE", OPTION_JUNIT,
+	  COMMAND_SWEEP | COMMAND_CHECK | COMMAND_REPLAY | COMMAND_CAMPAIGN,
 	  "write a JUnit report" },
-	{ "tap", NULL, OPTION_TAP, COMMAND_SWEEP | COMMAND_CHECK | COMMAND_REPLAY,
+	{ "tap", NULL, OPTION_TAP,
+	  COMMAND_SWEEP | COMMAND_CHECK | COMMAND_REPLAY | COMMAND_CAMPAIGN,
 	  "results as TAP on stdout" },
 	{ "json", NULL, OPTION_JSON, EVERY & ~(unsigned)COMMAND_RECORD, "one object on stdout" },
 	{ "quiet", NULL, OPTION_QUIET, EVERY, "only findings and errors" },
@@ -301,6 +312,7 @@ static enum status take(struct options *options, enum option_id id, const char *
 	}
 	switch ((unsigned)id) {
 	case OPTION_BUDGET: return budget_parse(&options->budget, text, why);
+	case OPTION_TRACES: return trace_bound_parse(&options->traces, text, why);
 	case OPTION_SECTOR: return take_sector(options, text, why);
 	case OPTION_RUNS: return take_number("runs", text, UINT64_MAX, &options->runs, why);
 	case OPTION_SLICE: return take_number("slice", text, UINT32_MAX, &options->slice, why);
@@ -325,6 +337,9 @@ static enum status take(struct options *options, enum option_id id, const char *
 	case OPTION_IMAGE:
 		return take_repeated(options->images, &options->image_count, OPTIONS_IMAGES_MAX,
 				     text, why);
+	case OPTION_INJECT:
+		return take_repeated(options->injected, &options->injected_count,
+				     OPTIONS_INJECTED_MAX, text, why);
 	default: break;
 	}
 	return why_set(why, STATUS_USAGE, "option %d is not handled", (int)id);

@@ -4,6 +4,7 @@
 #define WORKLOADS_CLI_OPTIONS_H
 
 #include "traces/status.h"
+#include "workloads/cli/trace_bound.h"
 #include "workloads/explore.h"
 
 #include <stdbool.h>
@@ -14,6 +15,7 @@ enum {
 	OPTIONS_POSITIONAL_MAX = 2,
 	OPTIONS_BUGS_MAX = 64,
 	OPTIONS_IMAGES_MAX = 16,
+	OPTIONS_INJECTED_MAX = 16,
 	OPTIONS_JOBS_MAX = 256,
 };
 
@@ -77,6 +79,8 @@ struct options {
 	size_t bug_count;
 	const char *images[OPTIONS_IMAGES_MAX];
 	size_t image_count;
+	const char *injected[OPTIONS_INJECTED_MAX]; /* --inject: files of others' faults */
+	size_t injected_count;
 	struct budget budget;
 	bool has_faults;
 	uint32_t faults;
@@ -94,6 +98,7 @@ struct options {
 	bool lax;
 	bool has_recovery;
 	uint32_t recovery;
+	struct trace_bound traces;                             /* --traces */
 	const char *resume;                                    /* a checkpoint */
 	const char *corpus;                                    /* a folder of known traces */
 	uint64_t slice;                                        /* 0: not said */

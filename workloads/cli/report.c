@@ -127,6 +127,38 @@ void report_decided_json(struct json *json, struct magnitude decided)
 		json_null(json, "reorder_states_log10");
 }
 
+/* The crashes that others named, and which states they are here. */
+static void states_json(struct json *json, const struct lazyfs_states *states)
+{
+	json_begin_list(json, "injected");
+	for (size_t i = 0; i < states->count; i++) {
+		const struct lazyfs_state *state = &states->states[i];
+		json_begin_object(json, NULL);
+		json_text(json, "file", state->name);
+		json_number(json, "line", state->entry.line);
+		json_text(json, "type", lazyfs_type_name(state->entry.type));
+		json_text(json, "left_out", state->problem);
+		json_text(json, "note", state->note);
+		json_number(json, "image_at", state->operations);
+		json_text(json, "persist", state->persist);
+		json_end_object(json);
+	}
+	json_end_list(json);
+}
+
+static void print_states(const struct lazyfs_states *states)
+{
+	for (size_t i = 0; i < states->count; i++) {
+		const struct lazyfs_state *state = &states->states[i];
+		if (state->problem)
+			continue;
+		printf("%s:%" PRIu32 ": %s: crash after operation %" PRIu64 "; its image: "
+		       "--image-at %" PRIu64 " --persist '%s'\n",
+		       state->name, state->entry.line, lazyfs_type_name(state->entry.type),
+		       state->operations, state->operations, state->persist);
+	}
+}
+
 static void print_json(const struct report_findings *findings, const char *schedule)
 {
 	struct json json = { .file = stdout };
@@ -154,6 +186,8 @@ static void print_json(const struct report_findings *findings, const char *sched
 	report_skipped_json(&json, findings->judgement->skipped);
 	if (findings->survey)
 		survey_json(&json, "survey", findings->survey);
+	if (findings->states)
+		states_json(&json, findings->states);
 	json_seconds(&json, "elapsed_seconds", findings->elapsed_seconds);
 	json_text(&json, "schedule", schedule);
 	json_text(&json, "trace", findings->trace_path);
@@ -205,6 +239,8 @@ static void print_text(const struct report_findings *findings, bool quiet)
 	char models[32];
 	settings_models_text(findings->settings, models, sizeof(models));
 	char summary[96];
+	if (findings->states && !quiet)
+		print_states(findings->states);
 	print_verdicts(findings->judgement, findings->survey != NULL);
 	summary_text(summary, sizeof(summary), findings->judgement);
 	if (findings->survey && !quiet)
@@ -216,8 +252,8 @@ static void print_text(const struct report_findings *findings, bool quiet)
 		       leaks ? ", but for leaked clusters" : "");
 	else if (!quiet)
 		printf("%s: %zu events, %" PRIu64 " crash states (%s): %s\n", findings->trace_path,
-		       findings->trace->log.count, findings->judgement->counts.states, models,
-		       summary);
+		       findings->trace->log.count, findings->judgement->counts.states,
+		       findings->states ? "of LazyFS" : models, summary);
 	if (quiet)
 		return;
 	report_print_left_out(findings->judgement->left_out);

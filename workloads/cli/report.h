@@ -7,6 +7,7 @@
 #include "workloads/cli/again.h"
 #include "workloads/cli/commands.h"
 #include "workloads/cli/json.h"
+#include "workloads/cli/lazyfs_states.h"
 #include "workloads/cli/survey.h"
 #include "workloads/cli/sweep.h"
 
@@ -53,7 +54,8 @@ struct report_findings {
 	const struct trace *trace;
 	const struct settings *settings;
 	const struct judgement *judgement;
-	const struct survey *survey; /* of a bare image; NULL: it is none */
+	const struct survey *survey;        /* of a bare image; NULL: it is none */
+	const struct lazyfs_states *states; /* only these were judged; NULL: every one */
 	double elapsed_seconds;
 };
 

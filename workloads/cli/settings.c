@@ -267,6 +267,11 @@ enum status settings_resolve(struct settings *settings, const struct workload *w
 	     !is_foreign && !options->bug_count && i < workload->bug_count && status == STATUS_OK;
 	     i++)
 		status = add_bug(settings, workload->bugs[i], why);
+	if (is_foreign && workload->rule_count)
+		fprintf(stderr,
+			"cowtip: %s: '#@ inject' is for the built-in engine and plays no part: "
+			"give the program blkdebug's own file\n",
+			workload->name);
 	char *program = NULL, *server = NULL;
 	if (status == STATUS_OK && options->subject)
 		status = with_cache(&program, options->subject, workload->cache, why);

@@ -628,6 +628,7 @@ void sweep_workload(struct sweep_outcome *outcome, const char *name, const struc
 	if (summary->status == STATUS_OK) {
 		sweeping.stop = plan->is_alone ? interrupt_catch() : NULL;
 		summarise_settings(summary, &sweeping.settings);
+		summary->rules = sweeping.settings.program ? 0 : sweeping.workload.rule_count;
 		if (plan->progress)
 			plan->progress->name = summary->workload;
 		summary->status = search(&sweeping);

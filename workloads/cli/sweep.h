@@ -34,6 +34,7 @@ struct sweep_summary {
 	char points[8];
 	char models[32];
 	uint32_t faults;
+	size_t rules; /* of a report, by which calls fail in every run */
 	bool symmetry;
 	bool prune;
 	bool is_foreign; /* of a program, not of the engine */
