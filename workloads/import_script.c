@@ -220,7 +220,7 @@ static bool image_from_file(struct script *script, const char *name, uint32_t li
 	struct why why;
 	if (!name || !is_file(name) || content_load(&content, name, &why) != STATUS_OK)
 		return false;
-	const struct image_source source = { read_content, content };
+	const struct image_source source = { .read = read_content, .context = content };
 	image_header_parse(&header, &source);
 	content_free(content);
 	if (!header.readable)

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Crash tests of a qcow2 program for CI: each workload is swept, what a sweep did not come to the end of is
-# sampled and goes on the next time, and at last generated workloads are swept as far as the time goes.
+# sampled and goes on the next time, and at last generated workloads are swept as far as the time goes. What was
+# found stays in the folder "known", small, and is run first the next time.
 #
 #   usage: crash-tests.sh WORKLOAD.qio ...
 #
@@ -45,13 +46,14 @@ count() {
 sweep_one() {
 	name=$(basename "$1" .qio)
 	checkpoint=$out/$name.checkpoint
+	known=$out/known/$name
 	status=2
 	if [ -f "$checkpoint" ]; then
-		search "$name" sweep --resume "$checkpoint" --out "$out"
+		search "$name" sweep --resume "$checkpoint" --corpus "$known" --out "$out"
 	fi
 	if [ "$status" = 2 ]; then
 		rm -f "$checkpoint"
-		search "$name" sweep "$1" ${subject:+--program "$subject"} --out "$out"
+		search "$name" sweep "$1" ${subject:+--program "$subject"} --corpus "$known" --out "$out"
 	fi
 	if [ "$status" != 3 ]; then
 		rm -f "$checkpoint"
@@ -75,7 +77,7 @@ generated() {
 	count
 }
 
-mkdir -p "$out" || exit 2
+mkdir -p "$out/known" || exit 2
 for workload in "$@"; do
 	sweep_one "$workload"
 done
