@@ -112,6 +112,8 @@ class Ci(CommandLine):
         self.assertEqual(self.report("overlap.xml")["failures"], 0)
         traces = [name for name in os.listdir(self.path("cowtip-ci")) if name.endswith(".zst")]
         self.assertIn("broken-old-or-new-1.trace.zst", traces)
+        self.assertIn("broken-old-or-new-1.trace.zst",
+                      os.listdir(self.path("cowtip-ci/known/broken")))
         self.shell("sh ci/crash-tests.sh tests/crash/broken.qio", code=1, COWTIP_TRACES="0",
                    COWTIP_OUT="none", COWTIP_CAMPAIGN="")
         self.assertEqual([name for name in os.listdir(self.path("none")) if "trace" in name], [])
@@ -135,7 +137,7 @@ class Ci(CommandLine):
             with open(self.path("calls"), encoding="utf-8") as file:
                 calls = file.read()
             resumed.append(calls.count("sweep --resume cowtip-ci/long.checkpoint"))
-            self.assertEqual(calls.count("sweep tests/crash/long.qio --out"), turn != "resumed")
+            self.assertEqual(calls.count("sweep tests/crash/long.qio --corpus"), turn != "resumed")
             self.assertIn("--strategy pos --seed 17", calls)
             self.assertEqual(self.report("long.xml")["skipped"], 1)
             self.assertEqual(self.report("long-samples.xml")["failures"], 0)

@@ -57,7 +57,7 @@ class Convert(CommandLine):
         self.assertIn("subject  a dm-log-writes log\n", out)
         self.assertIn("dialect  kernel\n", out)
         self.assertIn("file 1   backing.raw (raw", out)
-        self.assertIn("thread 1 writes", out)
+        self.assertIn("task 1 writes", out)
         of_log, _ = self.run_program("show", "t.log", "--image", "initial.qcow2")
         self.assertEqual(of_log.split("\n\n", 1)[1], out.split("\n\n", 1)[1])
 
