@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
 unit_test(arena LINKS engine)
 unit_test(coro LINKS engine LIBS PkgConfig::unwind)
-# Parts of it say nothing under AddressSanitizer: `release` tests are run without it, too.
-set_property(TEST unit.coro APPEND PROPERTY LABELS release)
+release_test(coro)
 unit_test(co_queue LINKS engine)
 unit_test(co_mutex LINKS engine)
 unit_test(co_rwlock LINKS engine)
