@@ -83,7 +83,7 @@ void gated_terminate(struct gated_run *run);
 /** End the program at once. */
 void gated_kill(struct gated_run *run);
 
-/** Wait for the program's end and read its recording: as record_finish(). Frees what the run owns,
+/** Wait for the program's end and read its recording: as record_collect(). Frees what the run owns,
  * whatever happens; a run that was not started is fine. */
 MUST_USE enum status gated_finish(struct gated_run *run, struct gated_server *server,
 				  const struct record_options *options,

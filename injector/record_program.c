@@ -323,7 +323,7 @@ enum status record_verify(struct record_result *result, struct why *why)
 /** Read what the program's processes have written by now. Returns how long to wait for more. */
 static int follow(struct record_streams *streams, unsigned turn, int milliseconds)
 {
-	/* It begins few, and most in the beginning. */
+	/* Few processes write, and most of them begin early. */
 	if (streams->count == 0 || turn % TURNS_BETWEEN_FINDS == 0)
 		(void)!record_streams_find(streams, NULL);
 	if (record_streams_advance(streams))

@@ -30,10 +30,8 @@ struct reader {
 /* Without spaces at its ends and one pair of quotes (changed: cut in place). */
 static char *bare(char *text)
 {
-	text += strspn(text, " \t");
+	text = word_trimmed(text);
 	size_t bytes = strlen(text);
-	while (bytes && strchr(" \t\r", text[bytes - 1]))
-		text[--bytes] = 0;
 	if (bytes >= 2 && text[0] == '"' && text[bytes - 1] == '"') {
 		text[bytes - 1] = 0;
 		text++;

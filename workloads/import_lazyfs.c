@@ -40,16 +40,6 @@ const char *lazyfs_type_name(enum lazyfs_type type)
 	return NULL;
 }
 
-/* The text without spaces at its ends (changed: cut in place). */
-static char *trimmed(char *text)
-{
-	text += strspn(text, " \t");
-	size_t bytes = strlen(text);
-	while (bytes && strchr(" \t\r", text[bytes - 1]))
-		text[--bytes] = 0;
-	return text;
-}
-
 /* Cut a comment off; a '#' inside a string is none. */
 static void cut_comment(char *line)
 {
@@ -97,7 +87,7 @@ static enum status take_list(const struct reader *reader, char *value, struct la
 	value[bytes - 1] = 0;
 	char *rest = value + 1;
 	for (char *item = strsep(&rest, ","); item; item = strsep(&rest, ",")) {
-		item = trimmed(item);
+		item = word_trimmed(item);
 		if (!*item && !rest)
 			break; /* a comma at the end */
 		if (list->count == LAZYFS_LIST_MAX)
@@ -238,7 +228,7 @@ static enum status begin_table(struct reader *reader, const char *line)
 static enum status take_line(struct reader *reader, char *line)
 {
 	cut_comment(line);
-	line = trimmed(line);
+	line = word_trimmed(line);
 	if (!*line)
 		return STATUS_OK;
 	if (*line == '[')
@@ -249,7 +239,7 @@ static enum status take_line(struct reader *reader, char *line)
 	if (!reader->entry)
 		return STATUS_OK;
 	*equals = 0;
-	return take_key(reader, trimmed(line), trimmed(equals + 1));
+	return take_key(reader, word_trimmed(line), word_trimmed(equals + 1));
 }
 
 enum status lazyfs_read(struct lazyfs_entry **entries, size_t *entry_count, const char *name,

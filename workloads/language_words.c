@@ -130,3 +130,12 @@ const char *word_printable(char *printable, const char *text)
 	printable[at] = 0;
 	return printable;
 }
+
+char *word_trimmed(char *text)
+{
+	text += strspn(text, " \t");
+	size_t bytes = strlen(text);
+	while (bytes && strchr(" \t\r", text[bytes - 1]))
+		text[--bytes] = 0;
+	return text;
+}

@@ -37,4 +37,8 @@ bool count_parse(const char *text, uint64_t most, uint64_t *count);
  * returns `printable`. */
 const char *word_printable(char *printable, const char *text);
 
+/** `text` without spaces, tabs and carriage returns at its ends; it is cut in place. Returns where
+ * it begins now. */
+char *word_trimmed(char *text);
+
 #endif
