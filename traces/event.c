@@ -12,6 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum {
+	/** Of each byte value, in a log. */
+	FILLS = UINT8_MAX + 1,
+	FILL_BYTES_MIN = 4096,
+};
+
 void event_log_init(struct event_log *log)
 {
 	*log = (struct event_log){ 0 };
@@ -21,6 +27,7 @@ void event_log_release(struct event_log *log)
 {
 	free(log->events);
 	free(log->bytes);
+	free(log->fills);
 	event_log_init(log);
 }
 
@@ -28,6 +35,8 @@ void event_log_reset(struct event_log *log)
 {
 	log->count = 0;
 	log->byte_count = 0;
+	if (log->fills)
+		memset(log->fills, 0, FILLS * sizeof(*log->fills));
 }
 
 /* Out of line, so that the common case of event_log_append() stays small. */
@@ -37,16 +46,17 @@ __attribute__((noinline)) static void log_grow(struct event_log *log)
 		memory_grow(log->events, &log->capacity, log->count + 1, sizeof(*log->events));
 }
 
-__attribute__((noinline)) static void log_store_data(struct event_log *log, const void *data,
-						     size_t data_bytes)
+/* Room for the bytes of an event, for the caller to fill. */
+__attribute__((noinline)) static uint8_t *log_add_data(struct event_log *log, size_t data_bytes)
 {
 	log->bytes = memory_grow(log->bytes, &log->byte_capacity, log->byte_count + data_bytes, 1);
-	memcpy(log->bytes + log->byte_count, data, data_bytes);
+	uint8_t *room = log->bytes + log->byte_count;
 	log->byte_count += data_bytes;
+	return room;
 }
 
-size_t event_log_append(struct event_log *log, const struct event *event, const void *data,
-			size_t data_bytes)
+static inline size_t log_add_event(struct event_log *log, const struct event *event,
+				   size_t data_bytes)
 {
 	assert(data_bytes <= UINT32_MAX);
 	if (__builtin_expect(log->count == log->capacity, 0))
@@ -55,9 +65,42 @@ size_t event_log_append(struct event_log *log, const struct event *event, const 
 	*slot = *event;
 	slot->data_start = log->byte_count;
 	slot->data_bytes = (uint32_t)data_bytes;
-	if (data_bytes)
-		log_store_data(log, data, data_bytes);
 	return log->count++;
+}
+
+size_t event_log_append(struct event_log *log, const struct event *event, const void *data,
+			size_t data_bytes)
+{
+	size_t index = log_add_event(log, event, data_bytes);
+	if (data_bytes)
+		memcpy(log_add_data(log, data_bytes), data, data_bytes);
+	return index;
+}
+
+/* Where in the log `byte_count` copies of `byte` begin. Never few are made, and each time twice as
+ * many at least, so that all that ever were are no more than twice the longest. */
+static uint64_t log_find_fill(struct event_log *log, uint8_t byte, size_t byte_count)
+{
+	if (!log->fills && !(log->fills = calloc(FILLS, sizeof(*log->fills))))
+		abort();
+	struct event_fill *fill = &log->fills[byte];
+	if (fill->byte_count < byte_count) {
+		size_t wanted = FILL_BYTES_MIN;
+		while (wanted < byte_count)
+			wanted *= 2;
+		fill->data_start = log->byte_count;
+		fill->byte_count = wanted;
+		memset(log_add_data(log, wanted), byte, wanted);
+	}
+	return fill->data_start;
+}
+
+size_t event_log_append_fill(struct event_log *log, const struct event *event, uint8_t fill,
+			     size_t data_bytes)
+{
+	size_t index = log_add_event(log, event, data_bytes);
+	log->events[index].data_start = log_find_fill(log, fill, data_bytes);
+	return index;
 }
 
 const uint8_t *event_data(const struct event_log *log, const struct event *event)

@@ -135,6 +135,12 @@ struct event {
 	uint32_t stack;
 };
 
+/** Copies of one byte, one behind the other, in a log. */
+struct event_fill {
+	uint64_t data_start;
+	size_t byte_count;
+};
+
 /** Events of one run, and their bytes. Reset and reused from run to run. */
 struct event_log {
 	/** Owned. */
@@ -145,6 +151,8 @@ struct event_log {
 	uint8_t *bytes;
 	size_t byte_count;
 	size_t byte_capacity;
+	/** Owned; one for each byte value, NULL as long as there are none. */
+	struct event_fill *fills;
 };
 
 /** Make `log` empty; owns nothing yet. */
@@ -161,6 +169,11 @@ void event_log_reset(struct event_log *log);
  *  lie. Returns the event's index. `event` and `data` may not lie in the log itself. */
 size_t event_log_append(struct event_log *log, const struct event *event, const void *data,
 			size_t data_bytes);
+
+/** The same with `data_bytes` times the byte `fill`. Events with the same byte share its copies in
+ *  the log, so that a long recording of a pattern stays small. */
+size_t event_log_append_fill(struct event_log *log, const struct event *event, uint8_t fill,
+			     size_t data_bytes);
 
 /** The bytes of `event`, borrowed until the log changes; NULL when it has none. */
 const uint8_t *event_data(const struct event_log *log, const struct event *event);

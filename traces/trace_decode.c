@@ -7,7 +7,8 @@
  *    it, and stays bad;
  *  - an index is compared with what was declared before it, a list with its limit;
  *  - memory stays in proportion to the input: the costliest record is a run of one initial byte,
- *    which takes a page, and those are counted.
+ *    which takes a page, and those are counted. An event's data may be one byte and how often, but
+ *    all such events share its copies, of which there are TRACE_FILL_BYTES_MAX at most.
  *
  * What it does not do: notice a changed byte that still makes sense. That is for the checksum of
  * the compressed file. */
@@ -245,9 +246,9 @@ static uint64_t take_field(struct payload *payload, uint8_t present, enum trace_
 	return present & (uint8_t)field ? take_number(payload, max) : 0;
 }
 
-static const char *decode_event(struct trace_decoder *decoder, struct payload *payload)
+/* An event without its data. */
+static struct event take_event(struct payload *payload)
 {
-	struct trace *trace = decoder->trace;
 	struct event event = { 0 };
 	event.kind = take_byte(payload);
 	event.op = take_byte(payload);
@@ -261,15 +262,40 @@ static const char *decode_event(struct trace_decoder *decoder, struct payload *p
 	event.length = take_field(payload, present, TRACE_EVENT_LENGTH, UINT64_MAX);
 	event.digest = take_field(payload, present, TRACE_EVENT_DIGEST, UINT64_MAX);
 	event.stack = (uint32_t)take_field(payload, present, TRACE_EVENT_STACK, UINT32_MAX);
+	return event;
+}
+
+static const char *event_problem(const struct trace *trace, const struct event *event)
+{
+	return trace->log.count == TRACE_EVENTS_MAX ? "too many events"
+						    : trace_event_problem(trace, event);
+}
+
+static const char *decode_event(struct trace_decoder *decoder, struct payload *payload)
+{
+	struct trace *trace = decoder->trace;
+	struct event event = take_event(payload);
 	struct trace_span data = take_rest(payload);
 	if (payload->bad)
 		return NULL;
 	event.data_bytes = (uint32_t)data.byte_count;
-	if (trace->log.count == TRACE_EVENTS_MAX)
-		return "too many events";
-	const char *problem = trace_event_problem(trace, &event);
+	const char *problem = event_problem(trace, &event);
 	if (!problem)
 		event_log_append(&trace->log, &event, data.bytes, data.byte_count);
+	return problem;
+}
+
+static const char *decode_filled(struct trace_decoder *decoder, struct payload *payload)
+{
+	struct trace *trace = decoder->trace;
+	struct event event = take_event(payload);
+	event.data_bytes = (uint32_t)take_number(payload, TRACE_FILL_BYTES_MAX);
+	uint8_t fill = take_byte(payload);
+	if (payload->bad)
+		return NULL;
+	const char *problem = event_problem(trace, &event);
+	if (!problem)
+		event_log_append_fill(&trace->log, &event, fill, event.data_bytes);
 	return problem;
 }
 
@@ -332,6 +358,7 @@ static const struct record_type record_types[] = {
 	[TRACE_RECORD_FINDING] = { "finding", decode_finding },
 	[TRACE_RECORD_END] = { "end", decode_end },
 	[TRACE_RECORD_STRICT] = { "strict", decode_strict },
+	[TRACE_RECORD_FILLED] = { "filled", decode_filled },
 };
 
 enum { RECORD_TYPES = sizeof(record_types) / sizeof(record_types[0]) };

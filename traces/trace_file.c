@@ -6,9 +6,10 @@
  * compressor is told to put out everything it has, so that a file cut by a crash still holds what
  * went in before.
  *
- * Reading: chunk by chunk, through the decompressor into the decoder. What a few compressed bytes
- * may grow to is bounded. When the decoder finds a contradiction the rest is still decompressed: if
- * the checksum is wrong, that is the reason, and it is what the message says. */
+ * Reading: chunk by chunk, through the decompressor into the decoder. A byte grows to 32768 at
+ * most, which is zstd's own bound and comes near for a recording of large writes of zeros; so there
+ * is no other but for the whole. When the decoder finds a contradiction the rest is still
+ * decompressed: if the checksum is wrong, that is the reason, and it is what the message says. */
 #include "traces/trace.h"
 
 #include "traces/trace_check.h"
@@ -28,18 +29,10 @@
 
 enum {
 	CHUNK_BYTES = 64 * 1024,
-	COMPRESSION_LEVEL = 9,
-	/** What is longer than this is compressed fast: whoever records waits for it. */
-	LONG_MIB = 16,
-	COMPRESSION_LEVEL_LONG = 1,
 	/** Bytes of the stream that a crash while writing may cost. */
 	FLUSH_BYTES = 256 * 1024,
 	/** 8 MiB, what `zstd -19` uses; decides the memory that a few bytes can ask for. */
 	WINDOW_BITS_MAX = 23,
-	/** How large a stream may be for its compressed size. */
-	EXPANSION_FREE_MIB = 64,
-	EXPANSION_MAX = 4096,
-	MIB = 1 << 20,
 	ZSTD_MAGIC_BYTES = 4,
 };
 
@@ -107,6 +100,15 @@ static enum status put_compressed(void *context, const struct trace_span *spans,
 	return compress(writer, (struct trace_span){ NULL, 0 }, ZSTD_e_flush);
 }
 
+/* The longer a stream, the faster it is compressed: whoever records waits for it. */
+static int choose_level(uint64_t stream_bytes)
+{
+	enum { SHORT_BYTES = 256 << 10, LONG_BYTES = 16 << 20 };
+	if (stream_bytes <= SHORT_BYTES)
+		return 9;
+	return stream_bytes <= LONG_BYTES ? 3 : 1;
+}
+
 static enum status write_frame(struct writer *writer, const struct trace *trace)
 {
 	uint64_t total = 0;
@@ -115,9 +117,7 @@ static enum status write_frame(struct writer *writer, const struct trace *trace)
 	if (status != STATUS_OK)
 		return status;
 	ZSTD_CCtx *compressor = writer->compressor;
-	bool is_long = total > (uint64_t)LONG_MIB * MIB;
-	ZSTD_CCtx_setParameter(compressor, ZSTD_c_compressionLevel,
-			       is_long ? COMPRESSION_LEVEL_LONG : COMPRESSION_LEVEL);
+	ZSTD_CCtx_setParameter(compressor, ZSTD_c_compressionLevel, choose_level(total));
 	ZSTD_CCtx_setParameter(compressor, ZSTD_c_checksumFlag, 1);
 	ZSTD_CCtx_setPledgedSrcSize(compressor, total);
 	status = trace_encode(trace,
@@ -223,13 +223,6 @@ static enum status corrupt_file(const struct reader *reader, const char *problem
 		       reader->decoder.name, reader->source->taken, problem);
 }
 
-static bool is_too_large(const struct reader *reader)
-{
-	uint64_t expansion =
-		(uint64_t)EXPANSION_FREE_MIB * MIB + reader->source->taken * EXPANSION_MAX;
-	return reader->stream_bytes > TRACE_STREAM_BYTES_MAX || reader->stream_bytes > expansion;
-}
-
 /* Decompress one chunk of the file into the decoder. */
 static enum status decompress(struct reader *reader, struct trace_span span)
 {
@@ -247,7 +240,7 @@ static enum status decompress(struct reader *reader, struct trace_span span)
 		reader->frame_done = left == 0;
 		reader->stream_bytes += out.pos;
 		drained = out.pos < out.size;
-		if (is_too_large(reader))
+		if (reader->stream_bytes > TRACE_STREAM_BYTES_MAX)
 			return corrupt_file(reader, "it grows too much when decompressed");
 		feed(reader, reader->chunk, out.pos);
 	}

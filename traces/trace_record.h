@@ -12,9 +12,12 @@ enum {
 	TRACE_MAGIC_BYTES = 8,
 	/** Magic number and version. */
 	TRACE_HEADER_BYTES = 10,
-	TRACE_VERSION = 3,
+	TRACE_VERSION = 4,
 	/** A number of 64 bits, seven to the byte. */
 	TRACE_NUMBER_BYTES_MAX = 10,
+	/** An event's data are folded when all their bytes are equal and as many as this. */
+	TRACE_FILL_BYTES_MIN = 64,
+	TRACE_FILL_BYTES_MAX = 1 << 18,
 };
 
 enum trace_record {
@@ -30,6 +33,7 @@ enum trace_record {
 	TRACE_RECORD_FINDING = 10,
 	TRACE_RECORD_END = 11,
 	TRACE_RECORD_STRICT = 12,
+	TRACE_RECORD_FILLED = 13,
 };
 
 /** Which fields of an event are not 0 and follow, in this order. */

@@ -190,6 +190,25 @@ static void add_field(struct numbers *numbers, uint8_t *present, enum trace_even
 	add(numbers, number);
 }
 
+/* The byte of which all of `data` consists, when that is worth a record of its own; else -1. */
+static int find_fill(const struct trace_span *data, size_t span_count, uint64_t data_bytes)
+{
+	int fill = -1;
+	if (data_bytes < TRACE_FILL_BYTES_MIN || data_bytes > TRACE_FILL_BYTES_MAX)
+		return -1;
+	for (size_t i = 0; i < span_count; i++) {
+		const uint8_t *bytes = data[i].bytes;
+		size_t byte_count = data[i].byte_count;
+		if (byte_count == 0)
+			continue;
+		if ((fill >= 0 && bytes[0] != fill) ||
+		    memcmp(bytes, bytes + 1, byte_count - 1) != 0)
+			return -1;
+		fill = bytes[0];
+	}
+	return fill;
+}
+
 enum status trace_put_event(const struct trace_sink *sink, const struct event *event,
 			    const struct trace_span *data, size_t span_count)
 {
@@ -217,7 +236,12 @@ enum status trace_put_event(const struct trace_sink *sink, const struct event *e
 	add_field(&numbers, present, TRACE_EVENT_LENGTH, event->length);
 	add_field(&numbers, present, TRACE_EVENT_DIGEST, event->digest);
 	add_field(&numbers, present, TRACE_EVENT_STACK, event->stack);
-	return put_record(sink, TRACE_RECORD_EVENT, &numbers, spans, 2 + span_count);
+	int fill = find_fill(data, span_count, data_bytes);
+	if (fill < 0)
+		return put_record(sink, TRACE_RECORD_EVENT, &numbers, spans, 2 + span_count);
+	add(&numbers, data_bytes);
+	add_byte(&numbers, (uint8_t)fill);
+	return put_record(sink, TRACE_RECORD_FILLED, &numbers, spans, 2);
 }
 
 enum status trace_put_finding(const struct trace_sink *sink, const struct trace_finding *finding)

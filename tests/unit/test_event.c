@@ -44,6 +44,43 @@ START_TEST(appended_events_keep_their_order_and_bytes)
 }
 END_TEST
 
+static void check_filled(size_t index, uint8_t fill, size_t byte_count)
+{
+	const struct event *filled = &log_a.events[index];
+	const uint8_t *bytes = event_data(&log_a, filled);
+	ck_assert_uint_eq(filled->data_bytes, byte_count);
+	for (size_t i = 0; i < byte_count; i++)
+		ck_assert_uint_eq(bytes[i], fill);
+}
+
+START_TEST(filled_events_share_their_bytes_and_are_equal_to_others)
+{
+	static const size_t sizes[] = { 100, 5000, 4096, 1, 5000 };
+	enum { SIZES = sizeof(sizes) / sizeof(sizes[0]) };
+	uint8_t same[5000];
+	for (int fill = 0; fill < 3; fill++) {
+		memset(same, fill, sizeof(same));
+		for (size_t i = 0; i < SIZES; i++) {
+			struct event event = { .kind = EVENT_IO_EFFECT, .op = IO_WRITE };
+			event_log_append(&log_b, &event, same, sizes[i]);
+			event_log_append_fill(&log_a, &event, (uint8_t)fill, sizes[i]);
+		}
+	}
+	for (int fill = 0; fill < 3; fill++)
+		for (size_t i = 0; i < SIZES; i++)
+			check_filled((size_t)fill * SIZES + i, (uint8_t)fill, sizes[i]);
+	ck_assert_uint_eq(event_log_difference(&log_a, &log_b), SIZE_MAX);
+	ck_assert_uint_eq(event_log_digest(&log_a), event_log_digest(&log_b));
+	ck_assert_uint_eq(log_a.byte_count, 3 * (4096 + 8192));
+	/* What was shared is gone with a reset. */
+	event_log_reset(&log_a);
+	struct event event = { .kind = EVENT_IO_EFFECT, .op = IO_WRITE };
+	event_log_append(&log_a, &event, same, sizeof(same));
+	event_log_append_fill(&log_a, &event, 0, 4096);
+	check_filled(1, 0, 4096);
+}
+END_TEST
+
 START_TEST(a_reset_log_is_empty_and_keeps_its_memory)
 {
 	struct event event = { .kind = EVENT_END };
@@ -268,6 +305,7 @@ int main(void)
 	TCase *events = tcase_create("events");
 	tcase_add_checked_fixture(events, setup, teardown);
 	tcase_add_test(events, appended_events_keep_their_order_and_bytes);
+	tcase_add_test(events, filled_events_share_their_bytes_and_are_equal_to_others);
 	tcase_add_test(events, a_reset_log_is_empty_and_keeps_its_memory);
 	tcase_add_loop_test(events, every_field_counts_in_digest_and_difference, 0, 9);
 	tcase_add_test(events, every_byte_of_data_counts_in_digest_and_difference);

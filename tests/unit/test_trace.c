@@ -232,6 +232,53 @@ START_TEST(data_in_pieces_encodes_like_data_in_one_piece)
 }
 END_TEST
 
+/* A write of `byte_count` zeros, put in two pieces, of which the second ends with `last`. Returns
+ * how many bytes the stream takes for it. */
+static size_t put_write(size_t byte_count, uint8_t last)
+{
+	struct event event = { .kind = EVENT_IO_EFFECT,
+			       .op = IO_WRITE,
+			       .length = byte_count,
+			       .result = (int32_t)byte_count,
+			       .data_bytes = (uint32_t)byte_count };
+	uint8_t *bytes = calloc(1, byte_count);
+	ck_assert_ptr_nonnull(bytes);
+	bytes[byte_count - 1] = last;
+	struct trace_span spans[] = { { bytes, 5 }, { bytes + 5, byte_count - 5 } };
+	struct trace_sink sink = collecting_sink(&stream);
+	size_t before = stream.byte_count;
+	ck_assert_int_eq(trace_put_event(&sink, &event, spans, 2), STATUS_OK);
+	free(bytes);
+	return stream.byte_count - before;
+}
+
+START_TEST(data_that_are_one_byte_repeated_take_no_room)
+{
+	enum { LONGEST = 1 << 18 };
+	struct trace_file raw = { .path = folder, .format = TRACE_FORMAT_RAW, .backing = 0xffff };
+	struct trace_sink sink = collecting_sink(&stream);
+	ck_assert_int_eq(trace_put_begin(&sink, "a test"), STATUS_OK);
+	ck_assert_int_eq(trace_put_file(&sink, &raw, 0), STATUS_OK);
+	ck_assert_uint_lt(put_write(64, 0), 20);
+	ck_assert_uint_lt(put_write(LONGEST, 0), 20);
+	ck_assert_uint_gt(put_write(63, 0), 63);
+	ck_assert_uint_gt(put_write(LONGEST + 1, 0), LONGEST);
+	ck_assert_uint_gt(put_write(4096, 1), 4096);
+	ck_assert_int_eq(trace_put_end(&sink, 5), STATUS_OK);
+	static const size_t sizes[] = { 64, LONGEST, 63, LONGEST + 1, 4096 };
+	ck_assert_int_eq(trace_decode(&other, stream.bytes, stream.byte_count, "t", &why),
+			 STATUS_OK);
+	for (size_t i = 0; i < 5; i++) {
+		const struct event *event = &other.log.events[i];
+		const uint8_t *bytes = event_data(&other.log, event);
+		ck_assert_uint_eq(event->data_bytes, sizes[i]);
+		ck_assert_uint_eq(bytes[0], 0);
+		ck_assert_mem_eq(bytes, bytes + 1, sizes[i] - 2);
+		ck_assert_uint_eq(bytes[sizes[i] - 1], i == 4);
+	}
+}
+END_TEST
+
 static enum status refuse(void *context, const struct trace_span *spans, size_t span_count)
 {
 	(void)spans;
@@ -390,6 +437,7 @@ int main(void)
 	tcase_add_test(traces, a_large_file_cut_in_the_middle_keeps_about_half_of_its_events);
 	tcase_add_test(traces, a_disk_that_is_full_leaves_the_old_file);
 	tcase_add_test(traces, data_in_pieces_encodes_like_data_in_one_piece);
+	tcase_add_test(traces, data_that_are_one_byte_repeated_take_no_room);
 	tcase_add_test(traces, a_sink_that_fails_stops_the_encoder);
 	tcase_add_test(traces, a_trace_that_could_not_be_read_is_not_written);
 	tcase_add_test(traces, a_folder_that_is_not_there_is_named);
