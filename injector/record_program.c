@@ -25,8 +25,10 @@
 #define LIBRARY_NAME "libcowtip-injector.so"
 
 enum {
-	/** Between two looks at what a program has written: at first, and when it writes little. */
+	/** Between two looks at what a program has written: at first and when it was at least so
+	 *  much; and the longest, when it is little. */
 	FOLLOW_MILLISECONDS = 2,
+	FOLLOW_BYTES = 128 * 1024,
 	FOLLOW_MILLISECONDS_MAX = 100,
 	/** Looks between two at which new streams are looked for. */
 	TURNS_BETWEEN_FINDS = 50,
@@ -326,7 +328,7 @@ static int follow(struct record_streams *streams, unsigned turn, int millisecond
 	/* Few processes write, and most of them begin early. */
 	if (streams->count == 0 || turn % TURNS_BETWEEN_FINDS == 0)
 		(void)!record_streams_find(streams, NULL);
-	if (record_streams_advance(streams))
+	if (record_streams_advance(streams) >= FOLLOW_BYTES)
 		return FOLLOW_MILLISECONDS;
 	return milliseconds < FOLLOW_MILLISECONDS_MAX ? 2 * milliseconds : milliseconds;
 }

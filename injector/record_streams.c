@@ -88,17 +88,18 @@ enum status record_streams_find(struct record_streams *streams, struct why *why)
 	return STATUS_OK;
 }
 
-bool record_streams_advance(struct record_streams *streams)
+uint64_t record_streams_advance(struct record_streams *streams)
 {
-	bool has_read = false;
+	uint64_t byte_count = 0;
 
 	for (size_t i = 0; i < streams->count; i++) {
 		struct record_stream *stream = &streams->streams[i];
 		if (!stream->follower)
 			stream->follower = trace_follower_open(stream->path);
-		has_read |= stream->follower && trace_follower_advance(stream->follower);
+		if (stream->follower)
+			byte_count += trace_follower_advance(stream->follower);
 	}
-	return has_read;
+	return byte_count;
 }
 
 /** Put what a process had gathered and not written yet to the end of its stream, in whatever way it

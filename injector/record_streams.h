@@ -28,8 +28,8 @@ void record_streams_release(struct record_streams *streams);
 /** Enter those that are there by now. STATUS_IO: the folder cannot be read. */
 MUST_USE enum status record_streams_find(struct record_streams *streams, struct why *why);
 
-/** Read what is written by now of those that are known. Returns whether there was anything. */
-bool record_streams_advance(struct record_streams *streams);
+/** Read what is written by now of those that are known. Returns how many bytes that was. */
+uint64_t record_streams_advance(struct record_streams *streams);
 
 /** The program has ended: read the rest of stream `index`, with what its process had gathered and
  *  not written, into `trace` (initialised, empty). As trace_read(). */

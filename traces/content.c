@@ -473,6 +473,8 @@ static enum status open_regular(int *file, uint64_t *size, const char *path, str
 	if (!S_ISREG(facts.st_mode))
 		return why_set(why, STATUS_IO, "cannot read '%s': not a regular file", path);
 	*size = (uint64_t)facts.st_size;
+	/* Advice: what is not in the page cache is read much faster, in larger pieces. */
+	(void)posix_fadvise(*file, 0, 0, POSIX_FADV_SEQUENTIAL);
 	return STATUS_OK;
 }
 

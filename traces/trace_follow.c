@@ -65,13 +65,13 @@ static bool read_chunk(struct trace_follower *follower)
 	return follower->status == STATUS_OK;
 }
 
-bool trace_follower_advance(struct trace_follower *follower)
+uint64_t trace_follower_advance(struct trace_follower *follower)
 {
 	uint64_t before = follower->at;
 
 	while (read_chunk(follower))
 		continue;
-	return follower->at != before;
+	return follower->at - before;
 }
 
 enum status trace_follower_finish(struct trace_follower *follower, struct trace *trace,

@@ -11,9 +11,9 @@ struct trace_follower;
  *  NULL when it cannot be opened (errno says why) or memory is short. */
 struct trace_follower *trace_follower_open(const char *path);
 
-/** Decode what has been written by now. Returns whether there was anything. What is wrong with it
+/** Decode what has been written by now. Returns how many bytes that was. What is wrong with it
  *  is told at the end. Bytes once written must stay as they are. */
-bool trace_follower_advance(struct trace_follower *follower);
+uint64_t trace_follower_advance(struct trace_follower *follower);
 
 /** The stream is written: decode the rest into `trace` (initialised, empty), and free `follower`.
  *  Same statuses as trace_read(). */
