@@ -17,7 +17,22 @@ struct flight {
 	struct watched_open *open;
 	struct event event; /* the next event of the call, all but its kind */
 	int planned_error;  /* errno, of a rule of the run; 0: none */
+	bool holds;         /* the record, between recorder_hold() and recorder_let_go() */
 };
+
+/** Nothing but the call itself, which may take long, parts the records of a call that no gate holds
+ * up. */
+static void hold(struct flight *flight)
+{
+	if (flight->holds)
+		recorder_hold();
+}
+
+static void let_go(struct flight *flight)
+{
+	if (flight->holds)
+		recorder_let_go();
+}
 
 static void append(struct flight *flight, enum event_kind kind, size_t data_bytes)
 {
@@ -135,7 +150,12 @@ static ssize_t take_effect(struct flight *flight)
 	recorder_touch_effect(flight->open, request);
 	if (locked)
 		recorder_begin_effect(flight->open, request);
+	let_go(flight);
 	ssize_t result = perform(flight);
+	uint64_t digest = recording && request->op == IO_READ && result > 0
+				  ? digest_vector(request->vector, (size_t)result)
+				  : 0;
+	hold(flight);
 	if (recording) {
 		bool keeps_size = disk_mode_keeps_size(request->mode);
 		if (keeps_size && (request->op == IO_ALLOCATE || request->op == IO_ZERO))
@@ -143,6 +163,7 @@ static ssize_t take_effect(struct flight *flight)
 		flight->event.result = (int32_t)result;
 		bool has_data = request->op == IO_WRITE && result > 0;
 		append(flight, EVENT_IO_EFFECT, has_data ? (size_t)result : 0);
+		flight->event.digest = digest;
 	}
 	if (locked)
 		recorder_end_effect();
@@ -185,8 +206,6 @@ static void complete(struct flight *flight, ssize_t result)
 		recorder_touch_failed_flush();
 	if (!recorder_is_on())
 		return;
-	if (request->op == IO_READ && result > 0)
-		flight->event.digest = digest_vector(request->vector, (size_t)result);
 	append(flight, EVENT_IO_COMPLETED, 0);
 	recorder_touch_completed(flight->open, request->op, result);
 }
@@ -206,6 +225,8 @@ ssize_t io_call_run(struct watched_open *open, const struct io_request *request)
 
 	if (recorder_is_on()) {
 		recorder_begin_call(&flight.event);
+		flight.holds = !gated;
+		hold(&flight);
 		append(&flight, EVENT_IO_SUBMITTED, 0);
 		recorder_touch_submitted(open, request->op);
 		flight.planned_error = recorder_planned_fault(open, request);
@@ -228,6 +249,7 @@ ssize_t io_call_run(struct watched_open *open, const struct io_request *request)
 	if (gated)
 		gate->before_return(gate->context, &call);
 	complete(&flight, result);
+	let_go(&flight);
 	recorder_clear_stack();
 	return result;
 }

@@ -28,24 +28,56 @@ enum { STREAM_DESCRIPTOR_LOWEST = 400, NAMES_PER_PROCESS = 1000, SUBJECT_BYTES =
 
 struct preload_state preload = { .stream = -1 };
 
-static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+/* Held for moments only: a thread that finds it taken looks again for a while before it sleeps. */
+static pthread_mutex_t lock = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static __thread int lock_depth;
+static __thread int cancel_depth;
 static __thread int cancel_state;
+
+void preload_defer_cancel(void)
+{
+	if (cancel_depth++ == 0)
+		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+}
+
+void preload_allow_cancel(void)
+{
+	if (--cancel_depth == 0)
+		pthread_setcancelstate(cancel_state, NULL);
+}
 
 /* A thread cancelled inside a write(2) would take the lock with it. */
 void preload_lock(void)
 {
-	if (lock_depth++ == 0)
-		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-	pthread_mutex_lock(&lock);
+	if (lock_depth == 0) {
+		preload_defer_cancel();
+		pthread_mutex_lock(&lock);
+	}
+	lock_depth++;
 }
 
 void preload_unlock(void)
 {
+	if (--lock_depth > 0)
+		return;
 	pthread_mutex_unlock(&lock);
-	if (--lock_depth == 0)
-		pthread_setcancelstate(cancel_state, NULL);
+	preload_allow_cancel();
+}
+
+void preload_wait(pthread_cond_t *condition)
+{
+	pthread_cond_wait(condition, &lock);
+}
+
+void recorder_hold(void)
+{
+	preload_lock();
+}
+
+void recorder_let_go(void)
+{
+	preload_unlock();
 }
 
 static void forget_stream(void)
@@ -62,18 +94,16 @@ static void forget_stream(void)
 		preload.files[file].declared = false;
 }
 
-/* The thread that goes on in the child has another number, by which a recursive lock knows its
- * owner: the child could not unlock it, so it gets a new one. */
 static void after_fork_in_child(void)
 {
-	static const pthread_mutex_t unlocked = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+	static const pthread_mutex_t unlocked = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP;
 
 	lock = unlocked;
 	watch_after_fork();
 	preload_ranges_after_fork();
 	forget_stream();
 	if (--lock_depth == 0)
-		pthread_setcancelstate(cancel_state, NULL);
+		preload_allow_cancel();
 }
 
 void preload_leave_sign(void)

@@ -7,6 +7,7 @@
 #include "injector/qcow2_peek.h"
 #include "traces/trace_stream.h"
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -57,6 +58,8 @@ void preload_init(void);
 /** One lock for all that changes the state or the stream. Recursive. */
 void preload_lock(void);
 void preload_unlock(void);
+/** Wait for `condition`, with the lock, which others may have meanwhile. */
+void preload_wait(pthread_cond_t *condition);
 
 /** The stream's file was created: records may be gathered beside it (preload_tail.c). */
 void preload_tail_open(const char *stream_path);
@@ -66,6 +69,10 @@ void preload_tail_forget(void);
 enum status preload_tail_put(void *context, const struct trace_span *spans, size_t span_count);
 /** Write what is gathered into the stream's file. */
 MUST_USE enum status preload_tail_flush(void);
+
+/** Between these two the calling thread cannot be cancelled. They may be nested. */
+void preload_defer_cancel(void);
+void preload_allow_cancel(void);
 
 /** In a forked child: no call is under way (preload_ranges.c). */
 void preload_ranges_after_fork(void);

@@ -6,8 +6,9 @@
  * recorded. Others that share bytes with it, unless both read, wait. So of two calls whose order
  * matters the record has the right one. Two that share none may be recorded either way round: both
  * were under way at the time, nobody was told of either, and in either order they leave the same
- * file. What sets the size, and what may be cut short by it (fallocate), holds the whole file; two
- * writes that both make it longer do not care which comes first.
+ * file: two that both make it longer do not care which comes first, and a hole that is punched
+ * beyond the end reads as zeros whoever makes the file longer. What sets the size, and what is
+ * recorded otherwise beyond it (fallocate that keeps it), holds the whole file.
  *
  * At most RANGES_MAX calls are under way; more wait. */
 #include "injector/preload.h"
@@ -25,24 +26,36 @@ struct range {
 };
 
 static struct range ranges[RANGES_MAX];
-static int range_end; /* those from here on are not used */
-static int waiting;   /* threads */
-static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t freed = PTHREAD_COND_INITIALIZER;
+static int range_end;                                   /* those from here on are not used */
+static int waiting;                                     /* threads */
+static pthread_cond_t freed = PTHREAD_COND_INITIALIZER; /* with the recorder's lock */
 static __thread int own_range = NO_RANGE;
 static __thread int depth; /* a signal's handler may call while its thread is in a call */
-static __thread int cancel_state;
 
 void preload_ranges_after_fork(void)
 {
-	static const pthread_mutex_t unlocked = PTHREAD_MUTEX_INITIALIZER;
 	static const pthread_cond_t empty = PTHREAD_COND_INITIALIZER;
 
-	mutex = unlocked;
 	freed = empty;
 	range_end = waiting = 0;
 	own_range = NO_RANGE;
 	depth = 0;
+}
+
+static bool is_bound_to_size(const struct io_request *request)
+{
+	bool keeps_size = disk_mode_keeps_size(request->mode);
+
+	switch (request->op) {
+	case IO_RESIZE: return true;
+	case IO_ZERO:
+	case IO_ALLOCATE: return keeps_size;
+	case IO_READ:
+	case IO_WRITE:
+	case IO_PUNCH:
+	case IO_FLUSH: break;
+	}
+	return false;
 }
 
 static struct range range_of(const struct watched_open *open, const struct io_request *request)
@@ -50,7 +63,7 @@ static struct range range_of(const struct watched_open *open, const struct io_re
 	struct range range = { .used = true, .file = open->file, .to = UINT64_MAX };
 
 	range.reads = request->op == IO_READ;
-	if (range.reads || request->op == IO_WRITE) {
+	if (!is_bound_to_size(request)) {
 		range.from = request->host_offset;
 		range.to = request->host_offset + request->length;
 	}
@@ -88,29 +101,29 @@ void recorder_begin_effect(const struct watched_open *open, const struct io_requ
 
 	if (depth++ > 0)
 		return;
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-	pthread_mutex_lock(&mutex);
+	preload_defer_cancel();
+	preload_lock();
 	while ((place = find_place(&range)) == NO_RANGE) {
 		waiting++;
-		pthread_cond_wait(&freed, &mutex);
+		preload_wait(&freed);
 		waiting--;
 	}
 	ranges[place] = range;
 	own_range = place;
-	pthread_mutex_unlock(&mutex);
+	preload_unlock();
 }
 
 void recorder_end_effect(void)
 {
 	if (--depth > 0)
 		return;
-	pthread_mutex_lock(&mutex);
+	preload_lock();
 	ranges[own_range].used = false;
 	own_range = NO_RANGE;
 	while (range_end > 0 && !ranges[range_end - 1].used)
 		range_end--;
 	if (waiting > 0)
 		pthread_cond_broadcast(&freed);
-	pthread_mutex_unlock(&mutex);
-	pthread_setcancelstate(cancel_state, NULL);
+	preload_unlock();
+	preload_allow_cancel();
 }

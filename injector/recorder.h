@@ -28,6 +28,10 @@ void recorder_clear_stack(void);
 /** Append `event` with the first `data_bytes` bytes of `vector` (NULL when 0). */
 void recorder_append(const struct event *event, const struct iovec *vector, size_t data_bytes);
 
+/** Between these two nobody else's events are appended. What else is done meanwhile is short. */
+void recorder_hold(void);
+void recorder_let_go(void);
+
 /** Between these two `request` takes effect on `open` and its effect is appended. Of others that
  * share bytes with it none does, so that effects whose order matters stand in the record in the
  * order in which they happened. Not for flushes. */

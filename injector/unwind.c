@@ -1,5 +1,14 @@
 // SPDX-License-Identifier: MIT
-/* The list of modules is read anew when an address lies in none of those known: libraries are
+/* Unwinding costs little once libunwind knows a thread's stacks, but what it knows of them is a
+ * table of 256 KiB for each thread, and a pool's threads come from the same place all the time. So
+ * there is a way to ask whether a thread stands where it stood: its frame is at the same place, and
+ * wherever a return address was found last time, the same is there now. That is proof for all code
+ * whose frames have one size at a given return address: then each address that is the same says
+ * where the next one lies. A function with a frame of changing size (alloca()) might be taken for
+ * an earlier call of itself, if that left its return address where it would have to be and nothing
+ * overwrote it; a label would be wrong, nothing else.
+ *
+ * The list of modules is read anew when an address lies in none of those known: libraries are
  * loaded now and then (dlopen), stacks are taken at every I/O. Modules that were unloaded stay in
  * the list, because labels that name them do. */
 #define UNW_LOCAL_ONLY
@@ -47,22 +56,85 @@ static bool is_interception(const void *address)
 	       address <= (const void *)__stop_cowtip_intercept;
 }
 
-__attribute__((noinline)) size_t unwind_callers(uintptr_t *addresses, size_t addresses_max)
+/** Store what lies behind the interception. The first frame is ours. */
+static size_t keep_callers(uintptr_t *addresses, size_t addresses_max, void *const *frames,
+			   size_t count)
 {
-	void *frames[FRAMES_MAX];
-	int count = unw_backtrace(frames, FRAMES_MAX);
-	int first = 1;
+	size_t first = 1;
 	size_t kept = 0;
 
-	for (int i = 1; i < count; i++)
+	for (size_t i = 1; i < count; i++)
 		if (is_interception(frames[i]))
 			first = i + 1;
 		else if (first > 1)
 			break;
-	for (int i = first; i < count && kept < addresses_max; i++)
+	for (size_t i = first; i < count && kept < addresses_max; i++)
 		if (frames[i])
 			addresses[kept++] = (uintptr_t)frames[i];
 	return kept;
+}
+
+__attribute__((noinline)) size_t unwind_callers(uintptr_t *addresses, size_t addresses_max)
+{
+	void *frames[FRAMES_MAX];
+	int count = unw_backtrace(frames, FRAMES_MAX);
+
+	return keep_callers(addresses, addresses_max, frames, count > 0 ? (size_t)count : 0);
+}
+
+/** Note a return address and its place, which is right below the frame that it returns to, but for
+ * a signal's. False: it is not there. */
+static bool take(struct unwind_taken *taken, uintptr_t address, uintptr_t stack_pointer)
+{
+	/* NOLINTNEXTLINE(performance-no-int-to-ptr): it is one */
+	const uintptr_t *place = (const uintptr_t *)stack_pointer - 1;
+
+	if ((const void *)place <= taken->frame)
+		return true;
+	if (taken->count == UNWIND_TAKEN_MAX || *place != address)
+		return false;
+	taken->addresses[taken->count] = address;
+	taken->places[taken->count++] = place;
+	return true;
+}
+
+size_t unwind_callers_taken(uintptr_t *addresses, size_t addresses_max, struct unwind_taken *taken,
+			    const void *frame)
+{
+	void *frames[FRAMES_MAX];
+	size_t count = 0;
+	unw_context_t context;
+	unw_cursor_t cursor;
+	unw_word_t address = 0;
+	unw_word_t stack_pointer = 0;
+	bool is_whole = true;
+
+	*taken = (struct unwind_taken){ .frame = frame };
+	unw_getcontext(&context);
+	if (unw_init_local(&cursor, &context) < 0)
+		return 0;
+	do {
+		if (unw_get_reg(&cursor, UNW_REG_IP, &address) < 0 || address == 0 ||
+		    unw_get_reg(&cursor, UNW_REG_SP, &stack_pointer) < 0)
+			break;
+		if (count > 0 && is_whole)
+			is_whole = take(taken, (uintptr_t)address, (uintptr_t)stack_pointer);
+		/* NOLINTNEXTLINE(performance-no-int-to-ptr): it is one */
+		frames[count++] = (void *)address;
+	} while (count < FRAMES_MAX && unw_step(&cursor) > 0);
+	if (!is_whole || count == FRAMES_MAX)
+		taken->count = 0;
+	return keep_callers(addresses, addresses_max, frames, count);
+}
+
+bool unwind_is_again(const struct unwind_taken *taken, const void *frame)
+{
+	if (taken->count == 0 || taken->frame != frame)
+		return false;
+	for (size_t i = 0; i < taken->count; i++)
+		if (*taken->places[i] != taken->addresses[i])
+			return false;
+	return true;
 }
 
 size_t unwind_addresses_signal(uintptr_t *addresses, size_t addresses_max, void *ucontext)

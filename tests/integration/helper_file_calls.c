@@ -8,6 +8,7 @@
  *   helper_file_calls FILE flushed     flush it with a direct system call
  *   helper_file_calls FILE calls       use every call that the recorder knows
  *   helper_file_calls FILE threads     write from four threads at a time
+ *   helper_file_calls FILE sizes       write, zero, punch and cut, each from a thread of its own
  *   helper_file_calls FILE fork        write, fork, write in the child, then in the parent
  *   helper_file_calls FILE kill        write and die of a signal
  *   helper_file_calls FILE thieves     write, while trying to take the recorder's descriptor away
@@ -18,6 +19,7 @@
 #include <linux/falloc.h>
 #include <linux/fs.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -31,7 +33,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { THREADS = 4, WRITES = 200 };
+enum { THREADS = 4, WRITES = 200, CHANGES = 2000 };
 
 static void require(int condition, const char *what)
 {
@@ -150,7 +152,41 @@ static void *write_much(void *argument)
 	return NULL;
 }
 
-static void use_threads(int file)
+/* What is left of a round depends on who came first, and on where the file ended then. */
+static void change_at(const struct writer *writer, off_t round)
+{
+	static const int zero_modes[] = { FALLOC_FL_ZERO_RANGE,
+					  FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, 0 };
+	off_t place = 9000 + round * 1000;
+	char block[700];
+
+	memset(block, '#', sizeof(block));
+	if (writer->number == round % THREADS + 1)
+		require(ftruncate(writer->file, place + 600) == 0, "ftruncate");
+	else if (writer->number % 2 == 0)
+		require(pwrite(writer->file, block, sizeof(block), place) == 700, "pwrite");
+	else if (writer->number == 1)
+		(void)fallocate(writer->file, zero_modes[round / THREADS % 3], place + 500, 600);
+	else
+		(void)fallocate(writer->file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+				place + 200, 1000);
+}
+
+static int arrived; /* at the rounds so far, by all threads */
+
+static void *change_much(void *argument)
+{
+	for (int round = 0; round < CHANGES; round++) {
+		/* Who waits in the kernel would come one by one. */
+		__atomic_add_fetch(&arrived, 1, __ATOMIC_ACQ_REL);
+		while (__atomic_load_n(&arrived, __ATOMIC_ACQUIRE) < (round + 1) * THREADS)
+			sched_yield();
+		change_at(argument, round);
+	}
+	return NULL;
+}
+
+static void use_threads(int file, void *(*work)(void *))
 {
 	pthread_t threads[THREADS];
 	struct writer writers[THREADS];
@@ -158,7 +194,7 @@ static void use_threads(int file)
 	pthread_barrier_init(&round_begins, NULL, THREADS);
 	for (int i = 0; i < THREADS; i++) {
 		writers[i] = (struct writer){ .file = file, .number = i + 1 };
-		require(pthread_create(&threads[i], NULL, write_much, &writers[i]) == 0, "thread");
+		require(pthread_create(&threads[i], NULL, work, &writers[i]) == 0, "thread");
 	}
 	for (int i = 0; i < THREADS; i++)
 		pthread_join(threads[i], NULL);
@@ -210,7 +246,9 @@ int main(int argc, char **argv)
 	else if (strcmp(argv[2], "calls") == 0)
 		use_calls(file, argv[1]);
 	else if (strcmp(argv[2], "threads") == 0)
-		use_threads(file);
+		use_threads(file, write_much);
+	else if (strcmp(argv[2], "sizes") == 0)
+		use_threads(file, change_much);
 	else if (strcmp(argv[2], "fork") == 0)
 		use_fork(file);
 	else if (strcmp(argv[2], "thieves") == 0)

@@ -294,6 +294,17 @@ START_TEST(writes_of_threads_are_recorded_in_the_order_of_their_effects)
 }
 END_TEST
 
+START_TEST(changes_of_threads_at_the_end_of_a_file_are_recorded_in_order)
+{
+	make_image_like();
+	for (int i = 0; i < 3; i++) {
+		ck_assert_msg(record_helper("sizes") == STATUS_OK, "%s", why.text);
+		ck_assert_int_eq(result.wait_status, 0);
+		ck_assert_uint_eq(count_effects(&result.traces[0], IO_RESIZE), 2000);
+	}
+}
+END_TEST
+
 START_TEST(a_forked_child_records_what_it_does_itself)
 {
 	make_image_like();
@@ -443,6 +454,7 @@ int main(void)
 	tcase_add_test(tests, stack_labels_point_into_the_program);
 	tcase_add_test(tests, every_call_and_every_duplicate_is_followed);
 	tcase_add_test(tests, writes_of_threads_are_recorded_in_the_order_of_their_effects);
+	tcase_add_test(tests, changes_of_threads_at_the_end_of_a_file_are_recorded_in_order);
 	tcase_add_test(tests, a_forked_child_records_what_it_does_itself);
 	tcase_add_test(tests, what_a_killed_program_did_is_not_lost);
 	tcase_add_test(tests, a_program_cannot_take_the_recorder_s_descriptor_away);

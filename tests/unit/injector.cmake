@@ -16,6 +16,10 @@ unit_test(fault_menu LINKS injector traces)
 unit_test(fault_rules LINKS injector traces)
 unit_test(fault_point LINKS injector traces LIBS PkgConfig::fiu)
 unit_test(backtrace LINKS injector traces)
+unit_test(unwind LINKS injector)
+unit_test(ranges)
+target_sources(test_ranges PRIVATE
+  ${PROJECT_SOURCE_DIR}/injector/preload_ranges.c ${PROJECT_SOURCE_DIR}/injector/disk.c)
 
 # Recording whole programs. The helpers are such programs: built as anybody's are, without our flags.
 find_package(Threads REQUIRED)
