@@ -1,19 +1,24 @@
 // SPDX-License-Identifier: MIT
 #include "injector/gate_program.h"
 
+#include "injector/stream_tail.h"
+
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 enum {
+	TAIL_BYTES = sizeof(struct stream_tail) + STREAM_TAIL_STAYING_BYTES,
 	OUTPUT_CHUNK_BYTES = 1 << 16,
 	/** Longer than the program takes to find out by itself that it does not rest. */
 	PATIENCE_MILLISECONDS = (GATE_WIRE_REST_SECONDS + 5) * 1000,
@@ -28,6 +33,40 @@ static void close_end(int *end)
 
 /* ---- the server ---- */
 
+static void tail_path(char *path, size_t path_bytes, const char *prefix)
+{
+	snprintf(path, path_bytes, "%s" STREAM_TAIL_SUFFIX, prefix);
+}
+
+/** Make the tail of all runs. It is of no account when that fails: each makes its own. */
+static struct stream_tail *make_tail(const char *prefix)
+{
+	char path[PATH_MAX];
+	void *tail = MAP_FAILED;
+
+	tail_path(path, sizeof(path), prefix);
+	int file = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (file >= 0 && posix_fallocate(file, 0, TAIL_BYTES) == 0)
+		tail = mmap(NULL, TAIL_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	if (file >= 0)
+		close(file);
+	if (tail == MAP_FAILED)
+		unlink(path);
+	return tail == MAP_FAILED ? NULL : tail;
+}
+
+static void remove_tail(struct gated_server *server, const char *prefix)
+{
+	char path[PATH_MAX];
+
+	if (!server->tail)
+		return;
+	munmap(server->tail, TAIL_BYTES);
+	server->tail = NULL;
+	tail_path(path, sizeof(path), prefix);
+	unlink(path);
+}
+
 enum status gated_server_start(struct gated_server *server, const struct record_options *options,
 			       struct why *why)
 {
@@ -38,12 +77,17 @@ enum status gated_server_start(struct gated_server *server, const struct record_
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return why_set(why, STATUS_IO, "cannot make a socket: %s", strerror(errno));
 	serving.server = ends[1];
+	/* Before the server looks for it. */
+	server->tail = make_tail(options->prefix);
 	enum status status = record_start(&serving, &server->record, why);
 	close(ends[1]);
 	server->socket = ends[0];
+	server->record.tail = server->tail;
 	server->started = status == STATUS_OK;
-	if (!server->started)
+	if (!server->started) {
 		close_end(&server->socket);
+		remove_tail(server, options->prefix);
+	}
 	return status;
 }
 
@@ -57,6 +101,7 @@ void gated_server_stop(struct gated_server *server)
 	kill(server->record.process, SIGKILL);
 	while (waitpid(server->record.process, NULL, 0) < 0 && errno == EINTR)
 		continue;
+	remove_tail(server, server->record.prefix);
 	snprintf(sign, sizeof(sign), "%s.loaded", server->record.prefix);
 	unlink(sign);
 	*server = (struct gated_server){ .socket = -1 };
@@ -109,6 +154,7 @@ static enum status explain_no_server(struct gated_server *server,
 	record_result_release(&result);
 	server->started = false;
 	close_end(&server->socket);
+	remove_tail(server, server->record.prefix);
 	if (status != STATUS_OK)
 		return status;
 	return why_set(why, STATUS_UNSUPPORTED, "'%s' ended before its first instruction",
@@ -166,12 +212,14 @@ enum status gated_start_with(struct gated_run *run, struct gated_server *server,
 		.processor = stay_on_processor(run),
 		.flags = flags | (options->known_count > 0 ? (unsigned)GATE_ORDER_KNOWN : 0)
 	};
+	if (server->tail)
+		server->tail->used = server->tail->stream_bytes = 0;
 	if (!send_order(server->socket, order, ends) || !hear_server(server, &birth, sizeof(birth)))
 		status = explain_no_server(server, options, why);
 	else if (birth.process < 0)
 		status = why_set(why, STATUS_IO, "cannot start '%s' once more", options->argv[0]);
 	else
-		run->process = birth.process;
+		run->process = server->record.tail_process = birth.process;
 out:
 	close_end(&input[0]);
 	close_end(&output[1]);

@@ -26,6 +26,7 @@ enum gated_state {
  * linking it anew. */
 struct gated_server {
 	struct record_run record;
+	struct stream_tail *tail; /* owned, mapped; NULL: none */
 	int socket;
 	bool started;
 };

@@ -240,7 +240,7 @@ __attribute__((destructor)) static void end(void)
 		struct event finished = { .kind = EVENT_END, .op = RUN_FINISHED };
 		if (trace_put_event(&sink, &finished, NULL, 0) != STATUS_OK ||
 		    trace_put_end(&sink, preload.events + 1) != STATUS_OK ||
-		    preload_tail_flush() != STATUS_OK)
+		    preload_tail_end() != STATUS_OK)
 			give_up("write");
 		preload.on = false;
 	}

@@ -61,14 +61,19 @@ void preload_unlock(void);
 /** Wait for `condition`, with the lock, which others may have meanwhile. */
 void preload_wait(pthread_cond_t *condition);
 
+/** In a server: look for the tail that stays from run to run (stream_tail.h). */
+void preload_tail_find(void);
+/** In the fork of a server that becomes the program: that tail is for its stream. */
+void preload_tail_take(void);
+
 /** The stream's file was created: records may be gathered beside it (preload_tail.c). */
 void preload_tail_open(const char *stream_path);
 /** A forked child: what is gathered is its parent's. */
 void preload_tail_forget(void);
 /** The stream's sink. */
 enum status preload_tail_put(void *context, const struct trace_span *spans, size_t span_count);
-/** Write what is gathered into the stream's file. */
-MUST_USE enum status preload_tail_flush(void);
+/** The stream is at its end: write what is gathered into its file, if nobody else sees it. */
+MUST_USE enum status preload_tail_end(void);
 
 /** Between these two the calling thread cannot be cancelled. They may be nested. */
 void preload_defer_cancel(void);

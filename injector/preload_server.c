@@ -92,6 +92,7 @@ static void become_program(const int *ends, unsigned flags)
 		 flags & ~(unsigned)GATE_ORDER_KNOWN);
 	setenv(GATE_WIRE_VARIABLE, number, 1);
 	preload.known = (flags & GATE_ORDER_KNOWN) != 0;
+	preload_tail_take();
 	preload_leave_sign();
 	preload_gate_init();
 }
@@ -162,6 +163,7 @@ static void serve(void)
 	struct gate_death death;
 
 	prctl(PR_SET_CHILD_SUBREAPER, 1L, 0L, 0L, 0L);
+	preload_tail_find();
 	while (receive_order(&order, ends)) {
 		move_to_processor(order.processor);
 		pid_t process = fork();

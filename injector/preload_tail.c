@@ -11,7 +11,11 @@
  *
  * The tail's blocks are allocated beforehand: a store to a mapping on a full disk would end the
  * program. Where there is no tail (no room, a file system without shared mappings) records are
- * written one by one. */
+ * written one by one.
+ *
+ * A program that is run again and again keeps its tail from run to run: making a file and its pages
+ * takes as long as some steps of it. That tail is large enough for most runs, and is not written in
+ * the end: the controller has it mapped, too. */
 #include "injector/io_call.h"
 #include "injector/preload.h"
 #include "injector/real.h"
@@ -24,30 +28,65 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-static struct stream_tail *tail; /* mapped; NULL: none */
-static uint64_t stream_bytes;    /* without a tail */
+/** A mapped tail, with room for so many bytes. */
+struct mapping {
+	struct stream_tail *tail; /* NULL: none */
+	size_t room;
+};
+
+static struct mapping tail_in_use;
+static struct mapping staying; /* where the server of this program finds it */
+static bool is_ours;           /* the staying tail is for this process */
+static uint64_t stream_bytes;  /* without a tail */
+
+static struct mapping map_tail(int file, size_t room)
+{
+	void *mapped = mmap(NULL, sizeof(struct stream_tail) + room, PROT_READ | PROT_WRITE,
+			    MAP_SHARED, file, 0);
+
+	return mapped != MAP_FAILED ? (struct mapping){ mapped, room } : (struct mapping){ 0 };
+}
+
+void preload_tail_find(void)
+{
+	char path[PRELOAD_PATH_BYTES + 16];
+
+	snprintf(path, sizeof(path), "%s" STREAM_TAIL_SUFFIX, preload.prefix);
+	int file = real()->open(path, O_RDWR | O_CLOEXEC);
+	if (file < 0)
+		return;
+	staying = map_tail(file, STREAM_TAIL_STAYING_BYTES);
+	real()->close(file);
+}
+
+void preload_tail_take(void)
+{
+	is_ours = staying.tail != NULL;
+}
 
 void preload_tail_open(const char *stream_path)
 {
 	char path[PRELOAD_PATH_BYTES + 80];
 
+	if (is_ours) {
+		tail_in_use = staying;
+		return;
+	}
 	snprintf(path, sizeof(path), "%s" STREAM_TAIL_SUFFIX, stream_path);
 	int file = real()->open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (file < 0)
 		return;
-	if (real()->posix_fallocate(file, 0, sizeof(*tail)) == 0) {
-		void *mapped =
-			mmap(NULL, sizeof(*tail), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-		tail = mapped != MAP_FAILED ? mapped : NULL;
-	}
+	if (real()->posix_fallocate(file, 0, sizeof(struct stream_tail) + STREAM_TAIL_BYTES) == 0)
+		tail_in_use = map_tail(file, STREAM_TAIL_BYTES);
 	real()->close(file);
 }
 
 void preload_tail_forget(void)
 {
-	if (tail)
-		munmap(tail, sizeof(*tail));
-	tail = NULL;
+	if (tail_in_use.tail && !is_ours)
+		munmap(tail_in_use.tail, sizeof(struct stream_tail) + tail_in_use.room);
+	tail_in_use = (struct mapping){ 0 };
+	is_ours = false;
 	stream_bytes = 0;
 }
 
@@ -74,8 +113,10 @@ static enum status write_pieces(struct iovec *pieces, size_t piece_count, uint64
 	return STATUS_OK;
 }
 
-enum status preload_tail_flush(void)
+static enum status flush(void)
 {
+	struct stream_tail *tail = tail_in_use.tail;
+
 	if (!tail || tail->used == 0)
 		return STATUS_OK;
 	uint64_t used = tail->used;
@@ -88,10 +129,16 @@ enum status preload_tail_flush(void)
 	return STATUS_OK;
 }
 
+enum status preload_tail_end(void)
+{
+	return is_ours ? STATUS_OK : flush();
+}
+
 /** Put a record past the tail, which is empty. */
 static enum status put_directly(const struct trace_span *spans, size_t span_count, uint64_t bytes)
 {
 	struct iovec pieces[TRACE_SPANS_MAX];
+	struct stream_tail *tail = tail_in_use.tail;
 	uint64_t *end = tail ? &tail->stream_bytes : &stream_bytes;
 
 	for (size_t i = 0; i < span_count; i++)
@@ -104,17 +151,18 @@ static enum status put_directly(const struct trace_span *spans, size_t span_coun
 
 enum status preload_tail_put(void *context, const struct trace_span *spans, size_t span_count)
 {
+	struct stream_tail *tail = tail_in_use.tail;
 	uint64_t bytes = 0;
 
 	(void)context;
 	for (size_t i = 0; i < span_count; i++)
 		bytes += spans[i].byte_count;
-	if (!tail || bytes > STREAM_TAIL_BYTES - tail->used) {
-		enum status status = preload_tail_flush();
+	if (!tail || bytes > tail_in_use.room - tail->used) {
+		enum status status = flush();
 		if (status != STATUS_OK)
 			return status;
 	}
-	if (!tail || bytes > STREAM_TAIL_BYTES)
+	if (!tail || bytes > tail_in_use.room)
 		return put_directly(spans, span_count, bytes);
 	uint64_t used = tail->used;
 	for (size_t i = 0; i < span_count; i++) {

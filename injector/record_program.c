@@ -313,6 +313,8 @@ enum status record_collect(const struct record_options *options, const struct re
 	struct record_streams streams;
 
 	record_streams_init(&streams, run->prefix);
+	streams.tail = run->tail;
+	streams.tail_process = run->tail_process;
 	enum status status = collect(options, &streams, result, why);
 	return status == STATUS_OK ? record_verify(result, why) : status;
 }

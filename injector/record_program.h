@@ -42,10 +42,15 @@ struct record_options {
 	const char *folder;
 };
 
+struct stream_tail;
+
 /** A program that runs. */
 struct record_run {
 	pid_t process;
 	char prefix[4096]; /* absolute */
+	/** Of a server: the tail (stream_tail.h) of its runs, and whose it is now. */
+	const struct stream_tail *tail; /* borrowed; NULL: none */
+	pid_t tail_process;
 };
 
 struct record_result {

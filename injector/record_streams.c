@@ -102,29 +102,57 @@ uint64_t record_streams_advance(struct record_streams *streams)
 	return byte_count;
 }
 
-/** Put what a process had gathered and not written yet to the end of its stream, in whatever way it
- * ended. */
-static enum status add_tail(const char *stream_path, struct why *why)
+static enum status no_end(const char *stream_path, struct why *why)
 {
-	char path[PATH_MAX + 16];
-	struct stream_tail tail;
-	enum status status = STATUS_OK;
+	return why_set(why, STATUS_IO, "cannot finish the recording '%s'", stream_path);
+}
 
+/** Read the tail beside a stream, and remove it. Gives; NULL with STATUS_OK: there is none. */
+static enum status take_tail(const char *stream_path, struct stream_tail **tail, struct why *why)
+{
+	enum { BYTES = sizeof(**tail) + STREAM_TAIL_BYTES };
+	char path[PATH_MAX + 16];
+
+	*tail = NULL;
 	snprintf(path, sizeof(path), "%s" STREAM_TAIL_SUFFIX, stream_path);
-	int from = open(path, O_RDONLY | O_CLOEXEC);
-	if (from < 0)
+	int file = open(path, O_RDONLY | O_CLOEXEC);
+	if (file < 0)
 		return STATUS_OK;
-	int to = open(stream_path, O_WRONLY | O_CLOEXEC);
-	bool is_whole = to >= 0 && read(from, &tail, sizeof(tail)) == (ssize_t)sizeof(tail) &&
-			tail.used <= STREAM_TAIL_BYTES && tail.stream_bytes <= INT64_MAX &&
-			pwrite(to, tail.bytes, (size_t)tail.used, (off_t)tail.stream_bytes) ==
-				(ssize_t)tail.used;
-	if (!is_whole)
-		status = why_set(why, STATUS_IO, "cannot finish the recording '%s'", stream_path);
-	close(from);
-	if (to >= 0)
-		close(to);
+	*tail = malloc(BYTES);
+	if (!*tail)
+		abort();
+	ssize_t got = read(file, *tail, BYTES);
+	close(file);
 	unlink(path);
+	return got == BYTES && (*tail)->used <= STREAM_TAIL_BYTES ? STATUS_OK
+								  : no_end(stream_path, why);
+}
+
+/** Is the server's tail that of the stream at `path`? */
+static bool is_for(const struct record_streams *streams, const char *path)
+{
+	char name[64];
+
+	if (!streams->tail)
+		return false;
+	snprintf(name, sizeof(name), ".%ld" STREAM_SUFFIX, (long)streams->tail_process);
+	return strcmp(path + strlen(streams->prefix), name) == 0;
+}
+
+/** Read what a process had gathered and not written yet, in whatever way it ended. */
+static enum status add_tail(const struct record_streams *streams, struct record_stream *stream,
+			    struct why *why)
+{
+	struct stream_tail *taken = NULL;
+	bool is_staying = is_for(streams, stream->path);
+	enum status status = is_staying ? STATUS_OK : take_tail(stream->path, &taken, why);
+	const struct stream_tail *tail = is_staying ? streams->tail : taken;
+
+	if (status == STATUS_OK && tail &&
+	    (tail->used > STREAM_TAIL_STAYING_BYTES ||
+	     !trace_follower_add(stream->follower, tail->stream_bytes, tail->bytes, tail->used)))
+		status = no_end(stream->path, why);
+	free(taken);
 	return status;
 }
 
@@ -132,15 +160,15 @@ enum status record_streams_finish(struct record_streams *streams, size_t index, 
 				  struct why *why)
 {
 	struct record_stream *stream = &streams->streams[index];
-	enum status status = add_tail(stream->path, why);
 
-	if (status != STATUS_OK)
-		return status;
 	if (!stream->follower)
 		stream->follower = trace_follower_open(stream->path);
 	if (!stream->follower)
 		return why_set(why, STATUS_IO, "cannot open '%s': %s", stream->path,
 			       strerror(errno));
+	enum status status = add_tail(streams, stream, why);
+	if (status != STATUS_OK)
+		return status;
 	status = trace_follower_finish(stream->follower, trace, why);
 	stream->follower = NULL;
 	return status;

@@ -7,6 +7,9 @@
 #include "traces/trace_follow.h"
 
 #include <stddef.h>
+#include <sys/types.h>
+
+struct stream_tail;
 
 /** One process's stream. */
 struct record_stream {
@@ -15,12 +18,15 @@ struct record_stream {
 };
 
 struct record_streams {
-	const char *prefix;            /* borrowed; absolute */
-	struct record_stream *streams; /* owned; in order of process number */
+	const char *prefix;             /* borrowed; absolute */
+	const struct stream_tail *tail; /* borrowed; of a server (stream_tail.h), NULL: none */
+	pid_t tail_process;             /* whose it is */
+	struct record_stream *streams;  /* owned; in order of process number */
 	size_t count;
 };
 
-/** No streams known yet. `prefix` is borrowed until record_streams_release(). */
+/** No streams known yet, and no server's tail. `prefix` is borrowed until record_streams_release().
+ */
 void record_streams_init(struct record_streams *streams, const char *prefix);
 /** Remove the files, free everything. */
 void record_streams_release(struct record_streams *streams);

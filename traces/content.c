@@ -603,27 +603,44 @@ static bool store_pages(const struct content *content, int file)
 	return true;
 }
 
+/* Make the file at `path` hold `content`. Returns 0 or an errno. */
+static int store_file(const struct content *content, const char *path, bool *is_open)
+{
+	int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	*is_open = file >= 0;
+	if (file < 0)
+		return errno;
+	bool stored = ftruncate(file, (off_t)content->size) == 0 && store_pages(content, file);
+	int error = stored ? 0 : errno;
+	if (close(file) < 0 && stored)
+		error = errno;
+	return error;
+}
+
+static enum status explain_store(int error, const char *path, struct why *why)
+{
+	if (error)
+		return why_set(why, STATUS_IO, "cannot write '%s': %s", path, strerror(error));
+	return STATUS_OK;
+}
+
 enum status content_store(const struct content *content, const char *path, struct why *why)
 {
 	char *temporary = NULL;
+	bool is_open = false;
 	if (asprintf(&temporary, "%s.tmp", path) < 0)
 		return why_set(why, STATUS_NO_MEMORY, "cannot write '%s': out of memory", path);
-	int file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-	bool stored = file >= 0 && ftruncate(file, (off_t)content->size) == 0 &&
-		      store_pages(content, file);
-	int error = errno;
-	if (file >= 0 && close(file) < 0 && stored) {
-		stored = false;
+	int error = store_file(content, temporary, &is_open);
+	if (!error && rename(temporary, path) < 0)
 		error = errno;
-	}
-	if (stored && rename(temporary, path) < 0) {
-		stored = false;
-		error = errno;
-	}
-	if (!stored && file >= 0)
+	if (error && is_open)
 		unlink(temporary);
 	free(temporary);
-	if (!stored)
-		return why_set(why, STATUS_IO, "cannot write '%s': %s", path, strerror(error));
-	return STATUS_OK;
+	return explain_store(error, path, why);
+}
+
+enum status content_overwrite(const struct content *content, const char *path, struct why *why)
+{
+	bool is_open = false;
+	return explain_store(store_file(content, path, &is_open), path, why);
 }

@@ -75,4 +75,9 @@ MUST_USE enum status content_compare(const struct content *content, bool *equal,
 MUST_USE enum status content_store(const struct content *content, const char *path,
 				   struct why *why);
 
+/** The same into the file at `path` itself, which stays the same file; half of it when that fails.
+ */
+MUST_USE enum status content_overwrite(const struct content *content, const char *path,
+				       struct why *why);
+
 #endif

@@ -44,6 +44,16 @@ struct trace_follower *trace_follower_open(const char *path)
 	return follower;
 }
 
+static void decode(struct trace_follower *follower, const uint8_t *bytes, size_t byte_count)
+{
+	follower->at += byte_count;
+	if (follower->at > TRACE_STREAM_BYTES_MAX)
+		follower->status = why_set(&follower->why, STATUS_CORRUPT,
+					   "trace '%s': it is too large", follower->path);
+	else
+		follower->status = trace_decoder_feed(&follower->decoder, bytes, byte_count);
+}
+
 /** Decode the next chunk; false: there is none, or nothing more is to be read. */
 static bool read_chunk(struct trace_follower *follower)
 {
@@ -55,13 +65,7 @@ static bool read_chunk(struct trace_follower *follower)
 					   follower->path, strerror(errno));
 	if (got <= 0)
 		return false;
-	follower->at += (uint64_t)got;
-	if (follower->at > TRACE_STREAM_BYTES_MAX)
-		follower->status = why_set(&follower->why, STATUS_CORRUPT,
-					   "trace '%s': it is too large", follower->path);
-	else
-		follower->status =
-			trace_decoder_feed(&follower->decoder, follower->chunk, (size_t)got);
+	decode(follower, follower->chunk, (size_t)got);
 	return follower->status == STATUS_OK;
 }
 
@@ -72,6 +76,20 @@ uint64_t trace_follower_advance(struct trace_follower *follower)
 	while (read_chunk(follower))
 		continue;
 	return follower->at - before;
+}
+
+bool trace_follower_add(struct trace_follower *follower, uint64_t place, const uint8_t *bytes,
+			uint64_t byte_count)
+{
+	trace_follower_advance(follower);
+	if (follower->status != STATUS_OK)
+		return true;
+	if (follower->at < place)
+		return false;
+	uint64_t known = follower->at - place;
+	if (known < byte_count)
+		decode(follower, bytes + known, byte_count - known);
+	return true;
 }
 
 enum status trace_follower_finish(struct trace_follower *follower, struct trace *trace,

@@ -15,6 +15,11 @@ struct trace_follower *trace_follower_open(const char *path);
  *  is told at the end. Bytes once written must stay as they are. */
 uint64_t trace_follower_advance(struct trace_follower *follower);
 
+/** The bytes of the stream from `place` on, which are in no file yet. What was read of them already
+ *  must be the same. False: bytes before `place` are missing. */
+bool trace_follower_add(struct trace_follower *follower, uint64_t place, const uint8_t *bytes,
+			uint64_t byte_count);
+
 /** The stream is written: decode the rest into `trace` (initialised, empty), and free `follower`.
  *  Same statuses as trace_read(). */
 MUST_USE enum status trace_follower_finish(struct trace_follower *follower, struct trace *trace,

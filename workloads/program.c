@@ -294,7 +294,7 @@ static enum status launch(struct program *program, struct why *why)
 	const char *images[] = { program->image_path };
 	const struct record_options options = options_of(program, images);
 	enum status status =
-		content_store(program->files.files[0].initial, program->image_path, why);
+		content_overwrite(program->files.files[0].initial, program->image_path, why);
 
 	if (status == STATUS_OK && !program->server.started)
 		status = gated_server_start(&program->server, &options, why);

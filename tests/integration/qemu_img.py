@@ -29,6 +29,7 @@ CREATE = ["qemu-img", "create", "-q", "-f", "qcow2"]
 DISK = 192 << 10
 MEMORY = "/dev/shm"
 OUTCOMES = ["clean", "leaks", "errors", "not repaired"]
+STATES = 2  # the column that says how many there are
 FIRST_SEEN = 6  # from this column on, what qemu-img says of single states
 REFUSED = re.compile(r"cannot judge '.*': (.*)$")
 UNJUDGED = {"old-or-new": "contents", "leak-bounded": "leaks", "no-alias": "before the first flush"}
@@ -350,12 +351,20 @@ def outcomes_of(cell):
     return set(re.findall("|".join(OUTCOMES), cell))
 
 
+def is_in(have, want):
+    """Is it the page's number, or in the page's range?"""
+    ends = re.fullmatch(r"(\d+) to (\d+)", want)
+    return int(ends[1]) <= int(have) <= int(ends[2]) if ends else have == want
+
+
 def differences(found, wanted, is_whole):
-    """In what cells a row differs from the page's. Of a part of the states only what must hold for
-    a part is compared: they show nothing that all together do not."""
+    """In what cells a row differs from the page's. Of a part of the states, or where how many there are
+    depends on the run, only what must hold for a part is compared: they show nothing that all
+    together do not."""
+    is_whole = is_whole and wanted[STATES].isdigit()
     for column, (have, want) in enumerate(zip(found, wanted)):
         if is_whole or column < FIRST_SEEN:
-            agrees = have == want
+            agrees = is_in(have, want)
         elif outcomes_of(want):
             agrees = outcomes_of(have) <= outcomes_of(want)
         else:

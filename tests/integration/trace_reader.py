@@ -5,7 +5,8 @@ import dataclasses
 import subprocess
 
 MAGIC = b"\x89cowtip\n"
-RECORD_FILE, RECORD_INITIAL, RECORD_EVENT = 5, 6, 9
+VERSION = 4
+RECORD_FILE, RECORD_INITIAL, RECORD_EVENT, RECORD_FILLED = 5, 6, 9, 13
 SUBMITTED, EFFECT, COMPLETED = 3, 4, 5
 WRITE, FLUSH, RESIZE, ZERO, PUNCH, ALLOCATE = 2, 3, 4, 5, 6, 7
 SECTOR = 512
@@ -57,12 +58,17 @@ class Cursor:
         return self.take(len(self.data) - self.at)
 
 
-def read_event(cursor):
+def read_event(cursor, is_filled):
     kind, op, present = cursor.take(3)
     values = {name: cursor.number() for bit, name in enumerate(FIELDS) if present >> bit & 1}
     if "result" in values:
         values["result"] = (values["result"] >> 1) ^ -(values["result"] & 1)
-    return Event(kind, op, bytes(cursor.rest()), **values)
+    if is_filled:
+        count = cursor.number()
+        data = bytes(cursor.take(1)) * count
+    else:
+        data = bytes(cursor.rest())
+    return Event(kind, op, data, **values)
 
 
 def overwrite(content, place, data):
@@ -100,7 +106,9 @@ class Trace:
             raise ValueError(f"{path}: no trace")
         self.paths, self.initial, self.events = [], [], []
         cursor = Cursor(memoryview(stream))
-        cursor.take(10)
+        cursor.take(8)
+        if int.from_bytes(cursor.take(2), "little") > VERSION:
+            raise ValueError(f"{path}: a newer trace")
         while cursor.at < len(stream):
             kind = cursor.take(1)[0]
             self._record(kind, Cursor(cursor.take(cursor.number())))
@@ -113,8 +121,8 @@ class Trace:
         elif kind == RECORD_INITIAL:
             content = self.initial[cursor.number()]
             overwrite(content, cursor.number(), bytes(cursor.rest()))
-        elif kind == RECORD_EVENT:
-            self.events.append(read_event(cursor))
+        elif kind in (RECORD_EVENT, RECORD_FILLED):
+            self.events.append(read_event(cursor, kind == RECORD_FILLED))
 
     def operations(self):
         return [event for event in self.events if event.is_operation()]

@@ -95,6 +95,32 @@ START_TEST(damage_is_told_at_the_end_and_nothing_is_read_behind_it)
 }
 END_TEST
 
+/* A writer that dies while it writes its last bytes to the file leaves some of them in both places.
+ */
+START_TEST(what_is_in_no_file_yet_is_added_and_counts_once)
+{
+	size_t place = stream.byte_count / 2;
+	size_t written = place + (size_t)_i * (stream.byte_count - place) / 4;
+	struct trace_follower *follower = trace_follower_open(path);
+	put(0, place / 2);
+	trace_follower_advance(follower);
+	put(place / 2, written);
+	ck_assert(trace_follower_add(follower, place, stream.bytes + place,
+				     stream.byte_count - place));
+	ck_assert_int_eq(trace_follower_finish(follower, &other, &why), STATUS_OK);
+	ck_assert_ptr_null(trace_difference(&trace, &other));
+}
+END_TEST
+
+START_TEST(what_is_added_behind_a_gap_is_refused)
+{
+	struct trace_follower *follower = trace_follower_open(path);
+	put(0, 20);
+	ck_assert(!trace_follower_add(follower, 21, stream.bytes + 21, stream.byte_count - 21));
+	trace_follower_free(follower);
+}
+END_TEST
+
 START_TEST(one_that_is_given_up_leaves_nothing)
 {
 	struct trace_follower *follower = trace_follower_open(path);
@@ -115,6 +141,8 @@ int main(void)
 	tcase_add_test(following, what_was_written_since_the_last_look_belongs_to_it);
 	tcase_add_test(following, a_stream_that_stops_is_a_good_prefix);
 	tcase_add_test(following, damage_is_told_at_the_end_and_nothing_is_read_behind_it);
+	tcase_add_loop_test(following, what_is_in_no_file_yet_is_added_and_counts_once, 0, 5);
+	tcase_add_test(following, what_is_added_behind_a_gap_is_refused);
 	tcase_add_test(following, one_that_is_given_up_leaves_nothing);
 	suite_add_tcase(suite, following);
 	return run_suite(suite);
