@@ -65,6 +65,8 @@ void preload_wait(pthread_cond_t *condition);
 void preload_tail_find(void);
 /** In the fork of a server that becomes the program: that tail is for its stream. */
 void preload_tail_take(void);
+/** In a server, when a run is over: look how much of that tail it needed. */
+void preload_tail_look(void);
 
 /** The stream's file was created: records may be gathered beside it (preload_tail.c). */
 void preload_tail_open(const char *stream_path);

@@ -173,6 +173,9 @@ static void wait_at_gate(void *context, const struct io_call *call)
 /** The call took effect: it may return, or waits once more, under the same name. */
 static void wait_to_return(void *context, const struct io_call *call)
 {
+	(void)context;
+	if (!(gate.flags & GATE_ORDER_SPLIT))
+		return;
 	struct waiter waiter = { .submitted = { .op = (uint8_t)call->op,
 						.actor = signed_actor,
 						.id = signed_id,
@@ -181,10 +184,7 @@ static void wait_to_return(void *context, const struct io_call *call)
 						.length = call->length },
 				 .hash = content_hash(call),
 				 .returns = true };
-
-	(void)context;
-	if (gate.flags & GATE_ORDER_SPLIT)
-		wait_for_turn(&waiter);
+	wait_for_turn(&waiter);
 }
 
 static struct fault take_fault(void *context)
@@ -451,6 +451,19 @@ static int gated_poll(poll_call *next, struct pollfd *files, nfds_t count,
 
 /* ---- the calls that are interposed ---- */
 
+/** libc's own, which are called in the end. */
+static struct {
+	bool ready;
+	poll_call *ppoll;
+	int (*poll)(struct pollfd *, nfds_t, int);
+	int (*pthread_create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+	int (*pthread_cond_signal)(pthread_cond_t *);
+	int (*pthread_cond_broadcast)(pthread_cond_t *);
+	int (*pthread_setaffinity_np)(pthread_t, size_t, const cpu_set_t *);
+	int (*pthread_attr_setaffinity_np)(pthread_attr_t *, size_t, const cpu_set_t *);
+	int (*sem_post)(sem_t *);
+} next;
+
 /** Store the address of libc's `name` in the function pointer at `pointer`, in the present version
  * where there are several. */
 static void find(void *pointer, const char *name)
@@ -462,27 +475,42 @@ static void find(void *pointer, const char *name)
 	memcpy(pointer, &address, sizeof(address));
 }
 
+/* Two threads that race here store the same pointers. */
+void preload_gate_find(void)
+{
+	find(&next.ppoll, "ppoll");
+	find(&next.poll, "poll");
+	find(&next.pthread_create, "pthread_create");
+	find(&next.pthread_cond_signal, "pthread_cond_signal");
+	find(&next.pthread_cond_broadcast, "pthread_cond_broadcast");
+	find(&next.pthread_setaffinity_np, "pthread_setaffinity_np");
+	find(&next.pthread_attr_setaffinity_np, "pthread_attr_setaffinity_np");
+	find(&next.sem_post, "sem_post");
+	__atomic_store_n(&next.ready, true, __ATOMIC_RELEASE);
+}
+
+static void be_ready(void)
+{
+	if (!__atomic_load_n(&next.ready, __ATOMIC_ACQUIRE))
+		preload_gate_find();
+}
+
 INTERCEPT_EXPORT int ppoll(struct pollfd *files, nfds_t count, const struct timespec *timeout,
 			   const sigset_t *signals)
 {
-	static poll_call *next;
-
-	if (!next)
-		find(&next, "ppoll");
-	return is_gated_main() ? gated_poll(next, files, count, timeout, signals)
-			       : next(files, count, timeout, signals);
+	be_ready();
+	return is_gated_main() ? gated_poll(next.ppoll, files, count, timeout, signals)
+			       : next.ppoll(files, count, timeout, signals);
 }
 
 INTERCEPT_EXPORT int poll(struct pollfd *files, nfds_t count, int milliseconds)
 {
-	static int (*next)(struct pollfd *, nfds_t, int);
 	const struct timespec timeout = { .tv_sec = milliseconds / 1000,
 					  .tv_nsec = milliseconds % 1000 * 1000000L };
 
-	if (!next)
-		find(&next, "poll");
+	be_ready();
 	if (!is_gated_main())
-		return next(files, count, milliseconds);
+		return next.poll(files, count, milliseconds);
 	return ppoll(files, count, milliseconds < 0 ? NULL : &timeout, NULL);
 }
 
@@ -504,17 +532,14 @@ static void *be_born(void *argument)
 INTERCEPT_EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
 				    void *(*start)(void *), void *argument)
 {
-	static int (*next)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
-
-	if (!next)
-		find(&next, "pthread_create");
+	be_ready();
 	if (!gate.on || preload.process != getpid())
-		return next(thread, attributes, start, argument);
+		return next.pthread_create(thread, attributes, start, argument);
 	struct birth *birth = malloc(sizeof(*birth));
 	if (!birth)
 		return EAGAIN;
 	*birth = (struct birth){ start, argument };
-	int error = next(thread, attributes, be_born, birth);
+	int error = next.pthread_create(thread, attributes, be_born, birth);
 	if (error != 0)
 		free(birth);
 	return error;
@@ -522,11 +547,8 @@ INTERCEPT_EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *att
 
 INTERCEPT_EXPORT int pthread_cond_signal(pthread_cond_t *condition)
 {
-	static int (*next)(pthread_cond_t *);
-
-	if (!next)
-		find(&next, "pthread_cond_signal");
-	int result = next(condition);
+	be_ready();
+	int result = next.pthread_cond_signal(condition);
 	if (is_gated_main())
 		settle(true);
 	return result;
@@ -534,11 +556,8 @@ INTERCEPT_EXPORT int pthread_cond_signal(pthread_cond_t *condition)
 
 INTERCEPT_EXPORT int pthread_cond_broadcast(pthread_cond_t *condition)
 {
-	static int (*next)(pthread_cond_t *);
-
-	if (!next)
-		find(&next, "pthread_cond_broadcast");
-	int result = next(condition);
+	be_ready();
+	int result = next.pthread_cond_broadcast(condition);
 	if (is_gated_main())
 		settle(true);
 	return result;
@@ -554,32 +573,23 @@ INTERCEPT_EXPORT int sched_setaffinity(pid_t thread, size_t bytes, const cpu_set
 INTERCEPT_EXPORT int pthread_setaffinity_np(pthread_t thread, size_t bytes,
 					    const cpu_set_t *processors)
 {
-	static int (*next)(pthread_t, size_t, const cpu_set_t *);
-
-	if (!next)
-		find(&next, "pthread_setaffinity_np");
+	be_ready();
 	preload_rest_unbind();
-	return next(thread, bytes, processors);
+	return next.pthread_setaffinity_np(thread, bytes, processors);
 }
 
 INTERCEPT_EXPORT int pthread_attr_setaffinity_np(pthread_attr_t *attributes, size_t bytes,
 						 const cpu_set_t *processors)
 {
-	static int (*next)(pthread_attr_t *, size_t, const cpu_set_t *);
-
-	if (!next)
-		find(&next, "pthread_attr_setaffinity_np");
+	be_ready();
 	preload_rest_unbind();
-	return next(attributes, bytes, processors);
+	return next.pthread_attr_setaffinity_np(attributes, bytes, processors);
 }
 
 INTERCEPT_EXPORT int sem_post(sem_t *semaphore)
 {
-	static int (*next)(sem_t *);
-
-	if (!next)
-		find(&next, "sem_post");
-	int result = next(semaphore);
+	be_ready();
+	int result = next.sem_post(semaphore);
 	if (is_gated_main())
 		settle(true);
 	return result;

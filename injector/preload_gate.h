@@ -12,6 +12,9 @@
 /** Close the gate, if the environment says so. Called once, on the main thread. */
 void preload_gate_init(void);
 
+/** Look up libc's own of the calls that the gate interposes: in a server, so that no run need. */
+void preload_gate_find(void);
+
 /** Is the calling thread one that has to wait at the gate? */
 bool preload_gate_holds(void);
 

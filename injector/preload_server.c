@@ -164,6 +164,7 @@ static void serve(void)
 
 	prctl(PR_SET_CHILD_SUBREAPER, 1L, 0L, 0L, 0L);
 	preload_tail_find();
+	preload_gate_find();
 	while (receive_order(&order, ends)) {
 		move_to_processor(order.processor);
 		pid_t process = fork();
@@ -178,6 +179,7 @@ static void serve(void)
 		if (process < 0)
 			continue;
 		death.wait_status = wait_for_end(process);
+		preload_tail_look();
 		end_orphans();
 		if (send(GATE_SERVER_DESCRIPTOR, &death, sizeof(death), MSG_NOSIGNAL) < 0)
 			break;

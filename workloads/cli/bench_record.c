@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { REQUESTS = 20000, TURNS = 3 };
+enum { REQUESTS = 20000, TURNS = 5 };
 
 #define IMAGE "bench.qcow2"
 
