@@ -79,7 +79,7 @@ static enum status run_plain(struct bench_gate *gate, const struct program *prog
 	double started = seconds_now();
 	for (uint64_t i = 0; status == STATUS_OK && i < runs; i++) {
 		gate->launches++;
-		status = content_store(files[0].initial, path, why);
+		status = content_overwrite(files[0].initial, path, why);
 		if (status == STATUS_OK && tool_run(words, folder, NULL) != 0)
 			status = why_set(why, STATUS_IO, "qemu-io failed");
 	}
