@@ -55,14 +55,14 @@ static struct stream_tail *make_tail(const char *prefix)
 	return tail == MAP_FAILED ? NULL : tail;
 }
 
-static void remove_tail(struct gated_server *server, const char *prefix)
+static void remove_tail(struct record_run *record, const char *prefix)
 {
 	char path[PATH_MAX];
 
-	if (!server->tail)
+	if (!record->tail)
 		return;
-	munmap(server->tail, TAIL_BYTES);
-	server->tail = NULL;
+	munmap(record->tail, TAIL_BYTES);
+	record->tail = NULL;
 	tail_path(path, sizeof(path), prefix);
 	unlink(path);
 }
@@ -78,15 +78,14 @@ enum status gated_server_start(struct gated_server *server, const struct record_
 		return why_set(why, STATUS_IO, "cannot make a socket: %s", strerror(errno));
 	serving.server = ends[1];
 	/* Before the server looks for it. */
-	server->tail = make_tail(options->prefix);
+	server->record.tail = make_tail(options->prefix);
 	enum status status = record_start(&serving, &server->record, why);
 	close(ends[1]);
 	server->socket = ends[0];
-	server->record.tail = server->tail;
 	server->started = status == STATUS_OK;
 	if (!server->started) {
 		close_end(&server->socket);
-		remove_tail(server, options->prefix);
+		remove_tail(&server->record, options->prefix);
 	}
 	return status;
 }
@@ -101,7 +100,7 @@ void gated_server_stop(struct gated_server *server)
 	kill(server->record.process, SIGKILL);
 	while (waitpid(server->record.process, NULL, 0) < 0 && errno == EINTR)
 		continue;
-	remove_tail(server, server->record.prefix);
+	remove_tail(&server->record, server->record.prefix);
 	snprintf(sign, sizeof(sign), "%s.loaded", server->record.prefix);
 	unlink(sign);
 	*server = (struct gated_server){ .socket = -1 };
@@ -154,7 +153,7 @@ static enum status explain_no_server(struct gated_server *server,
 	record_result_release(&result);
 	server->started = false;
 	close_end(&server->socket);
-	remove_tail(server, server->record.prefix);
+	remove_tail(&server->record, server->record.prefix);
 	if (status != STATUS_OK)
 		return status;
 	return why_set(why, STATUS_UNSUPPORTED, "'%s' ended before its first instruction",
@@ -212,8 +211,8 @@ enum status gated_start_with(struct gated_run *run, struct gated_server *server,
 		.processor = stay_on_processor(run),
 		.flags = flags | (options->known_count > 0 ? (unsigned)GATE_ORDER_KNOWN : 0)
 	};
-	if (server->tail)
-		server->tail->used = server->tail->stream_bytes = 0;
+	if (server->record.tail)
+		server->record.tail->used = server->record.tail->stream_bytes = 0;
 	if (!send_order(server->socket, order, ends) || !hear_server(server, &birth, sizeof(birth)))
 		status = explain_no_server(server, options, why);
 	else if (birth.process < 0)

@@ -25,8 +25,7 @@ enum gated_state {
 /** The program just before its first instruction: each run is a fork of it, which saves finding and
  * linking it anew. */
 struct gated_server {
-	struct record_run record;
-	struct stream_tail *tail; /* owned, mapped; NULL: none */
+	struct record_run record; /* its tail is owned, mapped */
 	int socket;
 	bool started;
 };

@@ -55,6 +55,10 @@ extern struct preload_state preload;
 /** Read the environment, once. Cheap when done; may be called before constructors ran. */
 void preload_init(void);
 
+/** Between these two the calling thread cannot be cancelled. They may be nested. */
+void preload_defer_cancel(void);
+void preload_allow_cancel(void);
+
 /** One lock for all that changes the state or the stream. Recursive. */
 void preload_lock(void);
 void preload_unlock(void);
@@ -76,10 +80,6 @@ void preload_tail_forget(void);
 enum status preload_tail_put(void *context, const struct trace_span *spans, size_t span_count);
 /** The stream is at its end: write what is gathered into its file, if nobody else sees it. */
 MUST_USE enum status preload_tail_end(void);
-
-/** Between these two the calling thread cannot be cancelled. They may be nested. */
-void preload_defer_cancel(void);
-void preload_allow_cancel(void);
 
 /** In a forked child: no call is under way (preload_ranges.c). */
 void preload_ranges_after_fork(void);

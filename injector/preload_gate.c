@@ -418,43 +418,12 @@ static struct wishes find_wishes(const struct pollfd *files, nfds_t count)
 	return wishes;
 }
 
-typedef int poll_call(struct pollfd *files, nfds_t count, const struct timespec *timeout,
-		      const sigset_t *signals);
-
-static int gated_poll(poll_call *next, struct pollfd *files, nfds_t count,
-		      const struct timespec *timeout, const sigset_t *signals)
-{
-	static const struct timespec at_once = { 0 };
-	bool waits = !timeout || timeout->tv_sec != 0 || timeout->tv_nsec != 0;
-
-	for (;;) {
-		int ready = next(files, count, &at_once, signals);
-		if (ready != 0 || !waits) {
-			gate.polls = ready != 0 ? 0 : gate.polls + 1;
-			if (gate.polls > GATE_WIRE_POLLS_MAX)
-				give_up(GATE_ASK_RESTLESS);
-			return ready;
-		}
-		gate.polls = 0;
-		settle(false);
-		ready = next(files, count, &at_once, signals);
-		if (ready != 0)
-			return ready;
-		const struct wishes wishes = find_wishes(files, count);
-		switch (decide(&wishes, timeout != NULL)) {
-		case DECIDED: break;
-		case UNDECIDED: return next(files, count, timeout, signals);
-		case INTERRUPTED: errno = EINTR; return -1;
-		}
-	}
-}
-
 /* ---- the calls that are interposed ---- */
 
 /** libc's own, which are called in the end. */
-static struct {
+static struct next_calls {
 	bool ready;
-	poll_call *ppoll;
+	int (*ppoll)(struct pollfd *, nfds_t, const struct timespec *, const sigset_t *);
 	int (*poll)(struct pollfd *, nfds_t, int);
 	int (*pthread_create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
 	int (*pthread_cond_signal)(pthread_cond_t *);
@@ -462,7 +431,7 @@ static struct {
 	int (*pthread_setaffinity_np)(pthread_t, size_t, const cpu_set_t *);
 	int (*pthread_attr_setaffinity_np)(pthread_attr_t *, size_t, const cpu_set_t *);
 	int (*sem_post)(sem_t *);
-} next;
+} next_found;
 
 /** Store the address of libc's `name` in the function pointer at `pointer`, in the present version
  * where there are several. */
@@ -478,29 +447,57 @@ static void find(void *pointer, const char *name)
 /* Two threads that race here store the same pointers. */
 void preload_gate_find(void)
 {
-	find(&next.ppoll, "ppoll");
-	find(&next.poll, "poll");
-	find(&next.pthread_create, "pthread_create");
-	find(&next.pthread_cond_signal, "pthread_cond_signal");
-	find(&next.pthread_cond_broadcast, "pthread_cond_broadcast");
-	find(&next.pthread_setaffinity_np, "pthread_setaffinity_np");
-	find(&next.pthread_attr_setaffinity_np, "pthread_attr_setaffinity_np");
-	find(&next.sem_post, "sem_post");
-	__atomic_store_n(&next.ready, true, __ATOMIC_RELEASE);
+	find(&next_found.ppoll, "ppoll");
+	find(&next_found.poll, "poll");
+	find(&next_found.pthread_create, "pthread_create");
+	find(&next_found.pthread_cond_signal, "pthread_cond_signal");
+	find(&next_found.pthread_cond_broadcast, "pthread_cond_broadcast");
+	find(&next_found.pthread_setaffinity_np, "pthread_setaffinity_np");
+	find(&next_found.pthread_attr_setaffinity_np, "pthread_attr_setaffinity_np");
+	find(&next_found.sem_post, "sem_post");
+	__atomic_store_n(&next_found.ready, true, __ATOMIC_RELEASE);
 }
 
-static void be_ready(void)
+static const struct next_calls *next(void)
 {
-	if (!__atomic_load_n(&next.ready, __ATOMIC_ACQUIRE))
+	if (!__atomic_load_n(&next_found.ready, __ATOMIC_ACQUIRE))
 		preload_gate_find();
+	return &next_found;
+}
+
+static int gated_poll(struct pollfd *files, nfds_t count, const struct timespec *timeout,
+		      const sigset_t *signals)
+{
+	static const struct timespec at_once = { 0 };
+	bool waits = !timeout || timeout->tv_sec != 0 || timeout->tv_nsec != 0;
+
+	for (;;) {
+		int ready = next()->ppoll(files, count, &at_once, signals);
+		if (ready != 0 || !waits) {
+			gate.polls = ready != 0 ? 0 : gate.polls + 1;
+			if (gate.polls > GATE_WIRE_POLLS_MAX)
+				give_up(GATE_ASK_RESTLESS);
+			return ready;
+		}
+		gate.polls = 0;
+		settle(false);
+		ready = next()->ppoll(files, count, &at_once, signals);
+		if (ready != 0)
+			return ready;
+		const struct wishes wishes = find_wishes(files, count);
+		switch (decide(&wishes, timeout != NULL)) {
+		case DECIDED: break;
+		case UNDECIDED: return next()->ppoll(files, count, timeout, signals);
+		case INTERRUPTED: errno = EINTR; return -1;
+		}
+	}
 }
 
 INTERCEPT_EXPORT int ppoll(struct pollfd *files, nfds_t count, const struct timespec *timeout,
 			   const sigset_t *signals)
 {
-	be_ready();
-	return is_gated_main() ? gated_poll(next.ppoll, files, count, timeout, signals)
-			       : next.ppoll(files, count, timeout, signals);
+	return is_gated_main() ? gated_poll(files, count, timeout, signals)
+			       : next()->ppoll(files, count, timeout, signals);
 }
 
 INTERCEPT_EXPORT int poll(struct pollfd *files, nfds_t count, int milliseconds)
@@ -508,9 +505,8 @@ INTERCEPT_EXPORT int poll(struct pollfd *files, nfds_t count, int milliseconds)
 	const struct timespec timeout = { .tv_sec = milliseconds / 1000,
 					  .tv_nsec = milliseconds % 1000 * 1000000L };
 
-	be_ready();
 	if (!is_gated_main())
-		return next.poll(files, count, milliseconds);
+		return next()->poll(files, count, milliseconds);
 	return ppoll(files, count, milliseconds < 0 ? NULL : &timeout, NULL);
 }
 
@@ -532,14 +528,13 @@ static void *be_born(void *argument)
 INTERCEPT_EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
 				    void *(*start)(void *), void *argument)
 {
-	be_ready();
 	if (!gate.on || preload.process != getpid())
-		return next.pthread_create(thread, attributes, start, argument);
+		return next()->pthread_create(thread, attributes, start, argument);
 	struct birth *birth = malloc(sizeof(*birth));
 	if (!birth)
 		return EAGAIN;
 	*birth = (struct birth){ start, argument };
-	int error = next.pthread_create(thread, attributes, be_born, birth);
+	int error = next()->pthread_create(thread, attributes, be_born, birth);
 	if (error != 0)
 		free(birth);
 	return error;
@@ -547,8 +542,7 @@ INTERCEPT_EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *att
 
 INTERCEPT_EXPORT int pthread_cond_signal(pthread_cond_t *condition)
 {
-	be_ready();
-	int result = next.pthread_cond_signal(condition);
+	int result = next()->pthread_cond_signal(condition);
 	if (is_gated_main())
 		settle(true);
 	return result;
@@ -556,8 +550,7 @@ INTERCEPT_EXPORT int pthread_cond_signal(pthread_cond_t *condition)
 
 INTERCEPT_EXPORT int pthread_cond_broadcast(pthread_cond_t *condition)
 {
-	be_ready();
-	int result = next.pthread_cond_broadcast(condition);
+	int result = next()->pthread_cond_broadcast(condition);
 	if (is_gated_main())
 		settle(true);
 	return result;
@@ -573,23 +566,20 @@ INTERCEPT_EXPORT int sched_setaffinity(pid_t thread, size_t bytes, const cpu_set
 INTERCEPT_EXPORT int pthread_setaffinity_np(pthread_t thread, size_t bytes,
 					    const cpu_set_t *processors)
 {
-	be_ready();
 	preload_rest_unbind();
-	return next.pthread_setaffinity_np(thread, bytes, processors);
+	return next()->pthread_setaffinity_np(thread, bytes, processors);
 }
 
 INTERCEPT_EXPORT int pthread_attr_setaffinity_np(pthread_attr_t *attributes, size_t bytes,
 						 const cpu_set_t *processors)
 {
-	be_ready();
 	preload_rest_unbind();
-	return next.pthread_attr_setaffinity_np(attributes, bytes, processors);
+	return next()->pthread_attr_setaffinity_np(attributes, bytes, processors);
 }
 
 INTERCEPT_EXPORT int sem_post(sem_t *semaphore)
 {
-	be_ready();
-	int result = next.sem_post(semaphore);
+	int result = next()->sem_post(semaphore);
 	if (is_gated_main())
 		settle(true);
 	return result;

@@ -48,8 +48,9 @@ struct stream_tail;
 struct record_run {
 	pid_t process;
 	char prefix[4096]; /* absolute */
-	/** Of a server: the tail (stream_tail.h) of its runs, and whose it is now. */
-	const struct stream_tail *tail; /* borrowed; NULL: none */
+	/** Of a server: the tail (stream_tail.h) of its runs, NULL for none, and whose it is now.
+	 */
+	struct stream_tail *tail;
 	pid_t tail_process;
 };
 

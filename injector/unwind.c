@@ -98,8 +98,8 @@ static bool take(struct unwind_taken *taken, uintptr_t address, uintptr_t stack_
 	return true;
 }
 
-size_t unwind_callers_taken(uintptr_t *addresses, size_t addresses_max, struct unwind_taken *taken,
-			    const void *frame)
+__attribute__((noinline)) size_t unwind_callers_taken(uintptr_t *addresses, size_t addresses_max,
+						      struct unwind_taken *taken, const void *frame)
 {
 	void *frames[FRAMES_MAX];
 	size_t count = 0;

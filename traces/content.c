@@ -603,11 +603,16 @@ static bool store_pages(const struct content *content, int file)
 	return true;
 }
 
-/* Make the file at `path` hold `content`. Returns 0 or an errno. */
-static int store_file(const struct content *content, const char *path, bool *is_open)
+/* A file to be written from its beginning; negative: errno says why not. */
+static int open_to_store(const char *path)
 {
-	int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-	*is_open = file >= 0;
+	return open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+}
+
+/* Write all to `file`, which is empty, and close it; a negative one was not opened. Returns 0 or an
+ * errno. */
+static int store_and_close(const struct content *content, int file)
+{
 	if (file < 0)
 		return errno;
 	bool stored = ftruncate(file, (off_t)content->size) == 0 && store_pages(content, file);
@@ -627,13 +632,13 @@ static enum status explain_store(int error, const char *path, struct why *why)
 enum status content_store(const struct content *content, const char *path, struct why *why)
 {
 	char *temporary = NULL;
-	bool is_open = false;
 	if (asprintf(&temporary, "%s.tmp", path) < 0)
 		return why_set(why, STATUS_NO_MEMORY, "cannot write '%s': out of memory", path);
-	int error = store_file(content, temporary, &is_open);
+	int file = open_to_store(temporary);
+	int error = store_and_close(content, file);
 	if (!error && rename(temporary, path) < 0)
 		error = errno;
-	if (error && is_open)
+	if (error && file >= 0)
 		unlink(temporary);
 	free(temporary);
 	return explain_store(error, path, why);
@@ -641,6 +646,5 @@ enum status content_store(const struct content *content, const char *path, struc
 
 enum status content_overwrite(const struct content *content, const char *path, struct why *why)
 {
-	bool is_open = false;
-	return explain_store(store_file(content, path, &is_open), path, why);
+	return explain_store(store_and_close(content, open_to_store(path)), path, why);
 }

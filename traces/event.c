@@ -78,7 +78,7 @@ size_t event_log_append(struct event_log *log, const struct event *event, const 
 }
 
 /* Where in the log `byte_count` copies of `byte` begin. Never few are made, and each time twice as
- * many at least, so that all that ever were are no more than twice the longest. */
+ * many at least, so that all that ever were are fewer than twice the last. */
 static uint64_t log_find_fill(struct event_log *log, uint8_t byte, size_t byte_count)
 {
 	if (!log->fills && !(log->fills = calloc(FILLS, sizeof(*log->fills))))

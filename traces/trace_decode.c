@@ -8,7 +8,8 @@
  *  - an index is compared with what was declared before it, a list with its limit;
  *  - memory stays in proportion to the input: the costliest record is a run of one initial byte,
  *    which takes a page, and those are counted. An event's data may be one byte and how often, but
- *    all such events share its copies, of which there are TRACE_FILL_BYTES_MAX at most.
+ *    all events with that byte share its copies: fewer than twice TRACE_FILL_BYTES_MAX, whatever
+ *    comes, of each of 256 bytes.
  *
  * What it does not do: notice a changed byte that still makes sense. That is for the checksum of
  * the compressed file. */
