@@ -12,7 +12,7 @@
 
 #include "injector/io_call.h"
 #include "injector/preload_gate.h"
-#include "injector/preload_rest.h"
+#include "injector/preload_threads.h"
 #include "injector/real.h"
 #include "injector/recorder.h"
 
@@ -262,8 +262,8 @@ void recorder_move_away(int descriptor)
 		if (other < 0)
 			give_up("move descriptor");
 	}
-	if (preload_rest_owns(descriptor))
-		preload_rest_lose();
+	if (preload_threads_own(descriptor))
+		preload_threads_lose();
 	preload_unlock();
 }
 

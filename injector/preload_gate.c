@@ -30,6 +30,7 @@
 #include "injector/intercept.h"
 #include "injector/preload.h"
 #include "injector/preload_rest.h"
+#include "injector/preload_threads.h"
 #include "injector/real.h"
 #include "injector/recorder.h"
 
@@ -65,6 +66,7 @@ struct waiter {
 	const char *point;  /* may be NULL */
 	struct fault fault; /* with which it may go on */
 	uint32_t open;      /* the futex: 1 when it may go on */
+	uint32_t seat;      /* of its thread */
 	struct waiter *next;
 };
 
@@ -105,7 +107,7 @@ bool preload_gate_holds(void)
 
 bool preload_gate_owns(int descriptor)
 {
-	return gate.on && (descriptor == GATE_WIRE_DESCRIPTOR || preload_rest_owns(descriptor));
+	return gate.on && (descriptor == GATE_WIRE_DESCRIPTOR || preload_threads_own(descriptor));
 }
 
 bool preload_gate_sign(struct event *event)
@@ -139,15 +141,32 @@ static void enter_gate(struct waiter *waiter)
 	pthread_mutex_unlock(&gate.lock);
 }
 
-/** Wait, on a thread of the program: the main thread asks on its behalf, or, when it is the main
- * thread itself, here. */
-static void wait_for_turn(struct waiter *waiter)
+/** Sleep until the main thread lets the call go. Signals are handled then. */
+static void sleep_at_gate(struct waiter *waiter)
 {
+	sigset_t all, usual;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &usual);
+	waiter->seat = preload_threads_seat();
 	enter_gate(waiter);
-	while (is_main_thread() && !waiter->open)
-		ask_in_call();
+	preload_threads_park(waiter->seat);
 	while (!__atomic_load_n(&waiter->open, __ATOMIC_ACQUIRE))
 		syscall(SYS_futex, &waiter->open, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
+	pthread_sigmask(SIG_SETMASK, &usual, NULL);
+}
+
+/** Wait for the controller's word: the main thread asks for it on the thread's behalf, or, when it
+ * is the main thread itself, here. */
+static void wait_for_turn(struct waiter *waiter)
+{
+	if (!is_main_thread()) {
+		sleep_at_gate(waiter);
+		return;
+	}
+	enter_gate(waiter);
+	while (!waiter->open)
+		ask_in_call();
 }
 
 static void wait_at_gate(void *context, const struct io_call *call)
@@ -300,6 +319,7 @@ static void let_go(struct waiter *waiter)
 	if (waiter->submitted.actor != MAIN_ACTOR &&
 	    (waiter->returns || !(gate.flags & GATE_ORDER_SPLIT)))
 		gate.used[waiter->submitted.actor - MAIN_ACTOR - 1] = false;
+	preload_threads_rouse(waiter->seat);
 	__atomic_store_n(&waiter->open, 1, __ATOMIC_RELEASE);
 	syscall(SYS_futex, &waiter->open, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 	settle(true);
@@ -521,7 +541,7 @@ static void *be_born(void *argument)
 	const struct birth birth = *(const struct birth *)argument;
 
 	free(argument);
-	preload_rest_enter();
+	preload_threads_enter();
 	return birth.start(birth.argument);
 }
 

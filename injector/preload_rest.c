@@ -32,10 +32,13 @@
  *
  * "Everybody" is a list that must be whole. At M the kernel is asked how many threads there are
  * (the links of the folder "task"). As many as are on the list; and those on the list lived at M,
- * since they were there after it. So nobody else was. Threads enter themselves when they are
- * created (preload_gate.c); when some did not, the folder is read.
+ * since they were there after it. So nobody else was.
  *
  * One that sleeps for a time (a timer) is at rest, and wakes later: the next question finds it.
+ *
+ * A thread that is *parked* is at rest without a question: it waits at the gate (preload_gate.c),
+ * only the calling thread lets it go, and its signals wait as well. It may still be on its way to
+ * sleep; nobody could notice.
  *
  * Where all threads are bound to one processor, as the server binds them (preload_server.c), it
  * takes far less. The kernel counts how often the calling thread was taken off the processor:
@@ -51,269 +54,72 @@
  * a kernel may keep to itself what threads wait in. That somebody outside rebinds a thread in the
  * middle of a run is not noticed.
  *
- * Looking is most of what a step costs. So the files are kept open, out of the way of the program's
- * own descriptors. They are those of /proc/TID, not of /proc/PID/task/TID: when many threads of one
- * process end together, the kernel takes long to forget what was opened in their common folder. */
+ * Kernels from 6.12 on leave a thread that went to sleep on the queue for a while, if it had more
+ * than its share of the processor. Its "wchan" is "0" as if it would run. To answer for "syscall"
+ * they must take it off first. */
 #include "injector/preload_rest.h"
 
-#include "injector/real.h"
+#include "injector/preload_threads.h"
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <sched.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 enum {
-	THREADS_MAX = 256,
-	ENTRIES_BYTES = 8192,
-	LABEL_BYTES = 64,
-	TEXT_BYTES = 512,
-	DESCRIPTOR_LOWEST = 410,
-	/** Looks at which the list was not whole before the folder is read; looks at threads bound
-	 *  to one processor that failed before another way is tried. */
+	/** Looks in a row at threads bound to one processor that failed before another way is
+	 *  tried. */
 	PATIENCE = 1000,
 };
 
-/** What is asked of a thread. */
-enum fact { FACT_COUNT, FACT_CALL, FACT_STATE, FACT_WAIT, FACTS };
-
-static const char *const fact_names[FACTS] = { "schedstat", "syscall", "stat", "wchan" };
-
-/** A thread of the program. */
-struct thread {
-	long number;
-	int files[FACTS];  /* descriptors */
-	uint64_t arrivals; /* how often it was given a processor, when last counted */
-	bool settled;      /* at this count */
-	bool listed;       /* by the kernel, when last asked */
-};
-
-/* All of them but the calling one, as far as is known. */
 static struct {
-	int folder;        /* descriptor of "task" */
-	long links;        /* of the folder, beside one for each thread */
-	bool stale;        /* somebody is gone */
-	bool silent;       /* the kernel does not say what is needed */
-	bool lost;         /* the program took one of the descriptors: open all anew */
-	bool bound;        /* all threads to one processor */
-	uint32_t patience; /* looks at which somebody was missing */
-	uint32_t failed;   /* looks in a row at bound threads */
-	int count;
-	struct thread threads[THREADS_MAX];
-	long born[THREADS_MAX]; /* threads that entered themselves; 0: free */
-} known = { .folder = -1 };
-
-/** Open a file of /proc under a high number; -1: it is not there. */
-static int open_kept(const char *path, int flags)
-{
-	int low = real()->open(path, O_RDONLY | O_CLOEXEC | flags, 0);
-	int high = low < 0 ? -1 : real()->fcntl(low, F_DUPFD_CLOEXEC, (long)DESCRIPTOR_LOWEST);
-
-	if (high < 0)
-		return low;
-	real()->close(low);
-	return high;
-}
-
-/** How many links has the folder? One more for each thread. */
-static long count_links(void)
-{
-	struct stat status;
-
-	return real()->fstat(known.folder, &status) == 0 ? (long)status.st_nlink : -1;
-}
+	bool silent;     /* the kernel does not say what is needed */
+	bool bound;      /* all threads to one processor */
+	uint32_t failed; /* looks in a row at bound threads */
+} rest;
 
 void preload_rest_init(void)
 {
 	cpu_set_t processors;
 
-	known.folder = open_kept("/proc/self/task", O_DIRECTORY);
-	known.links = count_links() - 1;
-	known.bound = sched_getaffinity(0, sizeof(processors), &processors) == 0 &&
-		      CPU_COUNT(&processors) == 1;
+	preload_threads_init();
+	rest.bound = sched_getaffinity(0, sizeof(processors), &processors) == 0 &&
+		     CPU_COUNT(&processors) == 1;
 }
 
 void preload_rest_unbind(void)
 {
-	__atomic_store_n(&known.bound, false, __ATOMIC_RELEASE);
-}
-
-/** Read a small file of /proc anew; false: what it tells of is gone. */
-static bool ask_kernel(const struct thread *thread, enum fact fact, char *text, size_t text_bytes)
-{
-	ssize_t got = real()->pread(thread->files[fact], text, text_bytes - 1, 0);
-
-	text[got > 0 ? got : 0] = '\0';
-	known.stale |= got <= 0;
-	return got > 0;
-}
-
-/* ---- who is there ---- */
-
-static void forget_thread(int index)
-{
-	for (int fact = 0; fact < FACTS; fact++)
-		if (known.threads[index].files[fact] >= 0)
-			real()->close(known.threads[index].files[fact]);
-	known.threads[index] = known.threads[--known.count];
-}
-
-/** Put thread `number` on the list, if it is not there. */
-static void add_thread(long number)
-{
-	char path[LABEL_BYTES];
-
-	for (int i = 0; i < known.count; i++) {
-		if (known.threads[i].number == number) {
-			known.threads[i].listed = true;
-			return;
-		}
-	}
-	if (known.count == THREADS_MAX) {
-		known.silent = true;
-		return;
-	}
-	struct thread *thread = &known.threads[known.count++];
-	*thread = (struct thread){ .number = number, .listed = true };
-	for (int fact = 0; fact < FACTS; fact++) {
-		snprintf(path, sizeof(path), "/proc/%ld/%s", number, fact_names[fact]);
-		thread->files[fact] = open_kept(path, 0);
-	}
-}
-
-void preload_rest_enter(void)
-{
-	long number = syscall(SYS_gettid);
-
-	for (int i = 0; i < THREADS_MAX; i++) {
-		long nobody = 0;
-		if (__atomic_compare_exchange_n(&known.born[i], &nobody, number, false,
-						__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-			return;
-	}
-}
-
-/** Put those who entered themselves on the list. */
-static void take_born(void)
-{
-	for (int i = 0; i < THREADS_MAX; i++) {
-		long number = __atomic_load_n(&known.born[i], __ATOMIC_ACQUIRE);
-		if (number == 0)
-			continue;
-		add_thread(number);
-		__atomic_store_n(&known.born[i], 0, __ATOMIC_RELEASE);
-	}
-}
-
-static void drop_dead(void)
-{
-	char text[TEXT_BYTES];
-
-	for (int i = known.count; i-- > 0;)
-		if (!ask_kernel(&known.threads[i], FACT_COUNT, text, sizeof(text)))
-			forget_thread(i);
-}
-
-/** What the kernel fills a directory's listing with. */
-struct entry {
-	uint64_t number;
-	int64_t next;
-	uint16_t bytes;
-	uint8_t type;
-	char name[];
-};
-
-/** List the threads as the kernel does. */
-static void list_threads(void)
-{
-	_Alignas(struct entry) char entries[ENTRIES_BYTES];
-	long self = syscall(SYS_gettid);
-	long got;
-
-	for (int i = 0; i < known.count; i++)
-		known.threads[i].listed = false;
-	real()->lseek(known.folder, 0, SEEK_SET);
-	while ((got = syscall(SYS_getdents64, known.folder, entries, sizeof(entries))) > 0) {
-		for (long at = 0; at < got;) {
-			const struct entry *entry = (const void *)(entries + at);
-			long thread = strtol(entry->name, NULL, 10);
-			if (thread > 0 && thread != self)
-				add_thread(thread);
-			at += entry->bytes;
-		}
-	}
-	for (int i = known.count; i-- > 0;)
-		if (!known.threads[i].listed)
-			forget_thread(i);
-}
-
-static void open_anew(void)
-{
-	known.count = 0;
-	known.folder = open_kept("/proc/self/task", O_DIRECTORY);
-	list_threads();
-}
-
-/** Are as many threads on the list as there are, the calling one besides? */
-static bool is_list_whole(void)
-{
-	return !known.stale && known.links + 1 + known.count == count_links();
-}
-
-/** Make the list whole; false: not yet. */
-static bool complete_list(void)
-{
-	if (__atomic_exchange_n(&known.lost, false, __ATOMIC_ACQ_REL))
-		open_anew();
-	if (is_list_whole())
-		return true;
-	take_born();
-	drop_dead();
-	known.stale = false;
-	if (is_list_whole()) {
-		known.patience = 0;
-		return true;
-	}
-	if (++known.patience % PATIENCE == 0)
-		list_threads();
-	return false;
+	__atomic_store_n(&rest.bound, false, __ATOMIC_RELEASE);
 }
 
 /* ---- what they do ---- */
 
-/** How often was the thread given a processor? 0: it is gone. */
-static uint64_t count_arrivals(const struct thread *thread)
+/** How often was the thread given a processor? -1: it is gone. */
+static int64_t count_arrivals(struct thread *thread)
 {
-	char text[TEXT_BYTES];
+	char text[THREAD_TEXT_BYTES];
 
-	if (!ask_kernel(thread, FACT_COUNT, text, sizeof(text)))
-		return 0;
+	if (!preload_threads_ask(thread, FACT_COUNT, text))
+		return -1;
 	/* Time on the processor, time in the queue, how often. */
 	const char *last = strrchr(text, ' ');
-	return last ? strtoull(last, NULL, 10) : 0;
+	return last ? strtoll(last, NULL, 10) : 0;
 }
 
 /** Does the thread wait, off the processor? */
-static bool is_off(const struct thread *thread)
+static bool is_off(struct thread *thread)
 {
-	char text[TEXT_BYTES];
+	char text[THREAD_TEXT_BYTES];
 
-	return ask_kernel(thread, FACT_CALL, text, sizeof(text)) &&
-	       strncmp(text, "running", 7) != 0;
+	return preload_threads_ask(thread, FACT_CALL, text) && strncmp(text, "running", 7) != 0;
 }
 
-static bool is_asleep(const struct thread *thread)
+static bool is_asleep(struct thread *thread)
 {
-	char text[TEXT_BYTES];
+	char text[THREAD_TEXT_BYTES];
 
-	if (!ask_kernel(thread, FACT_STATE, text, sizeof(text)))
+	if (!preload_threads_ask(thread, FACT_STATE, text))
 		return false;
 	/* Its name, in parentheses, may have any letters. */
 	const char *name_end = strrchr(text, ')');
@@ -321,12 +127,12 @@ static bool is_asleep(const struct thread *thread)
 }
 
 /** Does the thread, which is settled, still wait? */
-static bool was_not_woken(const struct thread *thread)
+static bool was_not_woken(struct thread *thread)
 {
-	char text[TEXT_BYTES];
+	char text[THREAD_TEXT_BYTES];
 
 	/* A kernel that keeps the names of its functions to itself always says "0". */
-	return ask_kernel(thread, FACT_WAIT, text, sizeof(text)) &&
+	return preload_threads_ask(thread, FACT_WAIT, text) &&
 	       (text[0] != '0' || is_asleep(thread));
 }
 
@@ -338,9 +144,9 @@ static bool settle(struct thread *thread)
 	thread->arrivals = count_arrivals(thread);
 	if (!is_off(thread) || !is_asleep(thread))
 		return false;
-	uint64_t arrivals = count_arrivals(thread);
+	int64_t arrivals = count_arrivals(thread);
 	/* Nobody goes to sleep who never ran. */
-	known.silent |= arrivals == 0 && !known.stale;
+	rest.silent |= arrivals == 0;
 	thread->settled = arrivals == thread->arrivals;
 	return thread->settled;
 }
@@ -374,74 +180,77 @@ static bool is_idle_wait(const char *function)
 	return strncmp(function, "futex_", 6) == 0 || strcmp(function, "hrtimer_nanosleep") == 0;
 }
 
-/** Does the thread sleep, off the queue and not woken? */
-static bool is_waiting(const struct thread *thread)
+/** What does the thread, off the queue and not woken, wait in? "0": it does not. */
+static void find_wait(struct thread *thread, char *function)
 {
-	char text[TEXT_BYTES];
+	if (!preload_threads_ask(thread, FACT_WAIT, function))
+		memcpy(function, "0", sizeof("0"));
+}
 
-	return ask_kernel(thread, FACT_WAIT, text, sizeof(text)) && text[0] != '0' &&
-	       (is_idle_wait(text) || is_asleep(thread));
+/** Does the thread sleep, off the queue and not woken? */
+static bool is_waiting(struct thread *thread)
+{
+	char function[THREAD_TEXT_BYTES];
+
+	find_wait(thread, function);
+	if (function[0] == '0' && is_off(thread))
+		find_wait(thread, function);
+	return function[0] != '0' && (is_idle_wait(function) || is_asleep(thread));
 }
 
 /** Do all sleep, who are bound to our processor? */
 static bool do_bound_rest(bool has_woken)
 {
+	struct thread_list *list = preload_threads();
+
 	/* Who was woken does not run before we are off. */
 	if (has_woken)
 		sched_yield();
 	long absences = count_absences();
-	bool rests = complete_list();
-	for (int i = 0; i < known.count && rests; i++)
-		rests = is_waiting(&known.threads[i]);
+	bool rests = preload_threads_complete();
+	for (int i = 0; i < list->count && rests; i++)
+		rests = preload_threads_is_parked(&list->threads[i]) ||
+			is_waiting(&list->threads[i]);
 	rests = rests && count_absences() == absences;
-	known.failed = rests ? 0 : known.failed + 1;
-	if (known.failed > PATIENCE)
+	rest.failed = rests ? 0 : rest.failed + 1;
+	if (rest.failed > PATIENCE)
 		preload_rest_unbind();
 	return rests;
 }
 
-bool preload_rest_reached(bool has_woken)
+/** Do all sleep, wherever they run? */
+static bool do_free_rest(bool has_woken)
 {
-	if (__atomic_load_n(&known.bound, __ATOMIC_ACQUIRE))
-		return do_bound_rest(has_woken);
 	/* Who has run since the last look is found by the first turn at the latest, and settled by
 	 * the second. To count first is quicker when somebody has. */
 	enum { TURNS = 2 };
+	struct thread_list *list = preload_threads();
 	bool rests = false;
 
-	for (int i = 0; i < known.count && has_woken; i++)
-		notice_run(&known.threads[i]);
+	for (int i = 0; i < list->count && has_woken; i++)
+		notice_run(&list->threads[i]);
 
 	for (int turn = 0; turn < TURNS && !rests; turn++) {
 		rests = true;
-		for (int i = 0; i < known.count && rests; i++)
-			rests = settle(&known.threads[i]);
-		if (!complete_list() || !rests)
+		for (int i = 0; i < list->count && rests; i++)
+			rests = preload_threads_is_parked(&list->threads[i]) ||
+				settle(&list->threads[i]);
+		if (!preload_threads_complete() || !rests)
 			return false;
-		for (int i = 0; i < known.count; i++)
-			rests &= is_settled(&known.threads[i]);
+		for (int i = 0; i < list->count; i++)
+			rests &= preload_threads_is_parked(&list->threads[i]) ||
+				 is_settled(&list->threads[i]);
 	}
-	return rests && !known.silent;
+	return rests && preload_rest_is_told();
+}
+
+bool preload_rest_reached(bool has_woken)
+{
+	return __atomic_load_n(&rest.bound, __ATOMIC_ACQUIRE) ? do_bound_rest(has_woken)
+							      : do_free_rest(has_woken);
 }
 
 bool preload_rest_is_told(void)
 {
-	return !known.silent && known.folder >= 0;
-}
-
-bool preload_rest_owns(int descriptor)
-{
-	bool owns = descriptor >= 0 && descriptor == known.folder;
-
-	if (descriptor < DESCRIPTOR_LOWEST)
-		return false;
-	for (int i = 0; i < known.count && !owns; i++)
-		for (int fact = 0; fact < FACTS; fact++)
-			owns |= known.threads[i].files[fact] == descriptor;
-	return owns;
-}
-
-void preload_rest_lose(void)
-{
-	__atomic_store_n(&known.lost, true, __ATOMIC_RELEASE);
+	return !rest.silent && preload_threads_are_told();
 }

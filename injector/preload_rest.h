@@ -12,9 +12,6 @@ void preload_rest_init(void);
  */
 void preload_rest_unbind(void);
 
-/** The calling thread, which is new, is one of those that must rest. */
-void preload_rest_enter(void);
-
 /** Does every thread but the calling one sleep? When it returns true there was a moment during the
  * call at which all of them did. `has_woken`: some of them have probably run since the last call.
  */
@@ -23,11 +20,5 @@ bool preload_rest_reached(bool has_woken);
 /** False: nobody will ever know, because the kernel does not say what is needed, or there are too
  * many threads. */
 bool preload_rest_is_told(void);
-
-/** Is `descriptor` one of those by which the kernel is asked? */
-bool preload_rest_owns(int descriptor);
-
-/** One of them is about to be the program's, for something else. From any thread. */
-void preload_rest_lose(void);
 
 #endif

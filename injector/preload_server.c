@@ -17,6 +17,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -165,6 +166,8 @@ static void serve(void)
 	prctl(PR_SET_CHILD_SUBREAPER, 1L, 0L, 0L, 0L);
 	preload_tail_find();
 	preload_gate_find();
+	/* Threads that take turns need no memory of their own: three system calls less for each. */
+	mallopt(M_ARENA_MAX, 1);
 	while (receive_order(&order, ends)) {
 		move_to_processor(order.processor);
 		pid_t process = fork();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* A program that behaves badly at the gate, each way under its name (`both`, `hidden` and `unbound`
- * behave well).
+/* A program that behaves badly at the gate, each way under its name (`both`, `hidden`, `unbound`
+ * and `signal` behave well).
  *
  * usage: helper_gated MODE IMAGE      reads commands as qemu-io does; the first makes it misbehave
  */
@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,6 +85,33 @@ static void unbind(void)
 		abort();
 }
 
+static void write_in_handler(int number)
+{
+	(void)number;
+	if (pwrite(image, "s", 1, 70002) != 1)
+		abort();
+}
+
+/* A signal comes to a worker that waits with a write. */
+static void interrupt_write(void)
+{
+	static pthread_cond_t nobody = PTHREAD_COND_INITIALIZER;
+	const struct sigaction action = { .sa_handler = write_in_handler };
+	pthread_t thread;
+	struct pollfd end;
+	if (pipe(finished) != 0 || sigaction(SIGUSR1, &action, NULL) != 0 ||
+	    pthread_create(&thread, NULL, write_beside, NULL) != 0)
+		abort();
+	/* Returns when the worker has come so far. */
+	pthread_cond_signal(&nobody);
+	pthread_kill(thread, SIGUSR1);
+	end = (struct pollfd){ .fd = finished[0], .events = POLLIN };
+	while (poll(&end, 1, -1) < 1)
+		;
+	pthread_join(thread, NULL);
+	puts("wrote 512/512 bytes at offset 0");
+}
+
 static void misbehave(const char *mode)
 {
 	pthread_t thread;
@@ -105,7 +133,9 @@ static void misbehave(const char *mode)
 	else if (strcmp(mode, "unbound") == 0) {
 		unbind();
 		write_from_both(0);
-	} else if (strcmp(mode, "stuck") == 0)
+	} else if (strcmp(mode, "signal") == 0)
+		interrupt_write();
+	else if (strcmp(mode, "stuck") == 0)
 		poll(&nothing, 1, -1);
 	else if (strcmp(mode, "timer") == 0)
 		for (;;)

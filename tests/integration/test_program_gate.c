@@ -318,7 +318,9 @@ END_TEST
 
 /* Orders that were seen: of two writes, and of a write's return and another's effect. */
 struct orders {
+	unsigned runs;
 	bool main_first, thread_first, between;
+	bool signal_first; /* its handler's write came before the thread's */
 };
 
 static void look_at_orders(void *context, struct foreign *test, const struct schedule *taken)
@@ -342,6 +344,8 @@ static void look_at_orders(void *context, struct foreign *test, const struct sch
 		if (event->kind == EVENT_IO_COMPLETED && event->id == in_effect)
 			in_effect = 0;
 	}
+	orders->runs++;
+	orders->signal_first |= strcmp(order, "st") == 0;
 	orders->main_first |= strcmp(order, "mt") == 0;
 	orders->thread_first |= strcmp(order, "tm") == 0;
 }
@@ -372,6 +376,16 @@ START_TEST(calls_of_the_main_thread_wait_when_all_do)
 	/* Threads that run on any processor. */
 	struct orders unbound = orders_of(HELPER " unbound {image}", text, true, false);
 	ck_assert(unbound.main_first && unbound.thread_first);
+}
+END_TEST
+
+/* It is handled when the thread may go on: there is one order. */
+START_TEST(a_signal_to_a_thread_that_waits_waits_as_well)
+{
+	static const char text[] = "#@ image size=64k cluster_size=4k\nwrite 0 512\n";
+	struct orders orders = orders_of(HELPER " signal {image}", text, false, false);
+	ck_assert(orders.signal_first);
+	ck_assert_uint_eq(orders.runs, 1);
 }
 END_TEST
 
@@ -472,6 +486,7 @@ int main(int argc, char **argv)
 	tcase_add_test(tests, one_of_several_that_have_one_name_must_not_fail);
 	tcase_add_test(tests, reads_of_one_place_are_told_apart);
 	tcase_add_test(tests, calls_of_the_main_thread_wait_when_all_do);
+	tcase_add_test(tests, a_signal_to_a_thread_that_waits_waits_as_well);
 	tcase_add_test(tests, effects_and_returns_are_chosen_apart_when_split);
 	tcase_add_test(tests, the_log_has_what_reads_returned);
 	tcase_add_test(tests, a_program_that_never_rests_is_refused);
