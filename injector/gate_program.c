@@ -301,7 +301,8 @@ enum status gated_wait(struct gated_run *run, enum gated_state *state, struct wh
 		ssize_t got = ends[0].revents & (POLLIN | POLLHUP)
 				      ? recv(run->control, &run->ask, sizeof(run->ask), 0)
 				      : -1;
-		drain_output(run);
+		if (ends[1].revents & POLLIN)
+			drain_output(run);
 		if (ends[1].revents & POLLHUP)
 			ends[1].fd = -1;
 		if (!(ends[0].revents & (POLLIN | POLLHUP)))

@@ -46,6 +46,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -71,7 +72,7 @@ struct waiter {
 };
 
 static struct {
-	bool on;
+	const bool *on; /* NULL: no; one page, which a fork does not inherit */
 	unsigned flags; /* set of GATE_ORDER bits */
 	pid_t main_thread;
 	pthread_mutex_t lock; /* for `waiting` and `arrivals` */
@@ -95,19 +96,24 @@ static bool is_main_thread(void)
 	return own_thread == gate.main_thread;
 }
 
+static bool is_on(void)
+{
+	return gate.on && *gate.on;
+}
+
 static bool is_gated_main(void)
 {
-	return gate.on && is_main_thread() && preload.process == getpid();
+	return is_on() && is_main_thread();
 }
 
 bool preload_gate_holds(void)
 {
-	return gate.on && preload.process == getpid() && !is_main_thread();
+	return is_on() && !is_main_thread();
 }
 
 bool preload_gate_owns(int descriptor)
 {
-	return gate.on && (descriptor == GATE_WIRE_DESCRIPTOR || preload_threads_own(descriptor));
+	return is_on() && (descriptor == GATE_WIRE_DESCRIPTOR || preload_threads_own(descriptor));
 }
 
 bool preload_gate_sign(struct event *event)
@@ -548,7 +554,7 @@ static void *be_born(void *argument)
 INTERCEPT_EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
 				    void *(*start)(void *), void *argument)
 {
-	if (!gate.on || preload.process != getpid())
+	if (!is_on())
 		return next()->pthread_create(thread, attributes, start, argument);
 	struct birth *birth = malloc(sizeof(*birth));
 	if (!birth)
@@ -605,6 +611,18 @@ INTERCEPT_EXPORT int sem_post(sem_t *semaphore)
 	return result;
 }
 
+/** In this process alone; what it forks is not gated. */
+static void switch_on(void)
+{
+	size_t bytes = (size_t)sysconf(_SC_PAGESIZE);
+	bool *on = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (on == MAP_FAILED || madvise(on, bytes, MADV_WIPEONFORK) != 0)
+		give_up(GATE_ASK_UNTOLD);
+	*on = true;
+	gate.on = on;
+}
+
 void preload_gate_init(void)
 {
 	static const struct gate closed = { .actor = held_actor,
@@ -620,7 +638,7 @@ void preload_gate_init(void)
 	gate.flags = *colon == ':' ? (unsigned)strtoul(colon + 1, NULL, 10) : 0;
 	gate.main_thread = getpid();
 	preload_rest_init();
-	gate.on = true;
+	switch_on();
 	/* What the program says is read at each rest, in as few pieces as possible. */
 	setvbuf(stdout, NULL, _IOFBF, OUTPUT_BUFFER_BYTES);
 	gate_install(&closed);

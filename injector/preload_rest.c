@@ -192,6 +192,9 @@ static bool is_waiting(struct thread *thread)
 {
 	char function[THREAD_TEXT_BYTES];
 
+	/* Who was let go has used the processor, and is likely to linger on the queue. */
+	if (preload_threads_was_roused(thread) && !is_off(thread))
+		return false;
 	find_wait(thread, function);
 	if (function[0] == '0' && is_off(thread))
 		find_wait(thread, function);

@@ -34,6 +34,7 @@ struct seat {
 	long number; /* of the thread; 0: free */
 	bool listed; /* main thread only */
 	bool parked;
+	bool roused; /* since it was last asked about; main thread only */
 };
 
 static struct {
@@ -109,20 +110,26 @@ bool preload_threads_ask(struct thread *thread, enum thread_fact fact, char *tex
 	return got > 0;
 }
 
-static void set_parked(uint32_t seat, bool parked)
-{
-	if (seat != 0)
-		__atomic_store_n(&known.seats[seat - 1].parked, parked, __ATOMIC_RELEASE);
-}
-
 void preload_threads_park(uint32_t seat)
 {
-	set_parked(seat, true);
+	if (seat != 0)
+		__atomic_store_n(&known.seats[seat - 1].parked, true, __ATOMIC_RELEASE);
 }
 
 void preload_threads_rouse(uint32_t seat)
 {
-	set_parked(seat, false);
+	if (seat == 0)
+		return;
+	known.seats[seat - 1].roused = true;
+	__atomic_store_n(&known.seats[seat - 1].parked, false, __ATOMIC_RELEASE);
+}
+
+bool preload_threads_was_roused(const struct thread *thread)
+{
+	if (thread->seat == 0 || !known.seats[thread->seat - 1].roused)
+		return false;
+	known.seats[thread->seat - 1].roused = false;
+	return true;
 }
 
 bool preload_threads_is_parked(const struct thread *thread)

@@ -46,6 +46,9 @@ void preload_threads_park(uint32_t seat);
 /** It is about to be woken. */
 void preload_threads_rouse(uint32_t seat);
 
+/** Was it roused since this was last asked? */
+bool preload_threads_was_roused(const struct thread *thread);
+
 /** Does it sit parked? */
 bool preload_threads_is_parked(const struct thread *thread);
 
