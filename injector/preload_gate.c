@@ -496,6 +496,7 @@ static int gated_poll(struct pollfd *files, nfds_t count, const struct timespec 
 {
 	static const struct timespec at_once = { 0 };
 	bool waits = !timeout || timeout->tv_sec != 0 || timeout->tv_nsec != 0;
+	bool rests = false; /* and only the gate's own code has run on this thread since */
 
 	for (;;) {
 		int ready = next()->ppoll(files, count, &at_once, signals);
@@ -506,13 +507,15 @@ static int gated_poll(struct pollfd *files, nfds_t count, const struct timespec 
 			return ready;
 		}
 		gate.polls = 0;
-		settle(false);
-		ready = next()->ppoll(files, count, &at_once, signals);
+		if (!rests) {
+			settle(false);
+			ready = next()->ppoll(files, count, &at_once, signals);
+		}
 		if (ready != 0)
 			return ready;
 		const struct wishes wishes = find_wishes(files, count);
 		switch (decide(&wishes, timeout != NULL)) {
-		case DECIDED: break;
+		case DECIDED: rests = true; break;
 		case UNDECIDED: return next()->ppoll(files, count, timeout, signals);
 		case INTERRUPTED: errno = EINTR; return -1;
 		}

@@ -64,13 +64,15 @@ static void close_ends(const int *ends)
 /** Go to processor `number`, with all that is born from now on; anywhere when there is no such. */
 static void move_to_processor(int32_t number)
 {
+	static int32_t present = -1;
 	cpu_set_t one;
 
-	if (number < 0 || number >= CPU_SETSIZE)
+	if (number < 0 || number >= CPU_SETSIZE || number == present)
 		return;
 	CPU_ZERO(&one);
 	CPU_SET((size_t)number, &one);
-	(void)!sched_setaffinity(0, sizeof(one), &one);
+	if (sched_setaffinity(0, sizeof(one), &one) == 0)
+		present = number;
 }
 
 /** In the fork: become the program, behind the gate. */
