@@ -102,9 +102,9 @@ uint64_t record_streams_advance(struct record_streams *streams)
 	return byte_count;
 }
 
-static enum status no_end(const char *stream_path, struct why *why)
+static enum status no_end(const char *stream_path, const char *cause, struct why *why)
 {
-	return why_set(why, STATUS_IO, "cannot finish the recording '%s'", stream_path);
+	return why_set(why, STATUS_IO, "cannot finish the recording '%s': %s", stream_path, cause);
 }
 
 /** Read the tail beside a stream, and remove it. Gives; NULL with STATUS_OK: there is none. */
@@ -122,10 +122,12 @@ static enum status take_tail(const char *stream_path, struct stream_tail **tail,
 	if (!*tail)
 		abort();
 	ssize_t got = read(file, *tail, BYTES);
+	int error = errno;
 	close(file);
 	unlink(path);
-	return got == BYTES && (*tail)->used <= STREAM_TAIL_BYTES ? STATUS_OK
-								  : no_end(stream_path, why);
+	if (got == BYTES)
+		return STATUS_OK;
+	return no_end(stream_path, got < 0 ? strerror(error) : "its tail is too short", why);
 }
 
 /** Is the server's tail that of the stream at `path`? */
@@ -147,11 +149,13 @@ static enum status add_tail(const struct record_streams *streams, struct record_
 	bool is_staying = is_for(streams, stream->path);
 	enum status status = is_staying ? STATUS_OK : take_tail(stream->path, &taken, why);
 	const struct stream_tail *tail = is_staying ? streams->tail : taken;
+	uint64_t room = is_staying ? STREAM_TAIL_STAYING_BYTES : STREAM_TAIL_BYTES;
 
-	if (status == STATUS_OK && tail &&
-	    (tail->used > STREAM_TAIL_STAYING_BYTES ||
-	     !trace_follower_add(stream->follower, tail->stream_bytes, tail->bytes, tail->used)))
-		status = no_end(stream->path, why);
+	if (status == STATUS_OK && tail && tail->used > room)
+		status = no_end(stream->path, "its tail holds more than it has room for", why);
+	else if (status == STATUS_OK && tail &&
+		 !trace_follower_add(stream->follower, tail->stream_bytes, tail->bytes, tail->used))
+		status = no_end(stream->path, "bytes before its tail are missing", why);
 	free(taken);
 	return status;
 }

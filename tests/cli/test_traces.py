@@ -166,6 +166,21 @@ class Traces(CommandLine):
         self.run_program("record", "--", "/no/such/program", code=2)
         self.run_program("record", code=2)
 
+    def test_a_recording_that_lost_its_end_is_refused_with_the_cause(self):
+        self.write("disk.raw", "\0" * 4096)
+        for damage, cause in (
+                ("truncate -s 100 $tail", "its tail is too short"),
+                ("printf '\\377\\377\\377' | dd of=$tail bs=1 conv=notrunc",
+                 "bytes before its tail are missing"),
+                ("printf '\\377\\377\\377' | dd of=$tail bs=1 seek=8 conv=notrunc",
+                 "its tail holds more than it has room for")):
+            _, err = self.run_program(
+                "record", "--quiet", "--image", "disk.raw", "--out", "t", "--", "sh", "-c",
+                "echo x | dd of=disk.raw conv=notrunc 2>x; "
+                f"tail=$(echo $COWTIP_RECORD.*.tail); {damage} 2>x", code=2)
+            self.assertRegex(err, f"^cowtip: cannot finish the recording '[^']+': {cause}\n$")
+        self.assertEqual(os.listdir(self.path("t")), [])
+
     def test_a_damaged_trace_is_bad_input(self):
         trace = self.path(self.trace_of_run()["trace"])
         with open(trace, "rb") as file:
