@@ -149,12 +149,13 @@ struct bench_overhead {
 	double ratio;
 };
 
-/** `qemu-img bench -w` and its recording. */
+/** `qemu-img bench -w` and its recording; `qemu-img convert` and its. */
 struct bench_record {
 	uint64_t requests;
 	struct bench_overhead cached; /* through the page cache */
 	struct bench_overhead direct; /* past it */
 	bool has_direct;              /* the file system of $TMPDIR can */
+	struct bench_overhead varied; /* of as many bytes that repeat nowhere, converted */
 	const char *why_none;         /* a literal; NULL: it was measured */
 };
 

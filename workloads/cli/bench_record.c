@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
-/* What recording costs: `qemu-img bench -w` as it is, and under `cowtip record`, from the start of
- * the command to its end, the trace checked and written. In turns, each on a new image, and of each
- * the fastest: whatever else the machine does only makes them slower.
+/* What recording costs: a command as it is, and under `cowtip record`, from its start to its end,
+ * the trace checked and written. In turns, each on a new image, and of each the fastest: whatever
+ * else the machine does only makes them slower.
  *
- * Twice: through the page cache, where a write costs no more than the copy of it that a recording
- * is; and past it, where it costs what the disk takes. */
+ * `qemu-img bench -w` twice: through the page cache, where a write costs no more than the copy of
+ * it that a recording is; and past it, where it costs what the disk takes. What it writes is one
+ * byte again and again, which a trace holds as one. So `qemu-img convert` as well, of as many bytes
+ * that repeat nowhere: each is copied, compared and compressed. */
+#include "injector/splitmix.h"
 #include "workloads/cli/bench.h"
 #include "workloads/seconds.h"
 #include "workloads/tool.h"
@@ -13,11 +16,13 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { REQUESTS = 20000, TURNS = 5 };
+enum { REQUESTS = 20000, REQUEST_BYTES = 4096, TURNS = 5 };
 
 #define IMAGE "bench.qcow2"
+#define SOURCE "source.raw"
 
-/* The recorder, then the command; without the first words it is the command alone. */
+/* The recorder, which comes before the command; without these words it is the command alone. */
+#define RECORDER "/proc/self/exe", "record", "--quiet", "--out", "traces", "--"
 enum { RECORDER_WORDS = 6 };
 
 static enum status one_turn(double *fastest, const char *const *words, const char *folder,
@@ -29,36 +34,17 @@ static enum status one_turn(double *fastest, const char *const *words, const cha
 		return why_set(why, STATUS_IO, "qemu-img cannot create an image in '%s'", folder);
 	double started = seconds_now();
 	if (tool_run(words, folder, NULL) != 0)
-		return why_set(why, STATUS_IO, "qemu-img bench failed in '%s'", folder);
+		return why_set(why, STATUS_IO, "qemu-img failed in '%s'", folder);
 	double seconds = seconds_now() - started;
 	if (*fastest <= 0 || seconds < *fastest)
 		*fastest = seconds;
 	return STATUS_OK;
 }
 
-static enum status measure(struct bench_overhead *overhead, const char *cache, uint64_t requests,
+static enum status measure(struct bench_overhead *overhead, const char *const *words,
 			   const char *folder, struct why *why)
 {
-	char count[24];
-	const char *words[] = { "/proc/self/exe",
-				"record",
-				"--quiet",
-				"--out",
-				"traces",
-				"--",
-				"qemu-img",
-				"bench",
-				"-w",
-				"-f",
-				"qcow2",
-				"-c",
-				count,
-				"-t",
-				cache,
-				IMAGE,
-				NULL };
 	enum status status = STATUS_OK;
-	snprintf(count, sizeof(count), "%" PRIu64, requests);
 	for (int turn = 0; turn < TURNS && status == STATUS_OK; turn++) {
 		status = one_turn(&overhead->plain_seconds, words + RECORDER_WORDS, folder, why);
 		if (status == STATUS_OK)
@@ -66,6 +52,44 @@ static enum status measure(struct bench_overhead *overhead, const char *cache, u
 	}
 	overhead->ratio = bench_ratio(overhead->recorded_seconds, overhead->plain_seconds);
 	return status;
+}
+
+static enum status measure_equal(struct bench_overhead *overhead, const char *cache,
+				 uint64_t requests, const char *folder, struct why *why)
+{
+	char count[24];
+	const char *const words[] = { RECORDER, "qemu-img", "bench", "-w",  "-f",  "qcow2",
+				      "-c",     count,      "-t",    cache, IMAGE, NULL };
+	snprintf(count, sizeof(count), "%" PRIu64, requests);
+	return measure(overhead, words, folder, why);
+}
+
+/* A file of so many requests' bytes, of which no eight are equal. */
+static enum status make_source(const char *folder, uint64_t requests, struct why *why)
+{
+	struct splitmix random = { 1 };
+	uint64_t piece[REQUEST_BYTES / sizeof(uint64_t)];
+	char path[BENCH_FOLDER_BYTES + sizeof(SOURCE)];
+	snprintf(path, sizeof(path), "%s/" SOURCE, folder);
+	FILE *file = fopen(path, "we");
+	bool is_whole = file != NULL;
+	for (uint64_t i = 0; i < requests && is_whole; i++) {
+		for (size_t word = 0; word < sizeof(piece) / sizeof(*piece); word++)
+			piece[word] = splitmix_next(&random);
+		is_whole = fwrite(piece, sizeof(piece), 1, file) == 1;
+	}
+	if (file && fclose(file) != 0)
+		is_whole = false;
+	return is_whole ? STATUS_OK : why_set(why, STATUS_IO, "cannot write '%s'", path);
+}
+
+static enum status measure_varied(struct bench_overhead *overhead, uint64_t requests,
+				  const char *folder, struct why *why)
+{
+	static const char *const words[] = { RECORDER, "qemu-img", "convert", "-n",  "-f", "raw",
+					     "-O",     "qcow2",    SOURCE,    IMAGE, NULL };
+	enum status status = make_source(folder, requests, why);
+	return status == STATUS_OK ? measure(overhead, words, folder, why) : status;
 }
 
 /* Can images in `folder` be opened past the page cache? Not on every file system. */
@@ -79,7 +103,7 @@ static bool has_direct(const char *folder)
 enum status bench_record(struct bench_record *record, uint64_t requests, struct why *why)
 {
 	static const char *const probe[] = { "qemu-img", "--version", NULL };
-	static const char *const clean[] = { "rm", "-rf", IMAGE, "traces", NULL };
+	static const char *const clean[] = { "rm", "-rf", IMAGE, SOURCE, "traces", NULL };
 	char folder[BENCH_FOLDER_BYTES];
 	*record = (struct bench_record){ .requests = requests && requests < REQUESTS ? requests
 										     : REQUESTS };
@@ -90,10 +114,12 @@ enum status bench_record(struct bench_record *record, uint64_t requests, struct 
 	enum status status = bench_make_folder(folder, why);
 	if (status != STATUS_OK)
 		return status;
-	status = measure(&record->cached, "writeback", record->requests, folder, why);
+	status = measure_equal(&record->cached, "writeback", record->requests, folder, why);
 	record->has_direct = status == STATUS_OK && has_direct(folder);
 	if (record->has_direct)
-		status = measure(&record->direct, "none", record->requests, folder, why);
+		status = measure_equal(&record->direct, "none", record->requests, folder, why);
+	if (status == STATUS_OK)
+		status = measure_varied(&record->varied, record->requests, folder, why);
 	(void)tool_run(clean, folder, NULL);
 	rmdir(folder);
 	return status;
@@ -111,10 +137,14 @@ void bench_record_print(const struct bench_record *record)
 		printf("recording a program: not measured: %s\n", record->why_none);
 		return;
 	}
-	printf("qemu-img bench -w, %" PRIu64 " requests of 4096 bytes:\n", record->requests);
+	printf("qemu-img bench -w, %" PRIu64 " requests of %d bytes:\n", record->requests,
+	       REQUEST_BYTES);
 	print_overhead("through the page cache", &record->cached);
 	if (record->has_direct)
 		print_overhead("past it (-t none)", &record->direct);
+	printf("qemu-img convert, %" PRIu64 " bytes that repeat nowhere:\n",
+	       record->requests * REQUEST_BYTES);
+	print_overhead("through the page cache", &record->varied);
 }
 
 static void json_overhead(struct json *json, const char *key, const struct bench_overhead *overhead)
@@ -139,5 +169,6 @@ void bench_record_json(struct json *json, const struct bench_record *record)
 		json_overhead(json, "direct", &record->direct);
 	else
 		json_null(json, "direct");
+	json_overhead(json, "varied", &record->varied);
 	json_end_object(json);
 }
