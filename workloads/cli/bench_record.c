@@ -64,7 +64,7 @@ static enum status measure_equal(struct bench_overhead *overhead, const char *ca
 	return measure(overhead, words, folder, why);
 }
 
-/* A file of so many requests' bytes, of which no eight are equal. */
+/* A file of random bytes, as many as so many requests write. */
 static enum status make_source(const char *folder, uint64_t requests, struct why *why)
 {
 	struct splitmix random = { 1 };
