@@ -16,7 +16,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { REQUESTS = 20000, REQUEST_BYTES = 4096, TURNS = 5 };
+enum { REQUESTS = 20000, REQUEST_BYTES = 4096, TURNS = 8 };
 
 #define IMAGE "bench.qcow2"
 #define SOURCE "source.raw"
