@@ -269,6 +269,10 @@ static enum status judge_question(const struct gated_run *run, struct why *why)
 			       "this kernel does not say when a thread sleeps "
 			       "(/proc/PID/task/TID/syscall and schedstat), or the program has too "
 			       "many threads");
+	case GATE_ASK_UNMARKED:
+		return why_set(why, STATUS_UNSUPPORTED,
+			       "the program cannot be told from what it forks: there is no memory, "
+			       "or the kernel does not know MADV_WIPEONFORK (Linux 4.14)");
 	}
 	return why_set(why, STATUS_UNSUPPORTED, "the program asks what nobody knows");
 }

@@ -37,6 +37,7 @@ enum gate_ask_kind {
 	GATE_ASK_TIMERS,   /* it only waits for its own clock, again and again; likewise */
 	GATE_ASK_CROWD,    /* more calls wait than a message can hold; likewise */
 	GATE_ASK_UNTOLD,   /* nobody says whether it rests; likewise */
+	GATE_ASK_UNMARKED, /* it cannot be told from what it forks; likewise */
 };
 
 /** A call that waits. */

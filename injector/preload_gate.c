@@ -510,9 +510,9 @@ static int gated_poll(struct pollfd *files, nfds_t count, const struct timespec 
 		if (!rests) {
 			settle(false);
 			ready = next()->ppoll(files, count, &at_once, signals);
+			if (ready != 0)
+				return ready;
 		}
-		if (ready != 0)
-			return ready;
 		const struct wishes wishes = find_wishes(files, count);
 		switch (decide(&wishes, timeout != NULL)) {
 		case DECIDED: rests = true; break;
@@ -621,7 +621,7 @@ static void switch_on(void)
 	bool *on = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (on == MAP_FAILED || madvise(on, bytes, MADV_WIPEONFORK) != 0)
-		give_up(GATE_ASK_UNTOLD);
+		give_up(GATE_ASK_UNMARKED);
 	*on = true;
 	gate.on = on;
 }

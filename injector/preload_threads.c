@@ -140,12 +140,15 @@ bool preload_threads_is_parked(const struct thread *thread)
 
 /* ---- who is there ---- */
 
-static void leave_seat(uint32_t seat)
+/** Leave a seat as nobody has sat on it: who takes it next is not parked. */
+static void clear_seat(uint32_t number)
 {
-	if (seat == 0)
+	if (number == 0)
 		return;
-	known.seats[seat - 1].listed = false;
-	__atomic_store_n(&known.seats[seat - 1].number, 0, __ATOMIC_RELEASE);
+	struct seat *seat = &known.seats[number - 1];
+	seat->listed = seat->roused = false;
+	__atomic_store_n(&seat->parked, false, __ATOMIC_RELEASE);
+	__atomic_store_n(&seat->number, 0, __ATOMIC_RELEASE);
 }
 
 static void forget_thread(int index)
@@ -155,7 +158,7 @@ static void forget_thread(int index)
 	for (int fact = 0; fact < THREAD_FACTS; fact++)
 		if (threads[index].files[fact] >= 0)
 			real()->close(threads[index].files[fact]);
-	leave_seat(threads[index].seat);
+	clear_seat(threads[index].seat);
 	threads[index] = threads[--known.list.count];
 }
 

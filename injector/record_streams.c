@@ -117,7 +117,7 @@ static enum status take_tail(const char *stream_path, struct stream_tail **tail,
 	snprintf(path, sizeof(path), "%s" STREAM_TAIL_SUFFIX, stream_path);
 	int file = open(path, O_RDONLY | O_CLOEXEC);
 	if (file < 0)
-		return STATUS_OK;
+		return errno == ENOENT ? STATUS_OK : no_end(stream_path, strerror(errno), why);
 	*tail = malloc(BYTES);
 	if (!*tail)
 		abort();

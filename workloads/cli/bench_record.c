@@ -8,6 +8,7 @@
  * byte again and again, which a trace holds as one. So `qemu-img convert` as well, of as many bytes
  * that repeat nowhere: each is copied, compared and compressed. */
 #include "injector/splitmix.h"
+#include "traces/content.h"
 #include "workloads/cli/bench.h"
 #include "workloads/seconds.h"
 #include "workloads/tool.h"
@@ -23,7 +24,7 @@ enum { REQUESTS = 20000, REQUEST_BYTES = 4096, TURNS = 8 };
 
 /* The recorder, which comes before the command; without these words it is the command alone. */
 #define RECORDER "/proc/self/exe", "record", "--quiet", "--out", "traces", "--"
-enum { RECORDER_WORDS = 6 };
+enum { RECORDER_WORDS = sizeof((const char *[]){ RECORDER }) / sizeof(const char *) };
 
 static enum status one_turn(double *fastest, const char *const *words, const char *folder,
 			    struct why *why)
@@ -70,17 +71,22 @@ static enum status make_source(const char *folder, uint64_t requests, struct why
 	struct splitmix random = { 1 };
 	uint64_t piece[REQUEST_BYTES / sizeof(uint64_t)];
 	char path[BENCH_FOLDER_BYTES + sizeof(SOURCE)];
-	snprintf(path, sizeof(path), "%s/" SOURCE, folder);
-	FILE *file = fopen(path, "we");
-	bool is_whole = file != NULL;
-	for (uint64_t i = 0; i < requests && is_whole; i++) {
+	enum status status = STATUS_OK;
+	struct content *content = content_new(requests * sizeof(piece));
+	if (!content)
+		return why_set(why, STATUS_NO_MEMORY, "out of memory");
+	for (uint64_t i = 0; i < requests && status == STATUS_OK; i++) {
 		for (size_t word = 0; word < sizeof(piece) / sizeof(*piece); word++)
 			piece[word] = splitmix_next(&random);
-		is_whole = fwrite(piece, sizeof(piece), 1, file) == 1;
+		status = content_write(content, piece, sizeof(piece), i * sizeof(piece));
 	}
-	if (file && fclose(file) != 0)
-		is_whole = false;
-	return is_whole ? STATUS_OK : why_set(why, STATUS_IO, "cannot write '%s'", path);
+	snprintf(path, sizeof(path), "%s/" SOURCE, folder);
+	if (status == STATUS_OK)
+		status = content_store(content, path, why);
+	else
+		why_set(why, status, "out of memory");
+	content_free(content);
+	return status;
 }
 
 static enum status measure_varied(struct bench_overhead *overhead, uint64_t requests,
