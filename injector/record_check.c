@@ -7,6 +7,7 @@
 
 #include "injector/backing_chain.h"
 #include "injector/preload.h"
+#include "injector/record_compare.h"
 
 #include <inttypes.h>
 #include <limits.h>
@@ -211,7 +212,7 @@ static enum status check_file(struct trace *traces, size_t trace_count, struct t
 	if (!final)
 		return why_set(why, STATUS_NO_MEMORY, "out of memory");
 	bool equal = false;
-	enum status status = content_compare(final, &equal, &difference, path, why);
+	enum status status = record_compare(final, &equal, &difference, path, why);
 	if (status == STATUS_OK && !equal && !trace->complete) {
 		/* The log grows now: what is borrowed from it does not stay. */
 		content_free(final);

@@ -65,9 +65,10 @@ bool content_equal(const struct content *a, const struct content *b, uint64_t *d
  *  NULL on failure. STATUS_IO with a line in `why`. */
 MUST_USE enum status content_load(struct content **content, const char *path, struct why *why);
 
-/** Does the regular file at `path` read as `content` does? As content_equal(), without loading it.
- * STATUS_IO with a line in `why`. */
-MUST_USE enum status content_compare(const struct content *content, bool *equal,
+/** Do the bytes from `from` up to `to` of the regular file at `path` read as those of `content`?
+ *  `*difference` is the first that does not, UINT64_MAX when all do. Beyond either end are zeros.
+ *  Several threads may compare the same contents. STATUS_IO with a line in `why`. */
+MUST_USE enum status content_compare(const struct content *content, uint64_t from, uint64_t to,
 				     uint64_t *difference, const char *path, struct why *why);
 
 /** Write to `path` as a sparse file: to "<path>.tmp" first, then renamed. STATUS_IO with a line in

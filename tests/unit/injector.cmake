@@ -16,6 +16,7 @@ unit_test(fault_menu LINKS injector traces)
 unit_test(fault_rules LINKS injector traces)
 unit_test(fault_point LINKS injector traces LIBS PkgConfig::fiu)
 unit_test(backtrace LINKS injector traces)
+unit_test(record_compare LINKS injector traces)
 unit_test(unwind LINKS injector)
 unit_test(ranges)
 target_sources(test_ranges PRIVATE
