@@ -245,6 +245,7 @@ __attribute__((destructor)) static void end(void)
 		preload.on = false;
 	}
 	preload_unlock();
+	preload_gate_leave();
 }
 
 bool recorder_owns(int descriptor)

@@ -21,7 +21,12 @@
  * itself go straight through; or, when the controller wants all, it asks in front of each of them,
  * too, and lets others go before it when it is told so. With split completions a call waits once
  * more when it has taken effect. A program whose main thread waits elsewhere never asks; the
- * controller gives it up after a time. */
+ * controller gives it up after a time.
+ *
+ * The recording is complete when the recorder's destructor has run. What the destructors of other
+ * libraries would do behind it, nobody would see, and each of them touches pages that a fork has to
+ * copy first: more than a tenth of a millisecond in all. So the process ends there, with the status
+ * that it called exit(3) with and its streams flushed. */
 #include "injector/preload_gate.h"
 
 #include "injector/digest.h"
@@ -80,6 +85,8 @@ static struct {
 	uint64_t arrivals;
 	bool used[GATE_WIRE_CALLS_MAX + 1]; /* lanes; main thread only */
 	uint32_t polls, timers;             /* in a row */
+	bool exits_are_noted, exits;
+	int exit_status;
 } gate = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /* Of the calling thread: the call that it is about to wait with, and the names under which the last
@@ -365,6 +372,21 @@ static bool hear(struct gate_answer *answer)
 	return got == (ssize_t)sizeof(*answer);
 }
 
+static void note_exit(int status, void *nothing)
+{
+	(void)nothing;
+	gate.exits = true;
+	gate.exit_status = status;
+}
+
+void preload_gate_leave(void)
+{
+	if (!is_on() || !gate.exits)
+		return;
+	fflush(NULL);
+	_exit(gate.exit_status);
+}
+
 /** Ask, and do as we are told. A controller that is gone means the end. Returns the answer. */
 static uint32_t ask(struct waiter *const *waiters, size_t count, const struct wishes *wishes)
 {
@@ -373,6 +395,9 @@ static uint32_t ask(struct waiter *const *waiters, size_t count, const struct wi
 	struct gate_answer answer;
 	const struct event mark = { .kind = EVENT_SWITCH, .actor = MAIN_ACTOR };
 
+	/* By now main() runs: what it calls exit(3) with comes here before any destructor. */
+	if (!gate.exits_are_noted)
+		gate.exits_are_noted = on_exit(note_exit, NULL) == 0;
 	question.kind = GATE_ASK_REST;
 	question.takes_command = wishes->input;
 	question.waits_for_room = wishes->room;

@@ -23,6 +23,10 @@ bool preload_gate_holds(void);
  * the names under which the call went through the gate. */
 bool preload_gate_sign(struct event *event);
 
+/** The recording is complete: end a gated program that has called exit(3). Returns when it has not,
+ * or is not gated. */
+void preload_gate_leave(void);
+
 /** Is `descriptor` the one that leads to the controller? */
 bool preload_gate_owns(int descriptor);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* A program that behaves badly at the gate, each way under its name (`both`, `hidden`, `unbound`
- * and `signal` behave well).
+/* A program that behaves badly at the gate, each way under its name (`both`, `hidden`, `unbound`,
+ * `signal` and `farewell` behave well).
  *
  * usage: helper_gated MODE IMAGE      reads commands as qemu-io does; the first makes it misbehave
  */
@@ -112,6 +112,31 @@ static void interrupt_write(void)
 	puts("wrote 512/512 bytes at offset 0");
 }
 
+/* What is written into it stays in memory until libc flushes it. */
+static FILE *diary;
+
+static void write_at_exit(void)
+{
+	fputs("at exit\n", diary);
+}
+
+__attribute__((destructor)) static void write_at_end(void)
+{
+	if (diary)
+		fputs("in the end\n", diary);
+}
+
+/* Leave a good deal to be done behind main(). */
+static void say_farewell(void)
+{
+	const char *path = getenv("HELPER_DIARY");
+	diary = path ? fopen(path, "w") : NULL;
+	if (!diary || atexit(write_at_exit) != 0)
+		abort();
+	fputs("before\n", diary);
+	puts("wrote 512/512 bytes at offset 0");
+}
+
 static void misbehave(const char *mode)
 {
 	pthread_t thread;
@@ -135,6 +160,8 @@ static void misbehave(const char *mode)
 		write_from_both(0);
 	} else if (strcmp(mode, "signal") == 0)
 		interrupt_write();
+	else if (strcmp(mode, "farewell") == 0)
+		say_farewell();
 	else if (strcmp(mode, "stuck") == 0)
 		poll(&nothing, 1, -1);
 	else if (strcmp(mode, "timer") == 0)

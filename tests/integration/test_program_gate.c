@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define PROGRAM "qemu-io -t writeback -d unmap -f qcow2 {image}"
 
@@ -431,6 +432,25 @@ static void expect_end(const char *command, enum run_end expected, const char *m
 			   message);
 }
 
+/* Its handlers, its destructors, and what its streams hold. */
+START_TEST(a_program_that_ends_does_what_it_has_left_to_do)
+{
+	char path[] = "/tmp/cowtip-diary-XXXXXX", text[64] = "";
+	struct foreign foreign;
+	int file = mkstemp(path);
+	ck_assert_int_ge(file, 0);
+	ck_assert_int_eq(setenv("HELPER_DIARY", path, 1), 0);
+	foreign_open(&foreign, &(struct program_options){ .command = HELPER " farewell {image}" },
+		     plain);
+	foreign_execute(&foreign, strategy_random_new(1, 1), NULL);
+	foreign_close(&foreign);
+	ck_assert_int_gt(read(file, text, sizeof(text) - 1), 0);
+	ck_assert_str_eq(text, "before\nat exit\nin the end\n");
+	close(file);
+	ck_assert_int_eq(unlink(path), 0);
+}
+END_TEST
+
 /* Programs that misbehave when they get their first command. */
 START_TEST(a_program_that_never_rests_is_refused)
 {
@@ -489,6 +509,7 @@ int main(int argc, char **argv)
 	tcase_add_test(tests, a_signal_to_a_thread_that_waits_waits_as_well);
 	tcase_add_test(tests, effects_and_returns_are_chosen_apart_when_split);
 	tcase_add_test(tests, the_log_has_what_reads_returned);
+	tcase_add_test(tests, a_program_that_ends_does_what_it_has_left_to_do);
 	tcase_add_test(tests, a_program_that_never_rests_is_refused);
 	tcase_add_test(tests, a_program_that_dies_or_stands_still_is_a_run_that_did);
 	tcase_add_test(tests, what_cannot_be_swept_is_refused_with_a_reason);
