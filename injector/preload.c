@@ -106,7 +106,8 @@ static void after_fork_in_child(void)
 		preload_allow_cancel();
 }
 
-void preload_leave_sign(void)
+/** Leave the empty file that tells that the library is there. */
+static void leave_sign(void)
 {
 	char path[PRELOAD_PATH_BYTES + 16];
 
@@ -129,7 +130,7 @@ static void init(void)
 	preload.images = images && images[0] != '\0' ? images : NULL;
 	preload.stacks = stacks && strcmp(stacks, "1") == 0;
 	preload.on = true;
-	preload_leave_sign();
+	leave_sign();
 	pthread_atfork(preload_lock, preload_unlock, after_fork_in_child);
 	preload_gate_init();
 }

@@ -90,9 +90,6 @@ const struct trace_sink *preload_sink(void);
 /** Put every known file that this process's stream does not have yet. */
 void preload_declare_files(void);
 
-/** Leave the empty file that tells that the library is there. */
-void preload_leave_sign(void);
-
 /** The number of the next I/O. */
 uint32_t preload_next_id(void);
 

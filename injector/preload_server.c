@@ -96,7 +96,6 @@ static void become_program(const int *ends, unsigned flags)
 	setenv(GATE_WIRE_VARIABLE, number, 1);
 	preload.known = (flags & GATE_ORDER_KNOWN) != 0;
 	preload_tail_take();
-	preload_leave_sign();
 	preload_gate_init();
 }
 

@@ -269,19 +269,27 @@ static enum status add_trace(struct record_result *result, const struct record_o
 static enum status collect(const struct record_options *options, struct record_streams *streams,
 			   struct record_result *result, struct why *why)
 {
-	char sign[PATH_MAX + 16];
 	enum status status = record_streams_find(streams, why);
 
-	snprintf(sign, sizeof(sign), "%s.loaded", streams->prefix);
 	for (size_t i = 0; i < streams->count && status == STATUS_OK; i++)
 		status = add_trace(result, options, streams, i, why);
 	record_streams_release(streams);
-	if (unlink(sign) != 0 && status == STATUS_OK)
-		return why_set(why, STATUS_UNSUPPORTED,
-			       "'%s' did not load the recorder: it is linked statically, or runs "
-			       "with another user's rights",
-			       options->argv[0]);
 	return status;
+}
+
+/** Remove the sign that the library was there; there must be one. */
+static enum status take_sign(const struct record_options *options, const struct record_run *run,
+			     struct why *why)
+{
+	char sign[sizeof(run->prefix) + 16];
+
+	snprintf(sign, sizeof(sign), "%s.loaded", run->prefix);
+	if (unlink(sign) == 0)
+		return STATUS_OK;
+	return why_set(why, STATUS_UNSUPPORTED,
+		       "'%s' did not load the recorder: it is linked statically, or runs "
+		       "with another user's rights",
+		       options->argv[0]);
 }
 
 enum status record_start(const struct record_options *options, struct record_run *run,
@@ -363,7 +371,9 @@ enum status record_finish(const struct record_options *options, const struct rec
 		return why_set(why, STATUS_IO, "cannot wait for '%s': %s", options->argv[0],
 			       strerror(error));
 	}
-	return collect(options, &streams, result, why);
+	enum status status = collect(options, &streams, result, why);
+	enum status sign_status = take_sign(options, run, status == STATUS_OK ? why : NULL);
+	return status == STATUS_OK ? sign_status : status;
 }
 
 enum status record_program(const struct record_options *options, struct record_result *result,
