@@ -142,7 +142,7 @@ MUST_USE enum status bench_gate(struct bench_gate *gate, uint64_t runs, struct w
 void bench_gate_print(const struct bench_gate *gate);
 void bench_gate_json(struct json *json, const struct bench_gate *gate);
 
-/** A command, and the same under `cowtip record`: the fastest of some turns. */
+/** A command, and the same under `cowtip record`: each the mean of some turns. */
 struct bench_overhead {
 	double plain_seconds;
 	double recorded_seconds;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* What recording costs: a command as it is, and under `cowtip record`, from its start to its end,
- * the trace checked and written. In turns, each on a new image, and of each the fastest: whatever
- * else the machine does only makes them slower.
+ * the trace checked and written. In turns, each on a new image, and of each the mean: how often the
+ * command's threads meet is luck, so the fastest turn is the luckiest and says little of the
+ * others.
  *
  * `qemu-img bench -w` twice: through the page cache, where a write costs no more than the copy of
  * it that a recording is; and past it, where it costs what the disk takes. What it writes is one
@@ -26,7 +27,7 @@ enum { REQUESTS = 20000, REQUEST_BYTES = 4096, TURNS = 8 };
 #define RECORDER "/proc/self/exe", "record", "--quiet", "--out", "traces", "--"
 enum { RECORDER_WORDS = sizeof((const char *[]){ RECORDER }) / sizeof(const char *) };
 
-static enum status one_turn(double *fastest, const char *const *words, const char *folder,
+static enum status one_turn(double *mean, const char *const *words, const char *folder,
 			    struct why *why)
 {
 	static const char *const create[] = { "qemu-img", "create", "-q", "-f",
@@ -36,9 +37,7 @@ static enum status one_turn(double *fastest, const char *const *words, const cha
 	double started = seconds_now();
 	if (tool_run(words, folder, NULL) != 0)
 		return why_set(why, STATUS_IO, "qemu-img failed in '%s'", folder);
-	double seconds = seconds_now() - started;
-	if (*fastest <= 0 || seconds < *fastest)
-		*fastest = seconds;
+	*mean += (seconds_now() - started) / TURNS;
 	return STATUS_OK;
 }
 
