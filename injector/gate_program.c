@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "injector/gate_program.h"
 
+#include "injector/preload.h"
 #include "injector/stream_tail.h"
 
 #include <errno.h>
@@ -101,7 +102,7 @@ void gated_server_stop(struct gated_server *server)
 	while (waitpid(server->record.process, NULL, 0) < 0 && errno == EINTR)
 		continue;
 	remove_tail(&server->record, server->record.prefix);
-	snprintf(sign, sizeof(sign), "%s.loaded", server->record.prefix);
+	snprintf(sign, sizeof(sign), "%s" PRELOAD_SIGN_SUFFIX, server->record.prefix);
 	unlink(sign);
 	*server = (struct gated_server){ .socket = -1 };
 }

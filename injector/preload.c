@@ -111,7 +111,7 @@ static void leave_sign(void)
 {
 	char path[PRELOAD_PATH_BYTES + 16];
 
-	snprintf(path, sizeof(path), "%s.loaded", preload.prefix);
+	snprintf(path, sizeof(path), "%s" PRELOAD_SIGN_SUFFIX, preload.prefix);
 	int sign = real()->open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	if (sign >= 0)
 		real()->close(sign);

@@ -17,6 +17,9 @@
 #define PRELOAD_IMAGES_VARIABLE "COWTIP_IMAGES" /* files to watch, a line each; "": the default */
 #define PRELOAD_STACKS_VARIABLE "COWTIP_STACKS" /* "1": record stack labels */
 
+/** An empty file of this name, behind the prefix, tells that the library was there. */
+#define PRELOAD_SIGN_SUFFIX ".loaded"
+
 /** The setting by which a stream says that its recording has a gap, and why. */
 #define PRELOAD_PROBLEM_SETTING "recording.problem"
 

@@ -85,7 +85,8 @@ static struct {
 	uint64_t arrivals;
 	bool used[GATE_WIRE_CALLS_MAX + 1]; /* lanes; main thread only */
 	uint32_t polls, timers;             /* in a row */
-	bool exits_are_noted, exits;
+	bool exits_are_noted;               /* exit(3) will come to note_exit() */
+	bool exits;                         /* it was called, with `exit_status` */
 	int exit_status;
 } gate = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -372,6 +373,7 @@ static bool hear(struct gate_answer *answer)
 	return got == (ssize_t)sizeof(*answer);
 }
 
+/** What exit(3) runs, with its argument. */
 static void note_exit(int status, void *nothing)
 {
 	(void)nothing;

@@ -283,7 +283,7 @@ static enum status take_sign(const struct record_options *options, const struct 
 {
 	char sign[sizeof(run->prefix) + 16];
 
-	snprintf(sign, sizeof(sign), "%s.loaded", run->prefix);
+	snprintf(sign, sizeof(sign), "%s" PRELOAD_SIGN_SUFFIX, run->prefix);
 	if (unlink(sign) == 0)
 		return STATUS_OK;
 	return why_set(why, STATUS_UNSUPPORTED,

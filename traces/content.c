@@ -41,7 +41,7 @@ struct content {
 	unsigned shift; /* the tree covers page numbers below 2^shift */
 };
 
-static const uint8_t zero_page[CONTENT_PAGE_BYTES];
+const uint8_t content_zeros[CONTENT_PAGE_BYTES];
 
 struct content *content_new(uint64_t size)
 {
@@ -281,7 +281,7 @@ void content_read(const struct content *content, void *to, size_t bytes, uint64_
 	while (bytes) {
 		struct slice slice = first_slice(host_offset, bytes);
 		const uint8_t *page = content_page(content, slice.page_index);
-		memcpy(target, (page ? page : zero_page) + slice.start, slice.bytes);
+		memcpy(target, (page ? page : content_zeros) + slice.start, slice.bytes);
 		target += slice.bytes;
 		host_offset += slice.bytes;
 		bytes -= slice.bytes;
@@ -368,8 +368,8 @@ void content_resize(struct content *content, uint64_t size)
 /* First byte in which two pages differ; NULL stands for zeros. CONTENT_PAGE_BYTES: none. */
 static size_t page_difference(const uint8_t *a, const uint8_t *b)
 {
-	a = a ? a : zero_page;
-	b = b ? b : zero_page;
+	a = a ? a : content_zeros;
+	b = b ? b : content_zeros;
 	if (a == b || memcmp(a, b, CONTENT_PAGE_BYTES) == 0)
 		return CONTENT_PAGE_BYTES;
 	size_t at = 0;

@@ -13,6 +13,9 @@ enum { CONTENT_PAGE_BYTES = 4096 };
 
 struct content;
 
+/** What a page that is not stored reads as. */
+extern const uint8_t content_zeros[CONTENT_PAGE_BYTES];
+
 /** A file of `size` zero bytes. Gives; free with content_free(). NULL when memory is short. */
 struct content *content_new(uint64_t size);
 

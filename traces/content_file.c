@@ -13,8 +13,6 @@
 
 enum { CHUNK_BYTES = 64 * 1024 };
 
-static const uint8_t zero_page[CONTENT_PAGE_BYTES];
-
 /* Bytes of a file that lie in one page. */
 struct piece {
 	const uint8_t *bytes;
@@ -102,11 +100,13 @@ static enum status open_regular(int *file, uint64_t *size, const char *path, str
 	return STATUS_OK;
 }
 
-/* Walk over the stretch. */
+/* Walk over the stretch. It has no contents when there was no memory for them. */
 static enum status walk_opened(struct walk *walk, int file, const char *path, struct why *why)
 {
 	uint8_t *chunk = malloc(CHUNK_BYTES);
-	enum status status = chunk ? walk_file(walk, file, chunk) : STATUS_NO_MEMORY;
+	enum status status = STATUS_NO_MEMORY;
+	if (chunk && (walk->filled || walk->compared))
+		status = walk_file(walk, file, chunk);
 	if (status == STATUS_IO)
 		why_set(why, status, "cannot read '%s': %s", path, strerror(errno));
 	else if (status != STATUS_OK)
@@ -117,7 +117,7 @@ static enum status walk_opened(struct walk *walk, int file, const char *path, st
 
 static enum status load_piece(struct walk *walk, const struct piece *piece)
 {
-	if (memcmp(piece->bytes, zero_page, piece->count) == 0)
+	if (memcmp(piece->bytes, content_zeros, piece->count) == 0)
 		return STATUS_OK;
 	return content_write(walk->filled, piece->bytes, piece->count, piece->host_offset);
 }
@@ -137,9 +137,7 @@ enum status content_load(struct content **content, const char *path, struct why 
 	enum status status = open_regular(&file, &walk.to, path, why);
 	if (status == STATUS_OK) {
 		walk.filled = content_new(walk.to);
-		status = walk.filled ? walk_opened(&walk, file, path, why)
-				     : why_set(why, STATUS_NO_MEMORY,
-					       "cannot read '%s': out of memory", path);
+		status = walk_opened(&walk, file, path, why);
 	}
 	if (file >= 0)
 		close(file);
@@ -153,7 +151,7 @@ enum status content_load(struct content **content, const char *path, struct why 
 static enum status compare_piece(struct walk *walk, const struct piece *piece)
 {
 	const uint8_t *page = content_page(walk->compared, piece->host_offset / CONTENT_PAGE_BYTES);
-	const uint8_t *ours = page ? page + piece->host_offset % CONTENT_PAGE_BYTES : zero_page;
+	const uint8_t *ours = page ? page + piece->host_offset % CONTENT_PAGE_BYTES : content_zeros;
 	if (walk->difference != UINT64_MAX || memcmp(ours, piece->bytes, piece->count) == 0)
 		return STATUS_OK;
 	size_t at = 0;
@@ -173,7 +171,7 @@ static void compare_hole(struct walk *walk, uint64_t from, uint64_t to)
 			return;
 		if (start < from)
 			start = from;
-		struct piece piece = first_piece(zero_page, start, to - start);
+		struct piece piece = first_piece(content_zeros, start, to - start);
 		compare_piece(walk, &piece);
 	}
 }

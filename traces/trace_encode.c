@@ -4,14 +4,12 @@
 
 #include <string.h>
 
-static const uint8_t zero_page[CONTENT_PAGE_BYTES];
-
 /* One page of initial contents, left out when it is all zeros. */
 static enum status put_page(const struct trace_sink *sink, const struct content *content,
 			    uint16_t file, uint64_t index)
 {
 	const uint8_t *page = content_page(content, index);
-	if (memcmp(page, zero_page, sizeof(zero_page)) == 0)
+	if (memcmp(page, content_zeros, CONTENT_PAGE_BYTES) == 0)
 		return STATUS_OK;
 	uint64_t start = index * CONTENT_PAGE_BYTES;
 	uint64_t room = content_size(content) - start;
